@@ -1,0 +1,124 @@
+// What the main thread and a worker tell each other, over one MessagePort per worker incarnation.
+
+import type { MessagePort } from "node:worker_threads";
+import type { Change } from "../model/change.ts";
+import type { Revision } from "../model/revision.ts";
+
+/** A listening socket that the main thread owns and lends to one worker. */
+export interface ListenerLoan {
+  /** Never reused. */
+  readonly id: number;
+  readonly protocol: "http" | "tcp";
+  /** As bound: "0.0.0.0", "::", "127.0.0.1". */
+  readonly address: string;
+  readonly port: number;
+  /**
+   * The descriptor of the worker's own SO_REUSEPORT socket, which the worker accepts from and never
+   * closes; undefined where descriptors cannot be lent: the worker then listens itself with reusePort.
+   */
+  readonly fd: number | undefined;
+}
+
+/** Limits and settings that a worker needs; see limits.ts for their sources. Times in ms. */
+export interface WorkerSettings {
+  readonly io: "net";
+  readonly accessLog: boolean;
+  /** CIDR ranges whose forwarding fields are kept. */
+  readonly trustForwarded: readonly string[];
+  /** 32 bytes; seals the sticky cookie; the same on all nodes. */
+  readonly stickyKey: Uint8Array;
+  /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */
+  readonly faultHooks: boolean;
+}
+
+/** What `pool.run` hands to a worker. */
+export interface WorkerStart {
+  /** This incarnation; never reused. */
+  readonly workerId: number;
+  /** Position among the workers, 0 to N-1; a replacement has its predecessor's. */
+  readonly slot: number;
+  readonly control: MessagePort;
+  /** telemetry/counters.ts: written by the worker, read by the main thread. */
+  readonly counters: SharedArrayBuffer;
+  readonly settings: WorkerSettings;
+}
+
+/** What `explain` asks. */
+export type ExplainQuestion =
+  | {
+      readonly kind: "http";
+      readonly method: string;
+      readonly host: string;
+      readonly path: string;
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: "tcp"; readonly port: number };
+
+export interface Explanation {
+  readonly revision: Revision;
+  /** Empty strings: nothing matched; `steps` says why. */
+  readonly route: string;
+  readonly service: string;
+  readonly backend: string;
+  readonly steps: readonly string[];
+}
+
+/** What one worker measured of one backend; plain data. */
+export interface BackendMeasure {
+  readonly service: string;
+  readonly address: string;
+  readonly inFlight: number;
+  readonly total: number;
+  readonly failures: number;
+  /** The last failure in words, "" when the last try succeeded. */
+  readonly lastFailure: string;
+}
+
+export type ToWorker =
+  | {
+      /** Everything; replaces whatever the worker had. Pieces so that no single turn is long. */
+      readonly kind: "snapshot";
+      readonly revision: Revision;
+      /** Each piece is JSON text (UTF-8) of an array of Change, all of them puts. */
+      readonly pieces: readonly Uint8Array[];
+      /** All that shall be open afterwards. */
+      readonly listeners: readonly ListenerLoan[];
+    }
+  | {
+      readonly kind: "delta";
+      readonly base: Revision;
+      readonly revision: Revision;
+      readonly changes: readonly Change[];
+      readonly opened: readonly ListenerLoan[];
+      /** Ids of loans that end: stop accepting; open connections carry on. */
+      readonly closed: readonly number[];
+    }
+  | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
+  | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
+  | { readonly kind: "drain"; readonly deadlineMs: number }
+  | { readonly kind: "crash" }
+  | { readonly kind: "stall"; readonly ms: number };
+
+export type FromWorker =
+  /** Listens to its port; has no table yet. */
+  | { readonly kind: "ready" }
+  /** The table of this revision serves, and its listeners accept. */
+  | {
+      readonly kind: "ack";
+      readonly revision: Revision;
+      readonly refused: readonly RefusedListener[];
+    }
+  /** The revision was refused as a whole; the old table serves on. */
+  | { readonly kind: "nack"; readonly revision: Revision; readonly reason: string }
+  | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
+  | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
+  /** Whole access-log lines. */
+  | { readonly kind: "log"; readonly lines: Uint8Array }
+  /** Work has ended; `cut` is what was still open at the deadline. */
+  | { readonly kind: "drained"; readonly cut: number };
+
+/** A loan on which this worker could not listen. */
+export interface RefusedListener {
+  readonly id: number;
+  readonly reason: string;
+}

@@ -1,0 +1,37 @@
+// What the RPC service needs of the fleet: a port, so that the service is tested without threads.
+
+import type { BackendMeasure, ExplainQuestion, Explanation } from "../channel/messages.ts";
+import type { Revision } from "../model/revision.ts";
+
+/** A node that has not confirmed a revision. */
+export interface NodeLag {
+  readonly node: string;
+  readonly servedRevision: Revision;
+  /** "worker 2 has not acknowledged revision 17 (serves 15)". */
+  readonly reason: string;
+}
+
+/** A port that is held for a TCP route that is about to be stored. */
+export interface PortReservation {
+  readonly port: number;
+  /** The write failed: give the port back. Harmless after the route was stored. */
+  release(): void;
+}
+
+export interface Serving {
+  readonly nodeName: string;
+  /**
+   * Resolves with [] once every worker serves `revision` or a later one; when `signal` aborts, or a
+   * worker refused the revision, with who lags and why.
+   */
+  whenServed(revision: Revision, signal: AbortSignal): Promise<readonly NodeLag[]>;
+  /**
+   * Binds `port` (0: any free one of the node's range, that `taken` does not hold) on every TCP
+   * address. Rejects "failed-precondition" when somebody else has it or it is privileged,
+   * "resource-exhausted" when the range is used up.
+   */
+  reservePort(port: number, taken: (port: number) => boolean): Promise<PortReservation>;
+  explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation>;
+  /** Summed over this node's workers. */
+  measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]>;
+}

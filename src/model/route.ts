@@ -1,0 +1,84 @@
+// A Route: a match (domain and path, or a port) and the Service that answers.
+
+import { type Branded, minted } from "./brand.ts";
+import type { Domain, Labels, PathPrefix, RouteName, ServiceName } from "./names.ts";
+import type { Revision } from "./revision.ts";
+
+export type RouteMatch =
+  | { readonly kind: "http"; readonly domain: Domain; readonly pathPrefix: PathPrefix }
+  | { readonly kind: "tcp"; readonly port: number };
+
+export interface Route {
+  readonly name: RouteName;
+  readonly match: RouteMatch;
+  readonly service: ServiceName;
+  /** Cookie affinity; HTTP only. */
+  readonly sticky: boolean;
+  readonly labels: Labels;
+  /** The revision that last changed this route; the store sets it. */
+  readonly revision: Revision;
+  /** ms since the epoch. */
+  readonly createTimeMs: number;
+  readonly updateTimeMs: number;
+}
+
+/** Two routes with the same key are a conflict: "http app.example.com/api", "tcp 5432". */
+export type MatchKey = Branded<string, "MatchKey">;
+
+export function matchKeyOf(match: RouteMatch): MatchKey {
+  return minted<MatchKey>(
+    match.kind === "http" ? `http ${match.domain}${match.pathPrefix}` : `tcp ${match.port}`,
+  );
+}
+
+/** As an operator writes it: "app.example.com/api", "tcp:5432". */
+export function matchText(match: RouteMatch): string {
+  if (match.kind === "tcp") return `tcp:${match.port}`;
+  return match.pathPrefix === "/" ? match.domain : `${match.domain}${match.pathPrefix}`;
+}
+
+/**
+ * The name of a route that was given none, from its match alone, so that the identical call finds
+ * the identical route. "app.example.com" is "app-example-com"; where that spelling could come from
+ * another match as well (a "-", a path, a wildcard, more than 63 characters) a hash is appended.
+ */
+export function deriveRouteName(match: RouteMatch): RouteName {
+  if (match.kind === "tcp") return minted<RouteName>(`tcp-${match.port}`);
+  const text = `${match.domain}${match.pathPrefix === "/" ? "" : match.pathPrefix}`;
+  if (text.length <= 63 && /^[a-z0-9.]+$/.test(text)) {
+    return minted<RouteName>(text.replaceAll(".", "-"));
+  }
+  const slug = text
+    .toLowerCase()
+    .replaceAll("*", "any")
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+/, "")
+    .slice(0, 54)
+    .replace(/-+$/, "");
+  return minted<RouteName>(`${slug}-${fnv1a32(text).toString(16).padStart(8, "0")}`);
+}
+
+/** FNV-1a, 32 bits (RFC 9923); here only to tell names apart, never for safety. */
+function fnv1a32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  }
+  return hash;
+}
+
+/** Same in everything a user can set; revision and times do not count. */
+export function sameRoute(a: Route, b: Route): boolean {
+  return (
+    a.name === b.name &&
+    matchKeyOf(a.match) === matchKeyOf(b.match) &&
+    a.service === b.service &&
+    a.sticky === b.sticky &&
+    sameLabels(a.labels, b.labels)
+  );
+}
+
+export function sameLabels(a: Labels, b: Labels): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}

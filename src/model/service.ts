@@ -1,0 +1,22 @@
+// A Service: a named set of Backends with a policy. It also exists as soon as a Route or a Backend
+// names it; then its settings are the defaults.
+
+import type { ServiceName } from "./names.ts";
+
+/** How a Backend is chosen. Peak EWMA and ring hash are part of the contract and come later. */
+export const Policy = {
+  Random: "random",
+  RoundRobin: "round-robin",
+  LeastLoaded: "least-loaded",
+} as const;
+export type Policy = (typeof Policy)[keyof typeof Policy];
+
+export interface Service {
+  readonly name: ServiceName;
+  /** undefined: not set, as least-loaded. */
+  readonly policy: Policy | undefined;
+}
+
+export function sameService(a: Service, b: Service): boolean {
+  return a.name === b.name && a.policy === b.policy;
+}

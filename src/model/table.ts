@@ -1,0 +1,156 @@
+// A table of routes, services and backends with the indexes that questions about it need.
+// Every operation costs as much as what it names, whatever the size of the table.
+
+import type { Address } from "./address.ts";
+import type { Backend } from "./backend.ts";
+import type { Change, ChangeSet, Snapshot } from "./change.ts";
+import { assert, unreachable } from "./errors.ts";
+import type { RouteName, ServiceName } from "./names.ts";
+import { type Revision, revisionZero } from "./revision.ts";
+import { type MatchKey, matchKeyOf, type Route } from "./route.ts";
+import type { Service } from "./service.ts";
+
+const none: ReadonlyMap<Address, Backend> = new Map();
+const nobody: ReadonlySet<RouteName> = new Set();
+
+/**
+ * The table as one owner sees it, patched in place by ChangeSets in the order of their revisions.
+ *
+ * Invariant: `revision` only grows. Removing what is not there is harmless.
+ */
+export class Table {
+  revision: Revision = revisionZero;
+  readonly #routes = new Map<RouteName, Route>();
+  readonly #routeOfMatch = new Map<MatchKey, RouteName>();
+  readonly #routesOfService = new Map<ServiceName, Set<RouteName>>();
+  readonly #services = new Map<ServiceName, Service>();
+  readonly #backends = new Map<ServiceName, Map<Address, Backend>>();
+  #backendCount = 0;
+
+  static of(snapshot: Snapshot): Table {
+    const table = new Table();
+    for (const route of snapshot.routes) table.#put({ kind: "route-put", route });
+    for (const service of snapshot.services) table.#put({ kind: "service-put", service });
+    for (const backend of snapshot.backends) table.#put({ kind: "backend-put", backend });
+    table.revision = snapshot.revision;
+    return table;
+  }
+
+  get routeCount(): number {
+    return this.#routes.size;
+  }
+  get backendCount(): number {
+    return this.#backendCount;
+  }
+
+  route(name: RouteName): Route | undefined {
+    return this.#routes.get(name);
+  }
+  /** The route that holds this match, if any. */
+  routeOfMatch(key: MatchKey): Route | undefined {
+    const name = this.#routeOfMatch.get(key);
+    return name === undefined ? undefined : this.#routes.get(name);
+  }
+  routes(): IterableIterator<Route> {
+    return this.#routes.values();
+  }
+  routesOfService(name: ServiceName): ReadonlySet<RouteName> {
+    return this.#routesOfService.get(name) ?? nobody;
+  }
+  /** A service's settings; undefined when it has none (it may exist all the same). */
+  service(name: ServiceName): Service | undefined {
+    return this.#services.get(name);
+  }
+  /** Services with settings. */
+  services(): IterableIterator<Service> {
+    return this.#services.values();
+  }
+  /** Every service that settings, a route or a backend name. */
+  serviceNames(): Set<ServiceName> {
+    return new Set([
+      ...this.#services.keys(),
+      ...this.#routesOfService.keys(),
+      ...this.#backends.keys(),
+    ]);
+  }
+  backendsOf(service: ServiceName): ReadonlyMap<Address, Backend> {
+    return this.#backends.get(service) ?? none;
+  }
+  *backends(): IterableIterator<Backend> {
+    for (const ofService of this.#backends.values()) yield* ofService.values();
+  }
+
+  /** Applies one write whole. */
+  apply(changeSet: ChangeSet): void {
+    assert(changeSet.revision > this.revision, "revisions only grow");
+    for (const change of changeSet.changes) this.#put(change);
+    this.revision = changeSet.revision;
+  }
+
+  snapshot(): Snapshot {
+    return {
+      revision: this.revision,
+      routes: [...this.#routes.values()],
+      services: [...this.#services.values()],
+      backends: [...this.backends()],
+    };
+  }
+
+  #put(change: Change): void {
+    switch (change.kind) {
+      case "route-put":
+        this.#removeRoute(change.route.name);
+        this.#routes.set(change.route.name, change.route);
+        this.#routeOfMatch.set(matchKeyOf(change.route.match), change.route.name);
+        setOf(this.#routesOfService, change.route.service).add(change.route.name);
+        return;
+      case "route-removed":
+        return this.#removeRoute(change.name);
+      case "service-put":
+        this.#services.set(change.service.name, change.service);
+        return;
+      case "service-removed":
+        this.#services.delete(change.name);
+        return;
+      case "backend-put":
+        this.#removeBackend(change.backend.service, change.backend.address);
+        mapOf(this.#backends, change.backend.service).set(change.backend.address, change.backend);
+        this.#backendCount++;
+        return;
+      case "backend-removed":
+        return this.#removeBackend(change.service, change.address);
+      default:
+        unreachable(change);
+    }
+  }
+
+  #removeRoute(name: RouteName): void {
+    const route = this.#routes.get(name);
+    if (route === undefined) return;
+    this.#routes.delete(name);
+    const key = matchKeyOf(route.match);
+    if (this.#routeOfMatch.get(key) === name) this.#routeOfMatch.delete(key);
+    const ofService = this.#routesOfService.get(route.service);
+    ofService?.delete(name);
+    if (ofService?.size === 0) this.#routesOfService.delete(route.service);
+  }
+
+  #removeBackend(service: ServiceName, address: Address): void {
+    const ofService = this.#backends.get(service);
+    if (ofService?.delete(address) !== true) return;
+    this.#backendCount--;
+    if (ofService.size === 0) this.#backends.delete(service);
+  }
+}
+
+function setOf<K, V>(map: Map<K, Set<V>>, key: K): Set<V> {
+  let set = map.get(key);
+  if (set === undefined) map.set(key, (set = new Set()));
+  return set;
+}
+
+function mapOf<K, L, V>(map: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  let inner = map.get(key);
+  if (inner === undefined) map.set(key, (inner = new Map()));
+  return inner;
+}

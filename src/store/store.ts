@@ -1,0 +1,56 @@
+// The port behind which routes live. Implementations: memory-store, sqlite-store (etcd-store to come).
+
+import type { BackendKey } from "../model/backend.ts";
+import type { Change, ChangeSet, Snapshot } from "../model/change.ts";
+import type { Revision } from "../model/revision.ts";
+
+/** A request id that was used, kept with its answer so that the same call again has no second effect. */
+export interface RequestRecord {
+  readonly id: string;
+  /** Tells "the same call again" from "the same id for something else". */
+  readonly fingerprint: string;
+  /** What to answer again; opaque to the store. */
+  readonly answer: Uint8Array;
+  readonly revision: Revision;
+}
+
+/** One write: compared, then put, whole. */
+export interface Write {
+  /** The revision that the decision was based on. */
+  readonly expected: Revision;
+  /** At least one. The store sets `route.revision` of every route-put to the new revision. */
+  readonly changes: readonly Change[];
+  readonly request?: Omit<RequestRecord, "revision">;
+}
+
+/**
+ * Where routes live. All implementations pass test/store/store.contract.ts; the next must too.
+ *
+ * 1. `commit` resolves once the write is as durable as the store gets (SQLite: synced to disk) and
+ *    visible to `read`. All its changes have one revision, larger than every earlier one; a failed
+ *    commit changed nothing.
+ * 2. `commit` rejects with "revision-conflict" (metadata `current`) unless the table is at
+ *    `expected`.
+ * 3. `watch(after)` yields every ChangeSet after `after`, in order, exactly once, then live ones, and
+ *    ends without an error when `signal` aborts or the store closes. When `after` is no longer kept
+ *    it throws "out-of-range" with metadata `oldest`: read, then watch again. A revision in the
+ *    future throws "out-of-range" too, with metadata `current`.
+ * 4. A backend with `ttlMs` is removed, in a revision of its own, `ttlMs` after the commit that put
+ *    it or the last `keepAlive`. After a restart it has its full TTL again. Clock jumps expire nothing.
+ * 5. `findRequest` knows the ids of the last `requestsKeptMax` writes that had one, also after a
+ *    restart of a durable store.
+ * 6. A store that cannot be reached rejects with "store-unavailable"; one that is full with
+ *    "resource-exhausted"; one that holds a newer schema or garbage rejects when it is opened, with
+ *    a message that names the file and what to do.
+ */
+export interface Store {
+  /** For messages: "memory:", "sqlite:/var/lib/crosspoint/routes.db". Never holds credentials. */
+  readonly name: string;
+  read(): Promise<Snapshot>;
+  commit(write: Write): Promise<Revision>;
+  findRequest(id: string): Promise<RequestRecord | undefined>;
+  /** Renews a backend's TTL; false when there is no such backend or it has no TTL. */
+  keepAlive(key: BackendKey): Promise<boolean>;
+  watch(after: Revision, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  close(): Promise<void>;
+}

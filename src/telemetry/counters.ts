@@ -1,0 +1,70 @@
+// The counters of one worker: a Float64Array in shared memory with one writer (the worker) and one
+// reader (the main thread). Eight aligned bytes are read and written whole on x64 and arm64, and a
+// figure that is one step old harms nobody, so there are no atomics here.
+
+const names = [
+  "heartbeatMs", // monotonic ms of the process, written at least every heartbeatEveryMs
+  "servedRevision",
+  "connectionsAccepted",
+  "connectionsOpen", // downstream, all protocols
+  "tcpConnectionsOpen",
+  "upgradedOpen",
+  "requestsTotal",
+  "requestsInFlight",
+  "responses1xx",
+  "responses2xx",
+  "responses3xx",
+  "responses4xx",
+  "responses5xx",
+  "noRoute",
+  "noBackend",
+  "malformedRequests",
+  "malformedResponses",
+  "upstreamConnects",
+  "upstreamConnectFailures",
+  "upstreamReused",
+  "upstreamOpen",
+  "upstreamIdle",
+  "upstreamTries",
+  "upstreamTimeouts",
+  "clientAborts",
+  "bytesFromClients",
+  "bytesToClients",
+  "changesApplied",
+  "changesNacked",
+  "connectionsClosedByChange", // stays near 0: a change touches only what it names
+  "logLinesDropped",
+  "requestMsSum",
+] as const;
+
+export type CounterName = (typeof names)[number];
+
+/** Index of each counter. */
+export const Counter: Readonly<Record<CounterName, number>> = Object.freeze(
+  Object.fromEntries(names.map((name, index) => [name, index])),
+) as Readonly<Record<CounterName, number>>;
+
+export const counterNames: readonly CounterName[] = names;
+
+/** Upper bounds of the request duration histogram, in ms; a last bucket takes the rest. */
+export const durationBoundsMs = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+] as const;
+
+/** Where the histogram's buckets begin. */
+export const durationBucketAt = names.length;
+
+const length = names.length + durationBoundsMs.length + 1;
+export const countersByteLength = length * Float64Array.BYTES_PER_ELEMENT;
+
+export function countersIn(memory: SharedArrayBuffer): Float64Array {
+  return new Float64Array(memory, 0, length);
+}
+
+/** Adds one request's duration to the histogram. */
+export function observeDuration(counters: Float64Array, ms: number): void {
+  let bucket = 0;
+  while (bucket < durationBoundsMs.length && ms > durationBoundsMs[bucket]!) bucket++;
+  counters[durationBucketAt + bucket]! += 1;
+  counters[Counter.requestMsSum]! += ms;
+}
