@@ -38,6 +38,20 @@ export const heartbeatEveryMs = 250;
 export const workerSilentMsMax = 5_000;
 /** A call without a deadline waits this long for workers, in ms. */
 export const waitMsDefault = 10_000;
+/** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
+export const accessLogBatchBytes = 32 * 1024;
+/** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */
+export const accessLogFieldBytesMax = 2 * 1024;
+/** Bytes of one access-log line with every byte escaped as six: longer ones are dropped and counted. */
+export const accessLogLineBytesMax = 64 * 1024;
+/** Bytes of access-log lines that may wait for a slow disk; what comes on top is dropped and counted. */
+export const accessLogQueueBytesMax = 4 * 1024 * 1024;
+/** Workers with metric series of their own; a machine with more shows sums only, so that series stay bounded. */
+export const workerSeriesMax = 64;
+/** Connections to the admin port; a scraper, a probe and some people need a handful. */
+export const adminConnectionsMax = 64;
+/** Time for a whole request to the admin port, and for a reader to take some of the answer, in ms. */
+export const adminRequestMsMax = 10_000;
 
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.

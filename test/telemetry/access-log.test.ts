@@ -1,0 +1,177 @@
+// Goal: every line is JSON that says what was meant, whatever bytes a client sent; nothing is lost unsaid.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  accessLogBatchBytes,
+  accessLogFieldBytesMax,
+  accessLogLineBytesMax,
+} from "../../src/limits.ts";
+import { AccessField, AccessLog, accessKey } from "../../src/telemetry/access-log.ts";
+import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
+
+function setUp(nowMs = Date.UTC(2026, 10, 21, 5, 1, 2, 34)): {
+  log: AccessLog;
+  clock: { nowMs: number };
+  batches: Uint8Array[];
+  counters: Float64Array;
+  lines: () => Record<string, unknown>[];
+} {
+  const batches: Uint8Array[] = [];
+  const clock = { nowMs };
+  const counters = countersIn(new SharedArrayBuffer(countersByteLength));
+  const log = new AccessLog({
+    send: (lines) => void batches.push(lines),
+    counters,
+    system: { wallMs: () => clock.nowMs },
+  });
+  const lines = (): Record<string, unknown>[] => {
+    log.flush();
+    const text = batches.map((batch) => Buffer.from(batch).toString("ascii")).join("");
+    const parts = text.split("\n");
+    expect(parts.pop()).toBe("");
+    return parts.map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  return { log, clock, batches, counters, lines };
+}
+
+const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
+const valueKey = accessKey("value");
+
+describe("AccessLog", () => {
+  test("writes one JSON line with the fields in their order", () => {
+    const { log, batches } = setUp();
+    const head = bytesOf("GET /a?b HTTP/1.1");
+    log.begin();
+    log.textField(AccessField.client, "192.0.2.7");
+    log.bytesField(AccessField.method, head, 0, 3);
+    log.bytesField(AccessField.path, head, 4, 8);
+    log.numberField(AccessField.status, 200);
+    log.numberField(AccessField.durationMs, 1.25);
+    log.end();
+    log.flush();
+    expect(Buffer.concat(batches).toString()).toBe(
+      '{"time":"2026-11-21T05:01:02.034Z","client":"192.0.2.7","method":"GET","path":"/a?b","status":200,"duration_ms":1.250}\n',
+    );
+  });
+
+  test.for([
+    [0, "2026-11-21T05:01:02.034Z"],
+    [65, "2026-11-21T05:01:02.099Z"],
+    [966, "2026-11-21T05:01:03.000Z"],
+    [-35, "2026-11-21T05:01:01.999Z"],
+    [86_400_000, "2026-11-22T05:01:02.034Z"],
+  ] as const)("writes the time %i ms later as %s", ([laterMs, time]) => {
+    const { log, clock, lines } = setUp();
+    log.begin();
+    log.end();
+    clock.nowMs += laterMs;
+    log.begin();
+    log.end();
+    expect(lines()[1]).toEqual({ time });
+  });
+
+  test("escapes any bytes so that the line stays ASCII and JSON gives them back", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const { log, batches, lines } = setUp();
+        log.begin();
+        log.bytesField(valueKey, bytes, 0, bytes.length);
+        log.end();
+        expect(lines()[0]?.["value"]).toBe(Buffer.from(bytes).toString("latin1"));
+        const line = batches[0]?.subarray(0, -1) ?? new Uint8Array();
+        expect(line.every((byte) => byte >= 0x20 && byte < 0x7f)).toBe(true);
+      }),
+    );
+  });
+
+  test("escapes any text, lone surrogates included", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 100 }), (text) => {
+        const { log, lines } = setUp();
+        log.begin();
+        log.textField(valueKey, text);
+        log.end();
+        expect(lines()[0]?.["value"]).toBe(text);
+      }),
+    );
+  });
+
+  test("writes any safe integer digit by digit", () => {
+    fc.assert(
+      fc.property(fc.maxSafeInteger(), (value) => {
+        const { log, lines } = setUp();
+        log.begin();
+        log.numberField(valueKey, value);
+        log.end();
+        expect(lines()[0]?.["value"]).toBe(value);
+      }),
+    );
+  });
+
+  test.for([
+    [0.0004, "0"],
+    [-0.0004, "0"],
+    [0.9996, "1"],
+    [-1.5, "-1.500"],
+    [12.034, "12.034"],
+    [2147483647, "2147483647"],
+    [2147483648.5, "2147483648.500"],
+    [Number.NaN, "null"],
+    [Number.POSITIVE_INFINITY, "null"],
+    [Number.NEGATIVE_INFINITY, "null"],
+  ] as const)("writes %d as %s", ([value, text]) => {
+    const { log, batches } = setUp();
+    log.begin();
+    log.numberField(valueKey, value);
+    log.end();
+    log.flush();
+    expect(Buffer.concat(batches).toString()).toContain(`"value":${text}}`);
+  });
+
+  test("cuts a long value off", () => {
+    const { log, lines } = setUp();
+    const long = new Uint8Array(3 * accessLogFieldBytesMax).fill(0x61);
+    log.begin();
+    log.bytesField(valueKey, long, 5, long.length);
+    log.textField(accessKey("text"), "b".repeat(accessLogFieldBytesMax + 1));
+    log.end();
+    expect(lines()[0]?.["value"]).toBe("a".repeat(accessLogFieldBytesMax));
+    expect(lines()[0]?.["text"]).toBe("b".repeat(accessLogFieldBytesMax));
+  });
+
+  test("drops and counts a line that grows too long, and carries on with the next", () => {
+    const { log, counters, lines } = setUp();
+    const hostile = new Uint8Array(accessLogFieldBytesMax).fill(1);
+    const fields = Math.ceil(accessLogLineBytesMax / (accessLogFieldBytesMax * 6));
+    log.begin();
+    for (let i = 0; i < fields; i++) log.bytesField(valueKey, hostile, 0, hostile.length);
+    log.numberField(AccessField.status, 200);
+    log.end();
+    log.begin();
+    log.numberField(AccessField.status, 204);
+    log.end();
+    expect(lines()).toEqual([{ time: "2026-11-21T05:01:02.034Z", status: 204 }]);
+    expect(counters[Counter.logLinesDropped]).toBe(1);
+  });
+
+  test("sends a batch when it is full, of whole lines, and the rest when flushed", () => {
+    const { log, batches, lines } = setUp();
+    const value = bytesOf("x".repeat(1000));
+    for (let i = 0; i < 100; i++) {
+      log.begin();
+      log.numberField(AccessField.tries, i);
+      log.bytesField(valueKey, value, 0, value.length);
+      log.end();
+    }
+    expect(batches.length).toBe(3);
+    for (const batch of batches) {
+      expect(batch.length).toBeGreaterThanOrEqual(accessLogBatchBytes);
+      expect(batch.buffer.byteLength).toBe(batch.length);
+      expect(batch.at(-1)).toBe(10);
+    }
+    expect(lines().map((line) => line["tries"])).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    log.flush();
+    expect(batches.length).toBe(4);
+  });
+});
