@@ -52,6 +52,62 @@ export const workerSeriesMax = 64;
 export const adminConnectionsMax = 64;
 /** Time for a whole request to the admin port, and for a reader to take some of the answer, in ms. */
 export const adminRequestMsMax = 10_000;
+/** Revisions that a store keeps for watchers that come back, and for rollback. etcd takes a raft snapshot every 10,000 to 100,000 entries (--snapshot-count). */
+export const historyRevisionsMax = 10_000;
+/** Changes in those revisions, all together: some 100 MB on disk. The newest revision is kept whatever its size. */
+export const historyChangesMax = 200_000;
+/** Changes kept in memory for watchers that keep up; a slower one reads its place in the history from disk. */
+export const recentChangesMax = 4_096;
+/** Writes whose request id a store remembers, so that the same call again has no second effect. */
+export const requestsKeptMax = 10_000;
+/** A TTL timer this late, in ms, means that the process stood still and heard no renewal: the TTL starts again. */
+export const leaseLateMsMax = 1_000;
+/** Time until an expiry that the store refused is tried again, in ms. */
+export const leaseRetryMs = 1_000;
+/** A deadline further away than this counts as this, in ms: no timer of Node runs longer than 2^31 - 1 ms. */
+export const waitMsMax = 3_600_000;
+/** A wait ends at most this long before the client's deadline, in ms, so that the answer still arrives: a round trip across a continent and a busy event loop. */
+export const answerMarginMsMax = 250;
+/** Mutations that wait for their turn in one node before RESOURCE_EXHAUSTED: about a second of SQLite commits. */
+export const writesQueuedMax = 4_096;
+/** How often a write is planned anew after losing a race against another writer, before ABORTED. */
+export const commitTriesMax = 8;
+/** Changes in one ApplyChanges. The answer holds each route before and after: 5,000 of 200 bytes each fill half of the 4 MiB that gRPC clients accept. */
+export const changesPerRequestMax = 5_000;
+/** Characters of a request_id; a UUID has 36. */
+export const requestIdCharactersMax = 128;
+/** Entries of a page that names no size, and of the largest one. AIP-158 asks for both; Google's APIs commonly stop at 1,000. */
+export const pageSizeDefault = 100;
+/** See pageSizeDefault. */
+export const pageSizeMax = 1_000;
+/** Bytes after which a page ends early, so that it stays below the 4 MiB that gRPC clients accept. */
+export const pageBytesMax = 2 * 1024 * 1024;
+/** Characters of a page token: the longest key and the kind, in base64. */
+export const pageTokenCharactersMax = 1_024;
+/** Names of routes listed beside one backend; a service may answer for 100,000. */
+export const backendRoutesListedMax = 100;
+/** Shortest TTL of a backend, in ms: its owner must manage several renewals in it. */
+export const backendTtlMsMin = 1_000;
+/** Longest TTL of a backend, in ms: a day; whoever needs longer registers without one. */
+export const backendTtlMsMax = 86_400_000;
+/** Watch streams of one node. */
+export const watchesMax = 1_000;
+/** A watcher that takes nothing for this long, in ms, is ended with RESOURCE_EXHAUSTED. etcd and Envoy use keep-alives of 20 to 60 s for the same purpose. */
+export const watchStalledMsMax = 30_000;
+/** Bytes of one gRPC request; the default of every gRPC library is 4 MiB. */
+export const rpcRequestBytesMax = 4 * 1024 * 1024;
+/** Concurrent calls on one gRPC connection; grpc-js announces 2^32 - 1 unless told. */
+export const rpcCallsPerConnectionMax = 1_000;
+/** Silence after which a gRPC client is pinged, in ms; grpc's A8 proposes no less than 10 s. */
+export const rpcKeepAliveEveryMs = 60_000;
+/** Time for the answer to that ping, in ms (gRPC's default). */
+export const rpcKeepAliveAnswerMsMax = 20_000;
+/** A gRPC connection without calls is closed after this, in ms. */
+export const rpcIdleMsMax = 600_000;
+/** Wrong fields named in one answer, so that its trailer stays within HTTP/2's usual 16 KiB of fields. */
+export const violationsAnsweredMax = 16;
+/** Characters of a text in an error, for the same reason. */
+export const errorTextCharactersMax = 512;
 
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.

@@ -1,4 +1,7 @@
 // The port behind which routes live. Implementations: memory-store, sqlite-store (etcd-store to come).
+//
+// Knows: what a store promises, for every implementation alike. Does not know: who else wants a match or
+// a port (the control plane decides, then names the revision it decided on), files, networks.
 
 import type { BackendKey } from "../model/backend.ts";
 import type { Change, ChangeSet, Snapshot } from "../model/change.ts";
@@ -12,6 +15,13 @@ export interface RequestRecord {
   /** What to answer again; opaque to the store. */
   readonly answer: Uint8Array;
   readonly revision: Revision;
+}
+
+/** An entry that was set aside; everything else serves. */
+export interface RejectedEntry {
+  /** "route web", "service web", "backend web 10.0.0.7:8080"; in etcd, the key. */
+  readonly key: string;
+  readonly reason: string;
 }
 
 /** One write: compared, then put, whole. */
@@ -33,8 +43,8 @@ export interface Write {
  *    `expected`.
  * 3. `watch(after)` yields every ChangeSet after `after`, in order, exactly once, then live ones, and
  *    ends without an error when `signal` aborts or the store closes. When `after` is no longer kept
- *    it throws "out-of-range" with metadata `oldest`: read, then watch again. A revision in the
- *    future throws "out-of-range" too, with metadata `current`.
+ *    it throws "out-of-range" with metadata `oldest`, the smallest `after` that works: read, then
+ *    watch again. A revision in the future throws "out-of-range" too, with metadata `current`.
  * 4. A backend with `ttlMs` is removed, in a revision of its own, `ttlMs` after the commit that put
  *    it or the last `keepAlive`. After a restart it has its full TTL again. Clock jumps expire nothing.
  * 5. `findRequest` knows the ids of the last `requestsKeptMax` writes that had one, also after a
@@ -46,11 +56,14 @@ export interface Write {
 export interface Store {
   /** For messages: "memory:", "sqlite:/var/lib/crosspoint/routes.db". Never holds credentials. */
   readonly name: string;
+  /** Entries that are there but cannot be read: left out of `read`, gone from here once rewritten. */
+  readonly rejected: readonly RejectedEntry[];
   read(): Promise<Snapshot>;
   commit(write: Write): Promise<Revision>;
   findRequest(id: string): Promise<RequestRecord | undefined>;
   /** Renews a backend's TTL; false when there is no such backend or it has no TTL. */
   keepAlive(key: BackendKey): Promise<boolean>;
   watch(after: Revision, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  /** Ends every watch. Later calls reject with "store-unavailable". */
   close(): Promise<void>;
 }
