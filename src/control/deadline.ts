@@ -1,0 +1,59 @@
+// How long a call may take: the caller's deadline, or ours when it names none.
+//
+// A wait ends a little before the caller's deadline: a late answer is no answer, and a caller whose
+// write was stored shall hear that, together with who does not serve it yet.
+
+import { answerMarginMsMax, waitMsDefault, waitMsMax } from "../limits.ts";
+import { RouterError } from "../model/errors.ts";
+import type { System } from "../system.ts";
+
+/** What a call brings besides its request. */
+export interface CallContext {
+  /** Aborts when the caller has left. */
+  readonly signal: AbortSignal;
+  /** Time until the caller's deadline, in ms; undefined: it named none. */
+  readonly remainingMs: number | undefined;
+}
+
+/** The time left for one call. */
+export interface Patience {
+  /** Aborts when the caller has left, or when it is time to answer. */
+  readonly signal: AbortSignal;
+  /** Throws "cancelled" or "deadline" once `signal` has aborted; `what` had not happened by then. */
+  check(what: string): void;
+}
+
+/** Runs `work` with the time that the call has, and cleans up after it. */
+export async function withPatience<T>(
+  system: System,
+  context: CallContext,
+  work: (patience: Patience) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  const cancelTimer = system.after(waitMsOf(context.remainingMs), stop);
+  if (context.signal.aborted) stop();
+  else context.signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await work({
+      signal: controller.signal,
+      check(what) {
+        if (!controller.signal.aborted) return;
+        if (context.signal.aborted) {
+          throw new RouterError("cancelled", `the caller left before ${what}`);
+        }
+        throw new RouterError("deadline", `the deadline came before ${what}`);
+      },
+    });
+  } finally {
+    cancelTimer();
+    context.signal.removeEventListener("abort", stop);
+  }
+}
+
+/** A quarter of a short deadline is kept for the way back. */
+function waitMsOf(remainingMs: number | undefined): number {
+  if (remainingMs === undefined) return waitMsDefault;
+  const margin = Math.min(answerMarginMsMax, remainingMs / 4);
+  return Math.max(0, Math.min(remainingMs - margin, waitMsMax));
+}
