@@ -38,6 +38,20 @@ export const heartbeatEveryMs = 250;
 export const workerSilentMsMax = 5_000;
 /** A call without a deadline waits this long for workers, in ms. */
 export const waitMsDefault = 10_000;
+/** The longest duration a setting takes, in ms: what a timer of Node can wait (2^31 - 1). */
+export const durationMsMax = 2 ** 31 - 1;
+/** Worker threads of one node: more than the cores of any machine we know of is a slip of the fingers. */
+export const workersMax = 512;
+/** How long the command waits for an answer that was given no --timeout, in ms: longer than `waitMsDefault`, so that a slow worker is named. */
+export const clientTimeoutMsDefault = waitMsDefault + 5_000;
+/** How long a completion waits for names from the node, in ms: longer feels like a hang. */
+export const completionTimeoutMs = 500;
+/** Names fetched for one completion; nobody reads more. */
+export const completionNamesMax = 1_000;
+/** Bytes of one answer that the command accepts: a page or the difference of a large apply. */
+export const clientMessageBytesMax = 256 * 1024 * 1024;
+/** Entries the command asks for per page of a list. */
+export const clientPageSize = 1_000;
 /** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
 export const accessLogBatchBytes = 32 * 1024;
 /** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */
@@ -108,6 +122,30 @@ export const rpcIdleMsMax = 600_000;
 export const violationsAnsweredMax = 16;
 /** Characters of a text in an error, for the same reason. */
 export const errorTextCharactersMax = 512;
+/** Changes in one piece of a snapshot: a worker applies a piece in a turn of a few ms, so that requests run in between. */
+export const snapshotPieceChangesMax = 2_000;
+/** Changes the publisher remembers for deltas; a worker further behind gets a snapshot. Twice the largest ApplyChanges. */
+export const changeLogChangesMax = 10_000;
+/** Time a worker has from its start until it serves its first snapshot, in ms. 100,000 routes take under 3 s. */
+export const workerStartMsMax = 15_000;
+/** First pause before a worker that failed again is replaced, in ms; the first replacement comes at once. */
+export const workerRestartMsMin = 50;
+/** Longest pause before a worker is replaced, in ms; the pauses double. */
+export const workerRestartMsMax = 2_000;
+/** Service after which a worker's failure counts as the first again, in ms. */
+export const workerSettledMs = 5_000;
+/** Time for a terminated thread to be gone before its sockets are lent again, in ms; it takes some 10 ms. */
+export const workerExitMsMax = 2_000;
+/** Time for a worker's answer to a question (explain, measure) whose asker sets no deadline, in ms. */
+export const workerAnswerMsMax = 2_000;
+/** First pause before a port that somebody else has is tried again, in ms. */
+export const portRetryMsMin = 500;
+/** Longest pause before a port that somebody else has is tried again, in ms; the pauses double. */
+export const portRetryMsMax = 30_000;
+/** First pause before the store is read again after a failure, in ms. */
+export const sourceRetryMsMin = 100;
+/** Longest pause before the store is read again after a failure, in ms; the pauses double. */
+export const sourceRetryMsMax = 5_000;
 
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.

@@ -85,6 +85,7 @@ export type ToWorker =
       readonly listeners: readonly ListenerLoan[];
     }
   | {
+      /** With `base` equal to `revision` and no changes when only listeners come or go. */
       readonly kind: "delta";
       readonly base: Revision;
       readonly revision: Revision;
