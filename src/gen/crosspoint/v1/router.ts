@@ -85,13 +85,15 @@ export function waitToJSON(object: Wait): string {
 export const Policy = {
   /** UNSPECIFIED - as POLICY_LEAST_LOADED */
   UNSPECIFIED: 0,
+  /** RANDOM - weighted */
   RANDOM: 1,
   /** ROUND_ROBIN - weighted, smooth */
   ROUND_ROBIN: 2,
   /** LEAST_LOADED - power of two choices on requests in flight */
   LEAST_LOADED: 3,
+  /** PEAK_EWMA - not built yet: UNIMPLEMENTED */
   PEAK_EWMA: 4,
-  /** RING_HASH - Maglev, bounded load */
+  /** RING_HASH - Maglev, bounded load; not built yet: UNIMPLEMENTED */
   RING_HASH: 5,
 } as const;
 
@@ -202,7 +204,10 @@ export function healthToJSON(object: Health): string {
 }
 
 export interface Route {
-  /** Stable key: lower-case DNS label, 1 to 63 characters. Empty on AddRoute: derived from the match. */
+  /**
+   * Stable key: lower-case DNS label, 1 to 63 characters. Empty on AddRoute: derived from the match
+   * ("app.example.com" becomes "app-example-com"). Empty on put_route: the route that has this match.
+   */
   name: string;
   match?:
     | { $case: "http"; value: HttpMatch }
@@ -212,11 +217,18 @@ export interface Route {
   service: string;
   /** Cookie affinity. HTTP routes only. */
   sticky: boolean;
-  /** Free for callers: owner, application, ticket. */
+  /**
+   * Free for callers: owner, application, ticket. At most 32; keys of 1 to 63 characters of
+   * A-Z, a-z, 0-9, ".", "_", "/", "-"; values of up to 256.
+   */
   labels: { [key: string]: string };
-  /** Output only. */
+  /** Output only: the revision that last changed this route. */
   revision: bigint;
-  createTime?: Date | undefined;
+  /** Output only. */
+  createTime?:
+    | Date
+    | undefined;
+  /** Output only. */
   updateTime?: Date | undefined;
 }
 
@@ -233,38 +245,53 @@ export interface HttpMatch {
 }
 
 export interface TcpMatch {
-  /** 0 on AddRoute: the router allocates one from its range and answers it. */
+  /**
+   * 0 on AddRoute: the router allocates one from its range and answers it. 0 for a TCP route that
+   * exists by name: its port. With validate_only nothing is allocated and 0 is answered.
+   */
   port: number;
 }
 
 export interface AddRouteRequest {
   route?: Route | undefined;
   wait: Wait;
-  /** Check and answer what would happen; store nothing. */
+  /** Check and answer what would happen; store nothing, wait for nothing, allocate no port. */
   validateOnly: boolean;
   /** Fails with ABORTED unless the table is at this revision. 0: any. */
   ifRevision: bigint;
-  /** Same id again within its window: same answer, no second effect. */
+  /**
+   * Same id again within its window: same answer, no second effect, also after a restart. The same id
+   * for something else is INVALID_ARGUMENT. At most 128 printable ASCII characters; empty: none.
+   */
   requestId: string;
 }
 
 export interface AddRouteResponse {
-  route?: Route | undefined;
+  /** As stored; with validate_only: as it would be, with revision 0 if it is new. */
+  route?:
+    | Route
+    | undefined;
+  /** That stored the route; with validate_only: the table's. */
   revision: bigint;
   /** Nodes that did not confirm before the deadline, with the reason. Empty: it is served. */
   lagging: NodeLag[];
 }
 
 export interface NodeLag {
+  /** As given by --node-name. */
   node: string;
+  /** What it serves instead. */
   servedRevision: bigint;
+  /** "worker 2 has not acknowledged revision 17 (serves 15)". */
   reason: string;
 }
 
 export interface RemoveRouteRequest {
   name: string;
   wait: Wait;
+  /** As in AddRouteRequest. */
   ifRevision: bigint;
+  /** As in AddRouteRequest. */
   validateOnly: boolean;
 }
 
@@ -282,9 +309,14 @@ export interface GetRouteResponse {
 }
 
 export interface ListRoutesRequest {
-  /** "service", "domain", "port" or a label, as key=value; all must hold. */
+  /**
+   * "service", "domain", "port" or a label, as key=value; all must hold. "domain" is compared with the
+   * route's own pattern: "*.example.com" finds the routes that say so, not what they match.
+   */
   filter: { [key: string]: string };
+  /** 0: 100; at most 1,000. A page may hold fewer although more follow. */
   pageSize: number;
+  /** What `next_page_token` said; with the same filter. */
   pageToken: string;
 }
 
@@ -295,40 +327,67 @@ export interface ListRoutesRequest_FilterEntry {
 
 export interface ListRoutesResponse {
   routes: Route[];
+  /** Empty: that was all. */
   nextPageToken: string;
+  /** The table's, when this page was made. */
   revision: bigint;
 }
 
 export interface Change {
   change?:
-    | { $case: "putRoute"; value: Route }
-    | { $case: "removeRoute"; value: string }
-    | { $case: "putService"; value: Service }
-    | { $case: "removeService"; value: string }
+    | //
+    /** Creates the route, or makes it what is said here. Its match may change too. */
+    { $case: "putRoute"; value: Route }
+    | //
+    /** A name; NOT_FOUND when there is no such route. */
+    { $case: "removeRoute"; value: string }
+    | //
+    /** Creates or replaces a service's settings. */
+    { $case: "putService"; value: Service }
+    | //
+    /** A name, as in RemoveService. */
+    { $case: "removeService"; value: string }
     | undefined;
 }
 
 export interface ApplyChangesRequest {
   changes: Change[];
   wait: Wait;
+  /** Answers the difference and every conflict; stores nothing. */
   validateOnly: boolean;
+  /** As in AddRouteRequest. */
   ifRevision: bigint;
+  /** As in AddRouteRequest. */
   requestId: string;
 }
 
 export interface ApplyChangesResponse {
+  /** The one revision of all changes; the table's when nothing was written. */
   revision: bigint;
+  /** One for each change, in their order. */
   results: ChangeResult[];
+  /** As in AddRouteResponse. */
   lagging: NodeLag[];
 }
 
 export interface ChangeResult {
   action: ChangeResult_Action;
-  before?: Route | undefined;
+  /** Of a route that existed. */
+  before?:
+    | Route
+    | undefined;
+  /** Of a route that exists now. */
   after?: Route | undefined;
 }
 
-export const ChangeResult_Action = { UNSPECIFIED: 0, NONE: 1, CREATE: 2, UPDATE: 3, DELETE: 4 } as const;
+export const ChangeResult_Action = {
+  UNSPECIFIED: 0,
+  /** NONE - it already is so */
+  NONE: 1,
+  CREATE: 2,
+  UPDATE: 3,
+  DELETE: 4,
+} as const;
 
 export type ChangeResult_Action = typeof ChangeResult_Action[keyof typeof ChangeResult_Action];
 
@@ -382,12 +441,14 @@ export function changeResult_ActionToJSON(object: ChangeResult_Action): string {
 export interface WatchRequest {
   /**
    * 0: send the current table first. Otherwise every change after this revision;
-   * OUT_OF_RANGE when it is no longer kept: list, then watch again.
+   * OUT_OF_RANGE when it is no longer kept (ErrorInfo metadata "oldest"): watch from 0 again. It is
+   * OUT_OF_RANGE as well when the table has not come that far.
    */
   afterRevision: bigint;
 }
 
 export interface WatchResponse {
+  /** All events of one write have the same. */
   revision: bigint;
   event?:
     | { $case: "routePut"; value: Route }
@@ -395,7 +456,9 @@ export interface WatchResponse {
     | { $case: "servicePut"; value: Service }
     | { $case: "serviceRemoved"; value: string }
     | { $case: "backendPut"; value: Backend }
-    | { $case: "backendRemoved"; value: Backend }
+    | //
+    /** Only service and address are set. */
+    { $case: "backendRemoved"; value: Backend }
     | //
     /** Everything up to `revision` has been sent. */
     { $case: "bookmark"; value: Bookmark }
@@ -406,8 +469,10 @@ export interface Bookmark {
 }
 
 export interface Service {
+  /** 1 to 128 characters of A-Z, a-z, 0-9, ".", "_", "-"; a letter or digit at both ends. */
   name: string;
   policy: Policy;
+  /** Not built yet: UNIMPLEMENTED. */
   healthCheck?: HealthCheck | undefined;
 }
 
@@ -439,7 +504,9 @@ export interface GrpcProbe {
 export interface PutServiceRequest {
   service?: Service | undefined;
   wait: Wait;
+  /** As in AddRouteRequest. */
   ifRevision: bigint;
+  /** As in AddRouteRequest. */
   validateOnly: boolean;
 }
 
@@ -471,7 +538,7 @@ export interface ListServicesResponse {
 
 export interface Backend {
   service: string;
-  /** "10.0.0.7:8080" or "[2001:db8::7]:8080". */
+  /** "10.0.0.7:8080", "[2001:db8::7]:8080" or "db.internal:5432". */
   address: string;
   /** 1 to 1000; 0 on input means 100. */
   weight: number;
@@ -487,7 +554,7 @@ export interface RegisterBackendRequest {
   backend?:
     | Backend
     | undefined;
-  /** Absent: stays until deregistered. */
+  /** 1 s to 24 h. Absent: stays until deregistered. */
   ttl?: Duration | undefined;
   wait: Wait;
 }
@@ -503,6 +570,7 @@ export interface DeregisterBackendRequest {
   /**
    * Absent: at once. Otherwise no new work goes there, and the call answers
    * when the last request and connection has ended, or at this deadline.
+   * Not built yet: UNIMPLEMENTED when set.
    */
   drain?: Duration | undefined;
 }
@@ -514,7 +582,7 @@ export interface DeregisterBackendResponse {
 }
 
 export interface ListBackendsRequest {
-  /** Empty: every service. */
+  /** Empty: every service, by name; backends by address. */
   service: string;
   pageSize: number;
   pageToken: string;
@@ -529,23 +597,32 @@ export interface ListBackendsResponse {
 export interface BackendStatus {
   backend?: Backend | undefined;
   health: Health;
-  /** Why the health is what it is: "connect refused 3 times", "HTTP 500". */
+  /** Why the health is what it is: "connect refused 3 times", "HTTP 500"; "not checked". */
   healthReason: string;
   /** Where it comes from: "api", "etcd:/services/web/1", "docker:3f2a". */
   source: string;
+  /** On this node; TCP and upgraded connections count as one request each. */
   requestsInFlight: number;
+  /** On this node since its workers started. */
   requestsTotal: bigint;
+  /** On this node since its workers started. */
   failuresTotal: bigint;
+  /** Names of the routes that lead here; at most 100. */
   routes: string[];
 }
 
 export interface ExplainRequest {
-  request?: { $case: "http"; value: HttpProbeRequest } | { $case: "tcpPort"; value: number } | undefined;
+  request?: { $case: "http"; value: HttpProbeRequest } | //
+  /** A connection to this port. */
+  { $case: "tcpPort"; value: number } | undefined;
 }
 
 export interface HttpProbeRequest {
+  /** Empty: GET. */
   method: string;
+  /** As in the Host field; required. */
   host: string;
+  /** Empty: "/". */
   path: string;
   headers: { [key: string]: string };
 }
@@ -556,6 +633,7 @@ export interface HttpProbeRequest_HeadersEntry {
 }
 
 export interface ExplainResponse {
+  /** That the worker serves. */
   revision: bigint;
   /** Empty: nothing matched; `steps` says why. */
   route: string;
@@ -5657,12 +5735,31 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
   },
 };
 
-/** Provisions domains and ports, and says what serves them. */
+/**
+ * Provisions domains and ports, and says what serves them.
+ *
+ * A call that changes something answers once the change is stored and, unless `wait` says otherwise,
+ * served. Without a deadline it waits 10 s. A deadline that comes while it waits is not an error: the
+ * answer is OK, the change stands, and `lagging` says who does not serve it yet. DEADLINE_EXCEEDED
+ * and CANCELLED mean that nothing was stored, unless the caller's own deadline ended the call first.
+ *
+ * Every error carries google.rpc details: ErrorInfo (domain "crosspoint") always, BadRequest with the
+ * path of every wrong field, ResourceInfo with what is missing or in the way, RetryInfo when trying
+ * again makes sense.
+ *
+ * INVALID_ARGUMENT: a field is wrong. NOT_FOUND, ALREADY_EXISTS: as they say. ABORTED: `if_revision`
+ * differs (ErrorInfo metadata "current" has the table's revision), or the write lost too many races.
+ * FAILED_PRECONDITION: valid, but not now (a port that somebody else has, a service in use).
+ * RESOURCE_EXHAUSTED: no free port, or too much at once. UNAVAILABLE: the store cannot be reached, or
+ * the node is leaving; what serves traffic goes on.
+ */
 export type RouterServiceService = typeof RouterServiceService;
 export const RouterServiceService = {
   /**
    * Creates a route, or answers the same again when the identical route exists.
    * Only two things are required: what to match (a domain, or a port) and a service name.
+   * ALREADY_EXISTS names the route that has the same match, or the same name and something different;
+   * to change a route use ApplyChanges with put_route.
    */
   addRoute: {
     path: "/crosspoint.v1.RouterService/AddRoute" as const,
@@ -5673,6 +5770,7 @@ export const RouterServiceService = {
     responseSerialize: (value: AddRouteResponse): Buffer => Buffer.from(AddRouteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AddRouteResponse => AddRouteResponse.decode(value),
   },
+  /** Removes a route; NOT_FOUND when there is none of that name. Open connections carry on. */
   removeRoute: {
     path: "/crosspoint.v1.RouterService/RemoveRoute" as const,
     requestStream: false as const,
@@ -5682,6 +5780,7 @@ export const RouterServiceService = {
     responseSerialize: (value: RemoveRouteResponse): Buffer => Buffer.from(RemoveRouteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveRouteResponse => RemoveRouteResponse.decode(value),
   },
+  /** One route by its name, or NOT_FOUND. */
   getRoute: {
     path: "/crosspoint.v1.RouterService/GetRoute" as const,
     requestStream: false as const,
@@ -5691,6 +5790,7 @@ export const RouterServiceService = {
     responseSerialize: (value: GetRouteResponse): Buffer => Buffer.from(GetRouteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetRouteResponse => GetRouteResponse.decode(value),
   },
+  /** Routes by name, page by page. A write that this node has answered is in every later page. */
   listRoutes: {
     path: "/crosspoint.v1.RouterService/ListRoutes" as const,
     requestStream: false as const,
@@ -5700,7 +5800,11 @@ export const RouterServiceService = {
     responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
   },
-  /** Many changes, one revision, all or nothing. */
+  /**
+   * Many changes, one revision, all or nothing; at most 5,000 of them. Only the outcome counts: two
+   * routes may swap their matches, and a service may be removed together with its last route. Naming
+   * one route or service twice is INVALID_ARGUMENT. When nothing differs, nothing is written.
+   */
   applyChanges: {
     path: "/crosspoint.v1.RouterService/ApplyChanges" as const,
     requestStream: false as const,
@@ -5711,7 +5815,11 @@ export const RouterServiceService = {
       Buffer.from(ApplyChangesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApplyChangesResponse => ApplyChangesResponse.decode(value),
   },
-  /** What changed, from a revision on; resumable. */
+  /**
+   * What changed, from a revision on; resumable. After the events of each revision a bookmark follows:
+   * remember its revision, and watch from there after a break. A watcher that stops reading is ended
+   * with RESOURCE_EXHAUSTED.
+   */
   watch: {
     path: "/crosspoint.v1.RouterService/Watch" as const,
     requestStream: false as const,
@@ -5734,6 +5842,7 @@ export const RouterServiceService = {
     responseSerialize: (value: PutServiceResponse): Buffer => Buffer.from(PutServiceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PutServiceResponse => PutServiceResponse.decode(value),
   },
+  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
   removeService: {
     path: "/crosspoint.v1.RouterService/RemoveService" as const,
     requestStream: false as const,
@@ -5744,6 +5853,7 @@ export const RouterServiceService = {
       Buffer.from(RemoveServiceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveServiceResponse => RemoveServiceResponse.decode(value),
   },
+  /** Services by name, also those that only a route or a backend names. */
   listServices: {
     path: "/crosspoint.v1.RouterService/ListServices" as const,
     requestStream: false as const,
@@ -5754,7 +5864,10 @@ export const RouterServiceService = {
       Buffer.from(ListServicesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListServicesResponse => ListServicesResponse.decode(value),
   },
-  /** A backend with a TTL disappears unless it is registered again in time. */
+  /**
+   * A backend with a TTL disappears unless it is registered again in time. The identical registration
+   * again renews the TTL and makes no new revision.
+   */
   registerBackend: {
     path: "/crosspoint.v1.RouterService/RegisterBackend" as const,
     requestStream: false as const,
@@ -5766,6 +5879,10 @@ export const RouterServiceService = {
       Buffer.from(RegisterBackendResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RegisterBackendResponse => RegisterBackendResponse.decode(value),
   },
+  /**
+   * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
+   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   */
   deregisterBackend: {
     path: "/crosspoint.v1.RouterService/DeregisterBackend" as const,
     requestStream: false as const,
@@ -5807,24 +5924,46 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
   /**
    * Creates a route, or answers the same again when the identical route exists.
    * Only two things are required: what to match (a domain, or a port) and a service name.
+   * ALREADY_EXISTS names the route that has the same match, or the same name and something different;
+   * to change a route use ApplyChanges with put_route.
    */
   addRoute: handleUnaryCall<AddRouteRequest, AddRouteResponse>;
+  /** Removes a route; NOT_FOUND when there is none of that name. Open connections carry on. */
   removeRoute: handleUnaryCall<RemoveRouteRequest, RemoveRouteResponse>;
+  /** One route by its name, or NOT_FOUND. */
   getRoute: handleUnaryCall<GetRouteRequest, GetRouteResponse>;
+  /** Routes by name, page by page. A write that this node has answered is in every later page. */
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
-  /** Many changes, one revision, all or nothing. */
+  /**
+   * Many changes, one revision, all or nothing; at most 5,000 of them. Only the outcome counts: two
+   * routes may swap their matches, and a service may be removed together with its last route. Naming
+   * one route or service twice is INVALID_ARGUMENT. When nothing differs, nothing is written.
+   */
   applyChanges: handleUnaryCall<ApplyChangesRequest, ApplyChangesResponse>;
-  /** What changed, from a revision on; resumable. */
+  /**
+   * What changed, from a revision on; resumable. After the events of each revision a bookmark follows:
+   * remember its revision, and watch from there after a break. A watcher that stops reading is ended
+   * with RESOURCE_EXHAUSTED.
+   */
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
   /**
    * Creates or replaces a service's settings (policy, health check, limits).
    * A service also exists as soon as a route or a backend names it.
    */
   putService: handleUnaryCall<PutServiceRequest, PutServiceResponse>;
+  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
   removeService: handleUnaryCall<RemoveServiceRequest, RemoveServiceResponse>;
+  /** Services by name, also those that only a route or a backend names. */
   listServices: handleUnaryCall<ListServicesRequest, ListServicesResponse>;
-  /** A backend with a TTL disappears unless it is registered again in time. */
+  /**
+   * A backend with a TTL disappears unless it is registered again in time. The identical registration
+   * again renews the TTL and makes no new revision.
+   */
   registerBackend: handleUnaryCall<RegisterBackendRequest, RegisterBackendResponse>;
+  /**
+   * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
+   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   */
   deregisterBackend: handleUnaryCall<DeregisterBackendRequest, DeregisterBackendResponse>;
   /** Backends with what this node knows of them: health, load, where they came from, which routes use them. */
   listBackends: handleUnaryCall<ListBackendsRequest, ListBackendsResponse>;
@@ -5839,6 +5978,8 @@ export interface RouterServiceClient extends Client {
   /**
    * Creates a route, or answers the same again when the identical route exists.
    * Only two things are required: what to match (a domain, or a port) and a service name.
+   * ALREADY_EXISTS names the route that has the same match, or the same name and something different;
+   * to change a route use ApplyChanges with put_route.
    */
   addRoute(
     request: AddRouteRequest,
@@ -5855,6 +5996,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AddRouteResponse) => void,
   ): ClientUnaryCall;
+  /** Removes a route; NOT_FOUND when there is none of that name. Open connections carry on. */
   removeRoute(
     request: RemoveRouteRequest,
     callback: (error: ServiceError | null, response: RemoveRouteResponse) => void,
@@ -5870,6 +6012,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveRouteResponse) => void,
   ): ClientUnaryCall;
+  /** One route by its name, or NOT_FOUND. */
   getRoute(
     request: GetRouteRequest,
     callback: (error: ServiceError | null, response: GetRouteResponse) => void,
@@ -5885,6 +6028,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetRouteResponse) => void,
   ): ClientUnaryCall;
+  /** Routes by name, page by page. A write that this node has answered is in every later page. */
   listRoutes(
     request: ListRoutesRequest,
     callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
@@ -5900,7 +6044,11 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
   ): ClientUnaryCall;
-  /** Many changes, one revision, all or nothing. */
+  /**
+   * Many changes, one revision, all or nothing; at most 5,000 of them. Only the outcome counts: two
+   * routes may swap their matches, and a service may be removed together with its last route. Naming
+   * one route or service twice is INVALID_ARGUMENT. When nothing differs, nothing is written.
+   */
   applyChanges(
     request: ApplyChangesRequest,
     callback: (error: ServiceError | null, response: ApplyChangesResponse) => void,
@@ -5916,7 +6064,11 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApplyChangesResponse) => void,
   ): ClientUnaryCall;
-  /** What changed, from a revision on; resumable. */
+  /**
+   * What changed, from a revision on; resumable. After the events of each revision a bookmark follows:
+   * remember its revision, and watch from there after a break. A watcher that stops reading is ended
+   * with RESOURCE_EXHAUSTED.
+   */
   watch(request: WatchRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchResponse>;
   watch(
     request: WatchRequest,
@@ -5942,6 +6094,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PutServiceResponse) => void,
   ): ClientUnaryCall;
+  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
   removeService(
     request: RemoveServiceRequest,
     callback: (error: ServiceError | null, response: RemoveServiceResponse) => void,
@@ -5957,6 +6110,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveServiceResponse) => void,
   ): ClientUnaryCall;
+  /** Services by name, also those that only a route or a backend names. */
   listServices(
     request: ListServicesRequest,
     callback: (error: ServiceError | null, response: ListServicesResponse) => void,
@@ -5972,7 +6126,10 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListServicesResponse) => void,
   ): ClientUnaryCall;
-  /** A backend with a TTL disappears unless it is registered again in time. */
+  /**
+   * A backend with a TTL disappears unless it is registered again in time. The identical registration
+   * again renews the TTL and makes no new revision.
+   */
   registerBackend(
     request: RegisterBackendRequest,
     callback: (error: ServiceError | null, response: RegisterBackendResponse) => void,
@@ -5988,6 +6145,10 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RegisterBackendResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
+   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   */
   deregisterBackend(
     request: DeregisterBackendRequest,
     callback: (error: ServiceError | null, response: DeregisterBackendResponse) => void,

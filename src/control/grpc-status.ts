@@ -1,0 +1,131 @@
+// RouterError -> what a gRPC client sees: a canonical code, and google.rpc details for programs.
+//
+// Knows the numbers of the codes and the details' type names. Does not know grpc-js.
+// An "internal" error is a bug of ours: its text stays in the log.
+
+import { errorTextCharactersMax, violationsAnsweredMax } from "../limits.ts";
+import {
+  BadRequest,
+  ErrorInfo,
+  PreconditionFailure,
+  QuotaFailure,
+  ResourceInfo,
+  RetryInfo,
+} from "../gen/google/rpc/error_details.ts";
+import { Status } from "../gen/google/rpc/status.ts";
+import type { RouterError, RouterErrorCode } from "../model/errors.ts";
+
+/** How a call ended, ready for the wire. */
+export interface GrpcStatus {
+  readonly code: number;
+  readonly message: string;
+  /** google.rpc.Status, for the trailer "grpc-status-details-bin". */
+  readonly details: Uint8Array;
+}
+
+/** Canonical codes (google/rpc/code.proto). */
+const codes: Readonly<Record<RouterErrorCode, number>> = {
+  cancelled: 1,
+  "invalid-argument": 3,
+  deadline: 4,
+  "not-found": 5,
+  "already-exists": 6,
+  "resource-exhausted": 8,
+  "failed-precondition": 9,
+  "revision-conflict": 10, // ABORTED: read again, then retry
+  "out-of-range": 11,
+  unimplemented: 12,
+  internal: 13,
+  "store-unavailable": 14,
+  unavailable: 14,
+};
+
+/** When a caller may try again, in ms, for codes that pass by themselves. */
+const retryAfterMsOf: Partial<Record<RouterErrorCode, number>> = {
+  "store-unavailable": 1_000,
+  unavailable: 1_000,
+};
+
+export function grpcStatusOf(error: RouterError): GrpcStatus {
+  const message =
+    error.code === "internal" ? "internal error; the node's log has the details" : cut(error.message);
+  const details = detailsOf(error, message).map(({ type, value }) => ({
+    typeUrl: `type.googleapis.com/google.rpc.${type}`,
+    value: Buffer.from(value),
+  }));
+  const code = codes[error.code];
+  return { code, message, details: Status.encode({ code, message, details }).finish() };
+}
+
+interface Detail {
+  readonly type: string;
+  readonly value: Uint8Array;
+}
+
+/** ErrorInfo always, and beside it what fits the code. */
+function detailsOf(error: RouterError, message: string): Detail[] {
+  const details: Detail[] = [errorInfoOf(error)];
+  const { violations = [], resource } = error.details;
+  if (violations.length > 0) {
+    const fieldViolations = violations
+      .slice(0, violationsAnsweredMax)
+      .map(({ field, description }) => ({ field: cut(field), description: cut(description) }));
+    details.push(detail("BadRequest", BadRequest.encode({ fieldViolations })));
+  }
+  if (resource !== undefined) {
+    const info = {
+      resourceType: resource.type,
+      resourceName: cut(resource.name),
+      owner: "",
+      description: cut(resource.description ?? ""),
+    };
+    details.push(detail("ResourceInfo", ResourceInfo.encode(info)));
+  }
+  const subject = resource === undefined ? "" : `${resource.type}/${cut(resource.name)}`;
+  if (error.code === "failed-precondition") {
+    const violation = { type: reasonOf(error), subject, description: message };
+    details.push(
+      detail("PreconditionFailure", PreconditionFailure.encode({ violations: [violation] })),
+    );
+  }
+  if (error.code === "resource-exhausted") {
+    const violation = { subject, description: message };
+    details.push(detail("QuotaFailure", QuotaFailure.encode({ violations: [violation] })));
+  }
+  const retryAfterMs = error.details.retryAfterMs ?? retryAfterMsOf[error.code];
+  if (retryAfterMs !== undefined) details.push(retryInfo(retryAfterMs));
+  return details;
+}
+
+function errorInfoOf(error: RouterError): Detail {
+  const metadata: Record<string, string> = {};
+  if (error.code !== "internal") {
+    for (const [key, value] of Object.entries(error.details.metadata ?? {})) {
+      metadata[key] = cut(value);
+    }
+  }
+  return detail(
+    "ErrorInfo",
+    ErrorInfo.encode({ reason: reasonOf(error), domain: "crosspoint", metadata }),
+  );
+}
+
+function reasonOf(error: RouterError): string {
+  return error.details.reason ?? error.code.replaceAll("-", "_").toUpperCase();
+}
+
+function retryInfo(ms: number): Detail {
+  const retryDelay = {
+    seconds: BigInt(Math.floor(ms / 1_000)),
+    nanos: Math.round((ms % 1_000) * 1_000_000),
+  };
+  return detail("RetryInfo", RetryInfo.encode({ retryDelay }));
+}
+
+function detail(type: string, writer: { finish(): Uint8Array }): Detail {
+  return { type, value: writer.finish() };
+}
+
+function cut(text: string): string {
+  return text.length > errorTextCharactersMax ? `${text.slice(0, errorTextCharactersMax)}...` : text;
+}
