@@ -1,0 +1,159 @@
+// One setting's text to its value: addresses, ports, durations, ranges.
+//
+// Every parser throws RouterError "invalid-argument" that names `source` (a flag, a variable, a key of
+// the file), the wrong text, and how it is written. They open nothing.
+
+import { isIP, isIPv4 } from "node:net";
+import { resolve } from "node:path";
+import { durationMsMax } from "./limits.ts";
+import { invalidField, type RouterError } from "./model/errors.ts";
+import { didYouMean } from "./nearest.ts";
+
+export interface ListenAddress {
+  /** An IP address, without brackets. */
+  readonly address: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+export type RpcAddress =
+  | { readonly kind: "tcp"; readonly address: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+export type StoreSetting =
+  | { readonly kind: "memory" }
+  | { readonly kind: "sqlite"; readonly path: string };
+
+export type AccessLogSetting =
+  | { readonly kind: "off" }
+  | { readonly kind: "stdout" }
+  | { readonly kind: "file"; readonly path: string };
+
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** "30s", "500ms", "1.5m", "2h" and "0", in ms, whole. */
+export function parseDuration(text: string, source: string): number {
+  const match = /^(\d{1,10}(?:\.\d{1,9})?)(ms|s|m|h)$/.exec(text);
+  if (match === null && text !== "0") {
+    throw wrong(source, text, 'a duration: write "30s", "500ms", "2m" or "1h"');
+  }
+  const ms = Math.round(Number(match?.[1] ?? 0) * (unitMs[match?.[2] ?? "ms"] ?? 1));
+  if (ms > durationMsMax) throw wrong(source, text, "a duration of at most 24 days");
+  return ms;
+}
+
+/** "0.0.0.0:8080", "[::]:8080", "localhost:8080". Port 0 is allowed. */
+export function parseListenAddress(text: string, source: string): ListenAddress {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const address = ipAddressOf(match?.[1] ?? match?.[2] ?? "");
+  const bracketed = match?.[1] !== undefined;
+  if (match === null || address === undefined || port > 65_535 || bracketed === isIPv4(address)) {
+    const hint = /^:?\d+$/.test(text) ? ` (write 0.0.0.0:${text.replace(":", "")})` : "";
+    throw wrong(source, text, `IP:PORT, such as 127.0.0.1:8080 or [::1]:8080${hint}`);
+  }
+  return { address, port };
+}
+
+/** As parseListenAddress, or "unix:PATH". */
+export function parseRpcAddress(text: string, source: string): RpcAddress {
+  if (!text.startsWith("unix:")) return { kind: "tcp", ...parseListenAddress(text, source) };
+  const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+  if (path === "") throw wrong(source, text, "unix:PATH, such as unix:/run/crosspoint/rpc.sock");
+  return { kind: "unix", path: resolve(path) };
+}
+
+/** An IP address, with or without brackets. */
+export function parseIpAddress(text: string, source: string): string {
+  const address = ipAddressOf(text.replace(/^\[(.*)\]$/, "$1"));
+  if (address === undefined) throw wrong(source, text, "an IP address, such as 0.0.0.0 or [::]");
+  return address;
+}
+
+/** "3000-3500", or one port. */
+export function parsePortRange(text: string, source: string): PortRange {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  if (!(first >= 1 && first <= last && last <= 65_535)) {
+    throw wrong(source, text, "a range of ports: FIRST-LAST, within 1 to 65535");
+  }
+  return { first, last };
+}
+
+export function parseStore(text: string, source: string): StoreSetting {
+  if (text === "memory:" || text === "memory") return { kind: "memory" };
+  if (/^sqlite:./.test(text)) {
+    return { kind: "sqlite", path: resolve(text.slice("sqlite:".length)) };
+  }
+  if (text.startsWith("etcd:")) throw later(source, text, "sqlite:PATH and memory:");
+  throw wrong(source, text, "a store: sqlite:PATH or memory:");
+}
+
+export function parseAccessLog(text: string): AccessLogSetting {
+  if (text === "off") return { kind: "off" };
+  if (text === "-") return { kind: "stdout" };
+  return { kind: "file", path: resolve(text) };
+}
+
+/** "10.0.0.0/8", "fd00::/8"; an address alone is itself only. */
+export function parseCidr(text: string, source: string): string {
+  const [address = "", bits, ...rest] = text.split("/");
+  const family = isIP(address);
+  const bitsMax = family === 4 ? 32 : 128;
+  const length = bits === undefined ? bitsMax : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
+  if (family === 0 || rest.length > 0 || !(length <= bitsMax) || address.includes("%")) {
+    throw wrong(source, text, "a range of addresses, such as 10.0.0.0/8 or fd00::/8");
+  }
+  return `${address}/${length}`;
+}
+
+/** A whole number from 1 to `max`. */
+export function parseCount(text: string, source: string, max: number): number {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > max) throw wrong(source, text, `a whole number from 1 to ${max}`);
+  return count;
+}
+
+/** What a node is called in messages and labels: a host name, more or less. */
+export function parseNodeName(text: string, source: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/.test(text)) return text;
+  throw wrong(source, text, 'a node name: letters, digits, ".", "_" and "-"');
+}
+
+export function parsePath(text: string): string {
+  return resolve(text);
+}
+
+export function parseChoice<T extends string>(
+  text: string,
+  source: string,
+  choices: readonly T[],
+): T {
+  const choice = choices.find((candidate) => candidate === text);
+  if (choice !== undefined) return choice;
+  throw invalidField(source, `${JSON.stringify(text)} is not known${didYouMean(text, choices)}`);
+}
+
+/** What interface and documents name, but this release does not have. */
+export function later(source: string, text: string, instead: string): RouterError {
+  return invalidField(
+    source,
+    `${JSON.stringify(text)} comes with a later release; this one has ${instead}`,
+  );
+}
+
+function wrong(source: string, text: string, expected: string): RouterError {
+  return invalidField(source, `${JSON.stringify(text)} is not ${expected}`);
+}
+
+function ipAddressOf(text: string): string | undefined {
+  if (text === "localhost") return "127.0.0.1";
+  // A zone ("fe80::1%eth0") is left to the listener, which says whether the interface exists.
+  return isIP(text) === 0 ? undefined : text;
+}
