@@ -4,8 +4,8 @@
 //
 // This is the hot path. A line makes no string and no object: values are ranges of the request head,
 // texts the worker holds anyway, and numbers, all written as bytes into one buffer, which leaves in
-// batches. A cache of encoded texts was tried and dropped: copying 20 characters costs less than
-// the map lookup that would avoid it (bench/access-log.ts holds the numbers).
+// batches. A bounded cache of encoded texts was tried and dropped: it made no difference that could
+// be measured (bench/access-log.ts holds the numbers).
 //
 // What comes from strangers is escaped so that one request is one line of ASCII: quotes, backslash,
 // control bytes, and everything beyond ASCII as \u00XX (bytes) or \uXXXX (texts).

@@ -40,11 +40,24 @@ const names = [
 export type CounterName = (typeof names)[number];
 
 /** Index of each counter. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the entries are the names themselves
 export const Counter: Readonly<Record<CounterName, number>> = Object.freeze(
   Object.fromEntries(names.map((name, index) => [name, index])),
 ) as Readonly<Record<CounterName, number>>;
 
 export const counterNames: readonly CounterName[] = names;
+
+/** What says how things are now; all the others only grow and are kept when a worker ends. */
+export const gaugeNames: ReadonlySet<CounterName> = new Set<CounterName>([
+  "heartbeatMs",
+  "servedRevision",
+  "connectionsOpen",
+  "tcpConnectionsOpen",
+  "upgradedOpen",
+  "requestsInFlight",
+  "upstreamOpen",
+  "upstreamIdle",
+]);
 
 /** Upper bounds of the request duration histogram, in ms; a last bucket takes the rest. */
 export const durationBoundsMs = [
@@ -67,4 +80,20 @@ export function observeDuration(counters: Float64Array, ms: number): void {
   while (bucket < durationBoundsMs.length && ms > durationBoundsMs[bucket]!) bucket++;
   counters[durationBucketAt + bucket]! += 1;
   counters[Counter.requestMsSum]! += ms;
+}
+
+/**
+ * Adds what an ended worker had counted to `retired`, so that sums over workers never go down.
+ * Gauges are left out: what the worker held open is gone.
+ */
+export function addRetired(retired: Float64Array, counters: Float64Array): void {
+  for (let i = 0; i < length; i++) {
+    const name = names[i];
+    if (name === undefined || !gaugeNames.has(name)) retired[i]! += counters[i]!;
+  }
+}
+
+/** A place to add up in; belongs to one thread. */
+export function zeroCounters(): Float64Array {
+  return new Float64Array(length);
 }

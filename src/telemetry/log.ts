@@ -22,7 +22,9 @@ export interface LogOptions {
 
 export function createLog(options: LogOptions): Log {
   const destination = options.destination ?? fileDestination({ dest: 2, sync: true });
-  const write = (line: string): void => void destination.write(line);
+  const write = (line: string): void => {
+    destination.write(line);
+  };
   const time = (): string => new Date((options.system ?? realSystem).wallMs()).toISOString();
   return options.format === "json" ? jsonLog(write, time) : textLog(write, time);
 }
@@ -30,7 +32,7 @@ export function createLog(options: LogOptions): Log {
 function jsonLog(write: (line: string) => void, time: () => string): Log {
   const logger = pino(
     {
-      base: undefined,
+      base: {},
       messageKey: "message",
       timestamp: () => `,"time":"${time()}"`,
       formatters: { level: (level) => ({ level }) },

@@ -1,6 +1,6 @@
 // Goal: every line is JSON that says what was meant, whatever bytes a client sent; nothing is lost unsaid.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   accessLogBatchBytes,

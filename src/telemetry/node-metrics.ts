@@ -1,0 +1,321 @@
+// Which figures a node shows on /metrics, under which names.
+//
+// Knows names and sums. Does not know where the figures come from, nor the text format.
+// The number of series never depends on routes, services or backends: `nodeMetricFamilies` is all
+// there is, and docs/METRICS.md is checked against it.
+
+import { workerSeriesMax } from "../limits.ts";
+import {
+  Counter,
+  type CounterName,
+  durationBoundsMs,
+  durationBucketAt,
+  zeroCounters,
+} from "./counters.ts";
+import { type MetricFamily, metricsText, type Sample } from "./metrics-text.ts";
+
+/** One live worker. */
+export interface WorkerMetrics {
+  /** 0 to N-1; a replacement has its predecessor's. */
+  readonly slot: number;
+  readonly counters: Float64Array;
+  /** Times this slot's worker was replaced. */
+  readonly restarts: number;
+  /** ms since the last heartbeat. */
+  readonly heartbeatAgeMs: number;
+}
+
+/** Everything that a node shows. */
+export interface NodeMetrics {
+  readonly version: string;
+  readonly node: string;
+  readonly io: string;
+  readonly workers: readonly WorkerMetrics[];
+  /** What ended workers had counted; see `addRetired`. */
+  readonly retired: Float64Array;
+  /** The revision of the main thread's table. */
+  readonly revision: number;
+  readonly routes: number;
+  readonly services: number;
+  readonly backends: number;
+  /** Workers that do not serve `revision` yet. */
+  readonly laggingWorkers: number;
+  readonly storeUp: boolean;
+  /** ChangeSets taken from the store since the start. */
+  readonly changeSetsTotal: number;
+  /** Entries set aside because they could not be read. */
+  readonly quarantined: number;
+  /** Lines that the sink dropped, beside what workers dropped. */
+  readonly accessLogLinesDropped: number;
+  readonly process: ProcessMetrics;
+}
+
+export interface ProcessMetrics {
+  readonly cpuUserSeconds: number;
+  readonly cpuSystemSeconds: number;
+  readonly residentBytes: number;
+  /** Heap in use by the main thread. */
+  readonly heapUsedBytes: number;
+  /** Seconds since the epoch. */
+  readonly startTimeSeconds: number;
+}
+
+/** What the samples are made from: the node, and the sums over its workers. */
+interface MetricsView extends NodeMetrics {
+  readonly sums: Float64Array;
+}
+
+type Family = MetricFamily<MetricsView>;
+
+/** The answer of /metrics. */
+export function nodeMetricsText(node: NodeMetrics): string {
+  return metricsText(nodeMetricFamilies, { ...node, sums: sumsOf(node) });
+}
+
+/** Shown in this order. */
+export const nodeMetricFamilies: readonly Family[] = [
+  gauge("crosspoint_info", "Always 1; the labels say what runs.", (view) => [
+    sample(1, { version: view.version, node: view.node, io: view.io }),
+  ]),
+  ...traffic(),
+  ...upstream(),
+  ...table(),
+  ...perWorker(),
+  ...processFamilies(),
+];
+
+function traffic(): Family[] {
+  return [
+    sum("connectionsAccepted", "connections_accepted_total", "Connections accepted from clients."),
+    sum("connectionsOpen", "connections_open", "Connections from clients that are open."),
+    sum("tcpConnectionsOpen", "tcp_connections_open", "Of these, connections of TCP routes."),
+    sum("upgradedOpen", "upgraded_connections_open", "Of these, upgraded ones such as WebSocket."),
+    sum("requestsTotal", "requests_total", "Requests whose head was read."),
+    sum("requestsInFlight", "requests_in_flight", "Requests that have begun and not ended."),
+    counter("crosspoint_responses_total", "Answers to clients, by class of status.", (view) =>
+      ([1, 2, 3, 4, 5] as const).map((digit) =>
+        sample(at(view.sums, `responses${digit}xx`), { class: `${digit}xx` }),
+      ),
+    ),
+    {
+      name: "crosspoint_request_duration_seconds",
+      type: "histogram",
+      help: "Time from a request's first byte to the last byte of its answer.",
+      samples: durations,
+    },
+    sum("noRoute", "requests_without_route_total", "Requests that no route matched (404)."),
+    sum(
+      "noBackend",
+      "requests_without_backend_total",
+      "Requests whose service had no backend (503).",
+    ),
+    sum(
+      "malformedRequests",
+      "malformed_requests_total",
+      "Requests refused as malformed or too large.",
+    ),
+    sum(
+      "clientAborts",
+      "client_aborts_total",
+      "Requests whose client left before the answer ended.",
+    ),
+    sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
+    sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
+    sum(
+      "connectionsClosedByChange",
+      "connections_closed_by_change_total",
+      "Open connections that a change of the table closed; stays 0 for routes that no change names.",
+    ),
+    counter(
+      "crosspoint_access_log_lines_dropped_total",
+      "Access-log lines lost, and where.",
+      (view) => [
+        sample(at(view.sums, "logLinesDropped"), { at: "worker" }),
+        sample(view.accessLogLinesDropped, { at: "sink" }),
+      ],
+    ),
+  ];
+}
+
+function upstream(): Family[] {
+  return [
+    sum("upstreamConnects", "upstream_connects_total", "Connections opened to backends."),
+    sum(
+      "upstreamConnectFailures",
+      "upstream_connect_failures_total",
+      "Dials that failed or timed out.",
+    ),
+    sum(
+      "upstreamReused",
+      "upstream_reused_total",
+      "Requests sent on a connection that was open already.",
+    ),
+    sum(
+      "upstreamTries",
+      "upstream_tries_total",
+      "Backends tried; more than requests when dials fail.",
+    ),
+    sum(
+      "upstreamTimeouts",
+      "upstream_timeouts_total",
+      "Backends that were too slow to answer (504).",
+    ),
+    sum(
+      "malformedResponses",
+      "malformed_responses_total",
+      "Answers of backends that made no sense (502).",
+    ),
+    sum("upstreamOpen", "upstream_connections_open", "Connections to backends that are open."),
+    sum("upstreamIdle", "upstream_connections_idle", "Of these, pooled ones without a request."),
+  ];
+}
+
+function table(): Family[] {
+  return [
+    value("gauge", "revision", "Revision of this node's table.", (view) => view.revision),
+    value("gauge", "routes", "Routes in the table.", (view) => view.routes),
+    value("gauge", "services", "Services in the table.", (view) => view.services),
+    value("gauge", "backends", "Backends in the table.", (view) => view.backends),
+    value(
+      "gauge",
+      "quarantined_entries",
+      "Entries set aside as unreadable.",
+      (view) => view.quarantined,
+    ),
+    value("gauge", "store_up", "1 while the store answers.", (view) => (view.storeUp ? 1 : 0)),
+    value(
+      "counter",
+      "change_sets_total",
+      "Writes taken from the store.",
+      (view) => view.changeSetsTotal,
+    ),
+    sum("changesApplied", "worker_changes_applied_total", "Revisions that workers took over."),
+    sum("changesNacked", "worker_changes_refused_total", "Revisions that workers refused."),
+    value("gauge", "workers", "Workers that are alive.", (view) => view.workers.length),
+    value(
+      "gauge",
+      "workers_lagging",
+      "Workers that do not serve the revision yet.",
+      (view) => view.laggingWorkers,
+    ),
+  ];
+}
+
+function perWorker(): Family[] {
+  return [
+    each("gauge", "worker_connections_open", "Open client connections of a worker.", (worker) =>
+      at(worker.counters, "connectionsOpen"),
+    ),
+    each("gauge", "worker_revision", "Revision that a worker serves.", (worker) =>
+      at(worker.counters, "servedRevision"),
+    ),
+    each(
+      "gauge",
+      "worker_heartbeat_age_seconds",
+      "Time since a worker's last sign of life.",
+      (worker) => worker.heartbeatAgeMs / 1000,
+    ),
+    each(
+      "counter",
+      "worker_restarts_total",
+      "Times a worker was replaced.",
+      (worker) => worker.restarts,
+    ),
+  ];
+}
+
+function processFamilies(): Family[] {
+  return [
+    counter("process_cpu_seconds_total", "CPU time of the whole process.", ({ process }) => [
+      sample(process.cpuUserSeconds + process.cpuSystemSeconds),
+    ]),
+    gauge("process_resident_memory_bytes", "Resident memory of the process.", ({ process }) => [
+      sample(process.residentBytes),
+    ]),
+    gauge(
+      "process_start_time_seconds",
+      "Start of the process, seconds since the epoch.",
+      ({ process }) => [sample(process.startTimeSeconds)],
+    ),
+    counter("crosspoint_cpu_seconds_total", "The same CPU time, by mode.", ({ process }) => [
+      sample(process.cpuUserSeconds, { mode: "user" }),
+      sample(process.cpuSystemSeconds, { mode: "system" }),
+    ]),
+    gauge(
+      "crosspoint_main_heap_used_bytes",
+      "JavaScript heap in use by the main thread.",
+      ({ process }) => [sample(process.heapUsedBytes)],
+    ),
+  ];
+}
+
+/** Live workers and ended ones; gauges of ended ones are 0. */
+function sumsOf(node: NodeMetrics): Float64Array {
+  const sums = zeroCounters();
+  for (const counters of [node.retired, ...node.workers.map((worker) => worker.counters)]) {
+    for (let i = 0; i < sums.length; i++) sums[i]! += counters[i] ?? 0;
+  }
+  return sums;
+}
+
+function durations(view: MetricsView): Sample[] {
+  const samples: Sample[] = [];
+  let count = 0;
+  for (let bucket = 0; bucket <= durationBoundsMs.length; bucket++) {
+    count += view.sums[durationBucketAt + bucket] ?? 0;
+    const bound = durationBoundsMs[bucket];
+    const le = bound === undefined ? "+Inf" : String(bound / 1000);
+    samples.push({ suffix: "_bucket", labels: { le }, value: count });
+  }
+  const seconds = at(view.sums, "requestMsSum") / 1000;
+  return [
+    ...samples,
+    { suffix: "_sum", labels: {}, value: seconds },
+    { suffix: "_count", labels: {}, value: count },
+  ];
+}
+
+function at(counters: Float64Array, name: CounterName): number {
+  return counters[Counter[name]] ?? 0;
+}
+
+function sample(figure: number, labels: Sample["labels"] = {}): Sample {
+  return { suffix: "", labels, value: figure };
+}
+
+function counter(name: string, help: string, samples: Family["samples"]): Family {
+  return { name, type: "counter", help, samples };
+}
+
+function gauge(name: string, help: string, samples: Family["samples"]): Family {
+  return { name, type: "gauge", help, samples };
+}
+
+/** One counter of the workers, summed; a name that ends in _total only grows. */
+function sum(name: CounterName, shown: string, help: string): Family {
+  const type = shown.endsWith("_total") ? "counter" : "gauge";
+  return value(type, shown, help, (view) => at(view.sums, name));
+}
+
+function value(
+  type: "counter" | "gauge",
+  shown: string,
+  help: string,
+  figure: (view: MetricsView) => number,
+): Family {
+  return { name: `crosspoint_${shown}`, type, help, samples: (view) => [sample(figure(view))] };
+}
+
+/** One series per worker, for the first `workerSeriesMax` slots. */
+function each(
+  type: "counter" | "gauge",
+  shown: string,
+  help: string,
+  figure: (worker: WorkerMetrics) => number,
+): Family {
+  const samples = (view: MetricsView): Sample[] =>
+    view.workers
+      .filter((worker) => worker.slot < workerSeriesMax)
+      .map((worker) => sample(figure(worker), { worker: worker.slot }));
+  return { name: `crosspoint_${shown}`, type, help, samples };
+}

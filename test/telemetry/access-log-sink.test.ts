@@ -1,0 +1,171 @@
+// Goal: a slow, full or missing disk costs lines, which are counted, and never time or an exception.
+
+import { chmod, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { accessLogQueueBytesMax } from "../../src/limits.ts";
+import { AccessLogSink, type Outlet } from "../../src/telemetry/access-log-sink.ts";
+import { recordingLog } from "../support/recording-log.ts";
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "crosspoint-"));
+});
+afterEach(async () => {
+  await chmod(directory, 0o700);
+  await rm(directory, { recursive: true });
+});
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+/** An outlet whose every write waits to be told how it ends. */
+function manualOutlet(): {
+  outlet: Outlet;
+  taken: string[];
+  settle: (error?: Error) => Promise<void>;
+} {
+  const taken: string[] = [];
+  const waiting: ((error?: Error) => void)[] = [];
+  return {
+    taken,
+    outlet: {
+      write: (lines) =>
+        new Promise((resolve, reject) => {
+          taken.push(Buffer.from(lines).toString());
+          waiting.push((error) => (error === undefined ? resolve() : reject(error)));
+        }),
+      close: () => Promise.resolve(),
+    },
+    settle: async (error) => {
+      waiting.shift()?.(error);
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+describe("AccessLogSink to a file", () => {
+  test("appends batches in their order, to what was there", async () => {
+    const destination = join(directory, "access.log");
+    for (const line of ["one\n", "two\n"]) {
+      const sink = await AccessLogSink.open({ destination, log: recordingLog() });
+      sink.write(bytes(line));
+      sink.write(bytes("more\n"));
+      await sink.close();
+    }
+    expect(await readFile(destination, "utf8")).toBe("one\nmore\ntwo\nmore\n");
+  });
+
+  test("names the file that cannot be opened, and what to do", async () => {
+    const destination = join(directory, "missing", "access.log");
+    await expect(AccessLogSink.open({ destination, log: recordingLog() })).rejects.toMatchObject({
+      code: "failed-precondition",
+      message: expect.stringMatching(/missing\/access\.log.*ENOENT.*name a file/) as unknown,
+    });
+  });
+
+  test("goes on in a new file after a rotation, with every line in one of the two", async () => {
+    const destination = join(directory, "access.log");
+    const sink = await AccessLogSink.open({ destination, log: recordingLog() });
+    sink.write(bytes("before\n"));
+    await rename(destination, `${destination}.1`);
+    sink.write(bytes("still before\n"));
+    await sink.reopen();
+    sink.write(bytes("after\n"));
+    await sink.close();
+    expect(await readFile(`${destination}.1`, "utf8")).toContain("before\n");
+    expect(await readFile(destination, "utf8")).toContain("after\n");
+    const both =
+      (await readFile(`${destination}.1`, "utf8")) + (await readFile(destination, "utf8"));
+    expect(both).toBe("before\nstill before\nafter\n");
+  });
+
+  test("keeps the old file when the new one cannot be opened, and says so", async () => {
+    const log = recordingLog();
+    const manual = manualOutlet();
+    let opened = 0;
+    const sink = await AccessLogSink.open({
+      destination: "access.log",
+      log,
+      openOutlet: () =>
+        opened++ === 0 ? Promise.resolve(manual.outlet) : Promise.reject(new Error("EACCES")),
+    });
+    await sink.reopen();
+    sink.write(bytes("line\n"));
+    await manual.settle();
+    expect(manual.taken).toEqual(["line\n"]);
+    expect(log.messages()).toEqual(["access log was not reopened"]);
+  });
+
+  test("writes to a full disk: lines are counted, the state is logged once", async () => {
+    const log = recordingLog();
+    const sink = await AccessLogSink.open({ destination: "/dev/full", log });
+    sink.write(bytes("a\nb\n"));
+    sink.write(bytes("c\n"));
+    await sink.close();
+    expect(sink.linesDropped).toBe(3);
+    expect(log.entries).toMatchObject([
+      {
+        level: "error",
+        fields: { destination: "/dev/full", reason: expect.stringMatching("ENOSPC") as unknown },
+      },
+    ]);
+  });
+});
+
+async function slowSink(): Promise<{
+  sink: AccessLogSink;
+  log: ReturnType<typeof recordingLog>;
+  manual: ReturnType<typeof manualOutlet>;
+}> {
+  const log = recordingLog();
+  const manual = manualOutlet();
+  const sink = await AccessLogSink.open({
+    destination: "access.log",
+    log,
+    openOutlet: () => Promise.resolve(manual.outlet),
+  });
+  return { sink, log, manual };
+}
+
+describe("AccessLogSink to something slow", () => {
+  test("queues up to its bound, drops and counts the rest, and recovers", async () => {
+    const { sink, log, manual } = await slowSink();
+    const half = Buffer.alloc(accessLogQueueBytesMax / 2, "x\n");
+    sink.write(half);
+    sink.write(half);
+    sink.write(bytes("lost\nlost\n"));
+    sink.write(bytes("lost\n"));
+    expect(sink.linesDropped).toBe(3);
+    expect(manual.taken).toHaveLength(1);
+    await manual.settle();
+    expect(log.messages()).toEqual(["access log lines are dropped; traffic goes on"]);
+    await manual.settle();
+    expect(log.messages().slice(1)).toEqual(["access log is written again"]);
+    sink.write(bytes("kept\n"));
+    await manual.settle();
+    expect(manual.taken.at(-1)).toBe("kept\n");
+    expect(sink.linesDropped).toBe(3);
+  });
+
+  test("does not close before what waits is written", async () => {
+    const { sink, manual } = await slowSink();
+    sink.write(bytes("one\n"));
+    sink.write(bytes("two\n"));
+    let closed = false;
+    const closing = sink.close().then(() => (closed = true));
+    await manual.settle();
+    expect(closed).toBe(false);
+    await manual.settle();
+    await closing;
+    expect(manual.taken).toEqual(["one\n", "two\n"]);
+  });
+
+  test("drops and counts what comes after it was closed", async () => {
+    const { sink, manual } = await slowSink();
+    await sink.close();
+    sink.write(bytes("late\n"));
+    expect(sink.linesDropped).toBe(1);
+    expect(manual.taken).toEqual([]);
+  });
+});
