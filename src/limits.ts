@@ -42,8 +42,8 @@ export const waitMsDefault = 10_000;
 export const durationMsMax = 2 ** 31 - 1;
 /** Worker threads of one node: more than the cores of any machine we know of is a slip of the fingers. */
 export const workersMax = 512;
-/** How long the command waits for an answer that was given no --timeout, in ms: longer than `waitMsDefault`, so that a slow worker is named. */
-export const clientTimeoutMsDefault = waitMsDefault + 5_000;
+/** How long the command waits for an answer when no --timeout says so, in ms: what the node would wait. */
+export const clientTimeoutMsDefault = waitMsDefault;
 /** How long a completion waits for names from the node, in ms: longer feels like a hang. */
 export const completionTimeoutMs = 500;
 /** Names fetched for one completion; nobody reads more. */
@@ -64,6 +64,8 @@ export const accessLogQueueBytesMax = 4 * 1024 * 1024;
 export const workerSeriesMax = 64;
 /** Connections to the admin port; a scraper, a probe and some people need a handful. */
 export const adminConnectionsMax = 64;
+/** Characters of JSON written in one turn of the event loop: well under a millisecond's work. */
+export const jsonPieceCharacters = 64 * 1024;
 /** Time for a whole request to the admin port, and for a reader to take some of the answer, in ms. */
 export const adminRequestMsMax = 10_000;
 /** Revisions that a store keeps for watchers that come back, and for rollback. etcd takes a raft snapshot every 10,000 to 100,000 entries (--snapshot-count). */
