@@ -139,6 +139,14 @@ describe("Publisher", () => {
     expect(polled(publisher)).toEqual([]);
   });
 
+  test("a touch that was refused is followed by a snapshot", () => {
+    const publisher = settled(4, 1);
+    publisher.touch(1);
+    polled(publisher);
+    publisher.nack(1, rev(4), "cannot listen");
+    expect(summary(polled(publisher))).toEqual(["1 snapshot 4"]);
+  });
+
   test("a touch while an answer is owed is not forgotten", () => {
     const publisher = settled(4, 1);
     publisher.publish(setAt(5));
