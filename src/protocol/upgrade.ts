@@ -1,0 +1,67 @@
+// The value of Upgrade (RFC 9110 section 7.8): which protocols a client offers to switch to.
+
+import {
+  commaOctet,
+  equalsWord,
+  isBlank,
+  octetClass,
+  octetsOf,
+  slashOctet,
+  tokenOctet,
+} from "./octets.ts";
+
+export const Offer = {
+  /** Empty or malformed: there is nothing to switch to. */
+  None: 0,
+  /** Protocols that we can tunnel without looking inside. */
+  Tunnel: 1,
+  /** The same, and websocket is among them. */
+  WebSocket: 2,
+  /** A protocol that carries further requests, or hides them, is offered: ignored as a whole. */
+  Opaque: 3,
+} as const;
+
+const webSocket = octetsOf("websocket");
+/** Behind these a client could send requests that no rule of ours sees (h2c smuggling, RFC 2817). */
+const opaque: readonly Uint8Array[] = [
+  octetsOf("h2c"),
+  octetsOf("h2"),
+  octetsOf("http"),
+  octetsOf("tls"),
+];
+
+/** Which `Offer` the value in `bytes[start..end)` makes: a list of name [ "/" version ]. */
+export function offerOf(bytes: Uint8Array, start: number, end: number): number {
+  let offer: number = Offer.None;
+  let at = start;
+  while (at < end) {
+    const nameStart = at;
+    while (at < end && isToken(bytes[at]!)) at++;
+    const nameEnd = at;
+    if (nameEnd === nameStart) return Offer.None;
+    if (at < end && bytes[at] === slashOctet) {
+      at++;
+      while (at < end && isToken(bytes[at]!)) at++;
+    }
+    if (isOpaque(bytes, nameStart, nameEnd)) return Offer.Opaque;
+    if (equalsWord(bytes, nameStart, nameEnd, webSocket)) offer = Offer.WebSocket;
+    else if (offer === Offer.None) offer = Offer.Tunnel;
+    while (at < end && isBlank(bytes[at]!)) at++;
+    if (at === end) break;
+    if (bytes[at] !== commaOctet) return Offer.None;
+    at++;
+    while (at < end && isBlank(bytes[at]!)) at++;
+  }
+  return offer;
+}
+
+function isOpaque(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let index = 0; index < opaque.length; index++) {
+    if (equalsWord(bytes, start, end, opaque[index]!)) return true;
+  }
+  return false;
+}
+
+function isToken(octet: number): boolean {
+  return (octetClass[octet]! & tokenOctet) !== 0;
+}
