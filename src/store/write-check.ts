@@ -1,0 +1,35 @@
+// What every store does with a Write before it stores anything: compare, then number.
+
+import type { ChangeSet } from "../model/change.ts";
+import { RouterError } from "../model/errors.ts";
+import { parseRevision, type Revision } from "../model/revision.ts";
+import type { Write } from "./store.ts";
+
+/** Throws "revision-conflict" unless the table is where the decision was made. */
+export function checkWrite(write: Write, current: Revision): void {
+  if (write.changes.length === 0) {
+    throw new RouterError("invalid-argument", "a write holds at least one change");
+  }
+  if (write.expected !== current) {
+    throw new RouterError(
+      "revision-conflict",
+      `the table is at revision ${current}, not at ${write.expected}: read again, then retry`,
+      { metadata: { current: String(current) } },
+    );
+  }
+}
+
+/** The changes as they are stored: one revision for all, and on every route that is put. */
+export function nextChangeSet(changes: ChangeSet["changes"], current: Revision): ChangeSet {
+  const revision = parseRevision(current + 1);
+  return {
+    revision,
+    changes: changes.map((change) =>
+      change.kind === "route-put" ? { ...change, route: { ...change.route, revision } } : change,
+    ),
+  };
+}
+
+export function closedError(name: string): RouterError {
+  return new RouterError("store-unavailable", `the store ${name} is closed: this node is leaving`);
+}
