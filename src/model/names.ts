@@ -18,7 +18,7 @@ export type PathPrefix = Branded<string, "PathPrefix">;
 export type Labels = Readonly<Record<string, string>>;
 
 /** RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters of text. */
-const domainCharactersMax = 253;
+export const domainCharactersMax = 253;
 /** Generous for a prefix; a request line may hold 8 KiB. */
 const pathPrefixCharactersMax = 1024;
 const labelsMax = 32;

@@ -1,0 +1,49 @@
+// Policy "least-loaded", the default: the less busy of two drawn at random.
+//
+// Two choices on requests in flight, as the flynn router did it (Mitzenmacher, "The Power of Two
+// Choices in Randomized Load Balancing", 2001). Each worker only knows its own requests; picking the
+// very least busy would send all workers to the same backend at once, two random choices do not.
+//
+// Weights come in twice: both are drawn by weight, and load is requests in flight per weight. Ties go
+// to the first drawn, so an idle service spreads exactly by weight. The two always differ: of two
+// backends, the one that is stuck gets nothing.
+
+import type { BackendState } from "./backend-state.ts";
+import type { Picker } from "./picker.ts";
+import { drawUntried, WeightedDraw } from "./weighted-draw.ts";
+
+export class LeastLoadedPicker implements Picker {
+  readonly #backends: readonly BackendState[];
+  readonly #weights: WeightedDraw;
+
+  constructor(backends: readonly BackendState[]) {
+    this.#backends = backends;
+    this.#weights = new WeightedDraw(backends);
+  }
+
+  pick(
+    random: () => number,
+    tried: readonly BackendState[],
+    triedCount: number,
+  ): BackendState | undefined {
+    if (triedCount === 0) return this.peek(random);
+    const first = drawUntried(this.#backends, random, tried, triedCount, undefined);
+    if (first === undefined) return undefined;
+    return lessLoaded(first, drawUntried(this.#backends, random, tried, triedCount, first));
+  }
+
+  peek(random: () => number): BackendState | undefined {
+    const backends = this.#backends;
+    if (backends.length === 1) return backends[0];
+    const first = this.#weights.draw(random);
+    return lessLoaded(backends[first]!, backends[this.#weights.drawOther(random, first)]);
+  }
+}
+
+function lessLoaded(first: BackendState, second: BackendState | undefined): BackendState {
+  if (second === undefined) return first;
+  // a/w <= b/v without a division
+  const firstLoad = first.endpoint.inFlight * second.weight;
+  const secondLoad = second.endpoint.inFlight * first.weight;
+  return firstLoad <= secondLoad ? first : second;
+}

@@ -1,0 +1,28 @@
+// Policy "random": each backend as often as its weight says, whatever it is doing.
+
+import type { BackendState } from "./backend-state.ts";
+import type { Picker } from "./picker.ts";
+import { drawUntried, WeightedDraw } from "./weighted-draw.ts";
+
+export class RandomPicker implements Picker {
+  readonly #backends: readonly BackendState[];
+  readonly #weights: WeightedDraw;
+
+  constructor(backends: readonly BackendState[]) {
+    this.#backends = backends;
+    this.#weights = new WeightedDraw(backends);
+  }
+
+  pick(
+    random: () => number,
+    tried: readonly BackendState[],
+    triedCount: number,
+  ): BackendState | undefined {
+    if (triedCount === 0) return this.peek(random);
+    return drawUntried(this.#backends, random, tried, triedCount, undefined);
+  }
+
+  peek(random: () => number): BackendState | undefined {
+    return this.#backends[this.#weights.draw(random)];
+  }
+}

@@ -1,0 +1,161 @@
+// The services and upstream addresses of one table: made when something names them, forgotten when
+// nothing does.
+//
+// Who counts as naming a service: routes (routeCount), backends, settings. Who counts as naming an
+// Endpoint: backends (users). Within one change things may lose their last user and gain another, so
+// nothing is forgotten before `sweep`, the last step of every change.
+
+import type { Address } from "../model/address.ts";
+import type { Backend } from "../model/backend.ts";
+import type { ServiceName } from "../model/names.ts";
+import type { Service } from "../model/service.ts";
+import { BackendState, Endpoint } from "./backend-state.ts";
+import { ServiceState } from "./service-state.ts";
+
+export class ServiceRegistry {
+  readonly #services = new Map<string, ServiceState>();
+  readonly #endpoints = new Map<string, Endpoint>();
+  /** What lost a user in the change under way. */
+  #doubtfulServices: ServiceState[] = [];
+  #doubtfulEndpoints: Endpoint[] = [];
+
+  get(name: string): ServiceState | undefined {
+    return this.#services.get(name);
+  }
+  services(): IterableIterator<ServiceState> {
+    return this.#services.values();
+  }
+  endpoints(): IterableIterator<Endpoint> {
+    return this.#endpoints.values();
+  }
+
+  /** A route leads there from now on. */
+  retain(name: ServiceName): ServiceState {
+    const service = this.#ensure(name);
+    service.routeCount++;
+    return service;
+  }
+  /** A route that led there is gone. */
+  release(service: ServiceState): void {
+    service.routeCount--;
+    this.#doubtfulServices.push(service);
+  }
+
+  /** Undefined: its settings are gone. */
+  configure(name: ServiceName, settings: Service | undefined): void {
+    const service = settings === undefined ? this.get(name) : this.#ensure(name);
+    if (service === undefined) return;
+    service.configure(settings);
+    this.#doubtfulServices.push(service);
+  }
+
+  /**
+   * Puts (a Backend) and removes (undefined) backends of one service. Those that stay keep their
+   * state. Uses up `wanted`.
+   */
+  editBackends(name: ServiceName, wanted: Map<Address, Backend | undefined>): void {
+    const service = this.#ensure(name);
+    this.#doubtfulServices.push(service);
+    const next: BackendState[] = [];
+    let differs = false;
+    for (const backend of service.backends) {
+      const change = wanted.get(backend.address);
+      if (change === undefined && wanted.delete(backend.address)) {
+        this.#remove(backend);
+        differs = true;
+        continue;
+      }
+      next.push(backend);
+      if (change === undefined) continue;
+      wanted.delete(backend.address);
+      differs ||= backend.weight !== change.weight;
+      backend.weight = change.weight;
+    }
+    for (const added of wanted.values()) {
+      if (added === undefined) continue;
+      next.push(this.#join(name, added));
+      differs = true;
+    }
+    if (differs) service.replaceBackends(next);
+  }
+
+  /** Ends a change: forgets what nothing names any more. Answers the forgotten addresses. */
+  sweep(): readonly Endpoint[] {
+    for (const service of this.#doubtfulServices) {
+      if (service.isUnused) this.#services.delete(service.name);
+    }
+    const released = new Set(this.#doubtfulEndpoints.filter((endpoint) => endpoint.users === 0));
+    for (const endpoint of released) this.#endpoints.delete(endpoint.address);
+    this.#doubtfulServices = [];
+    this.#doubtfulEndpoints = [];
+    return [...released];
+  }
+
+  /**
+   * Takes over the Endpoints and BackendStates of the registry that this one replaces, so that what
+   * was measured, the pools and the requests in flight carry on. `previous` must not be changed
+   * afterwards; requests that still hold its services choose from the new backends.
+   */
+  adopt(previous: ServiceRegistry): void {
+    for (const endpoint of previous.#endpoints.values()) endpoint.users = 0;
+    for (const own of this.#endpoints.keys()) {
+      const known = previous.#endpoints.get(own);
+      if (known !== undefined) this.#endpoints.set(own, known);
+    }
+    for (const service of this.#services.values()) {
+      if (service.backends.length > 0) this.#adoptBackends(service, previous.get(service.name));
+    }
+    for (const service of previous.#services.values()) this.#succeed(service);
+  }
+
+  #adoptBackends(service: ServiceState, known: ServiceState | undefined): void {
+    service.replaceBackends(
+      service.backends.map((own) => {
+        const endpoint = this.#endpoint(own.address);
+        const before = known?.backendAt(own.address);
+        // An Endpoint of ours that the previous table lacks has its users already.
+        if (endpoint !== own.endpoint) endpoint.users++;
+        if (before !== undefined) {
+          before.weight = own.weight;
+          return before;
+        }
+        return endpoint === own.endpoint
+          ? own
+          : new BackendState(own.service, endpoint, own.weight);
+      }),
+    );
+  }
+
+  /** Marks what `service` of the previous table had and the new table has not. */
+  #succeed(service: ServiceState): void {
+    const newer = this.get(service.name) ?? new ServiceState(service.name);
+    for (const backend of service.backends) {
+      if (newer.backendAt(backend.address) !== backend) backend.removed = true;
+    }
+    service.follow(newer);
+  }
+
+  #ensure(name: ServiceName): ServiceState {
+    let service = this.#services.get(name);
+    if (service === undefined) this.#services.set(name, (service = new ServiceState(name)));
+    return service;
+  }
+
+  #endpoint(address: Address): Endpoint {
+    let endpoint = this.#endpoints.get(address);
+    if (endpoint === undefined) this.#endpoints.set(address, (endpoint = new Endpoint(address)));
+    return endpoint;
+  }
+
+  #join(service: ServiceName, backend: Backend): BackendState {
+    const endpoint = this.#endpoint(backend.address);
+    endpoint.users++;
+    return new BackendState(service, endpoint, backend.weight);
+  }
+
+  #remove(backend: BackendState): void {
+    backend.removed = true;
+    backend.endpoint.users--;
+    this.#doubtfulEndpoints.push(backend.endpoint);
+  }
+}

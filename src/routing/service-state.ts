@@ -1,0 +1,79 @@
+// A service inside a worker: its backends, and the picker that chooses among them.
+
+import type { ServiceName } from "../model/names.ts";
+import type { Policy, Service } from "../model/service.ts";
+import type { BackendState } from "./backend-state.ts";
+import { nobodyPicker, type Picker } from "./picker.ts";
+import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
+
+/** From so many backends on, looking one up goes through a map rather than along the list. */
+const indexedBackendsMin = 16;
+
+const none: readonly BackendState[] = [];
+
+/** Changed by its ServiceRegistry alone; to everyone else all of it is read-only. */
+export class ServiceState {
+  readonly name: ServiceName;
+  /** Settings that were put; undefined: there are none, the defaults hold. */
+  settings: Service | undefined = undefined;
+  /** Routes that lead here. */
+  routeCount = 0;
+  #policy: Policy = policyDefault;
+  #picker: Picker = nobodyPicker;
+  #backends: readonly BackendState[] = none;
+  #byAddress: Map<string, BackendState> | undefined = undefined;
+
+  constructor(name: ServiceName) {
+    this.name = name;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+  /** Replaced, not edited: read it again for every pick. */
+  get picker(): Picker {
+    return this.#picker;
+  }
+  get backends(): readonly BackendState[] {
+    return this.#backends;
+  }
+  /** Nothing names it any more: neither a route, nor a backend, nor settings. */
+  get isUnused(): boolean {
+    return this.routeCount === 0 && this.#backends.length === 0 && this.settings === undefined;
+  }
+
+  /** By its canonical "HOST:PORT". */
+  backendAt(address: string): BackendState | undefined {
+    const backends = this.#backends;
+    if (backends.length < indexedBackendsMin) {
+      for (const backend of backends) if (backend.address === address) return backend;
+      return undefined;
+    }
+    this.#byAddress ??= new Map(backends.map((backend) => [backend.address, backend]));
+    return this.#byAddress.get(address);
+  }
+
+  /** Undefined: back to the defaults. The same policy again does not disturb the picker. */
+  configure(settings: Service | undefined): void {
+    this.settings = settings;
+    const policy = settings?.policy ?? policyDefault;
+    if (policy === this.#policy) return;
+    this.#policy = policy;
+    this.#picker = pickerOfPolicy(policy, this.#backends);
+  }
+
+  /** Other backends, or the same with other weights. */
+  replaceBackends(backends: readonly BackendState[]): void {
+    this.#backends = backends;
+    this.#byAddress = undefined;
+    this.#picker = pickerOfPolicy(this.#policy, backends);
+  }
+
+  /** For requests that still hold this state of an older table: they choose as the newer one does. */
+  follow(newer: ServiceState): void {
+    this.#policy = newer.#policy;
+    this.#backends = newer.#backends;
+    this.#byAddress = undefined;
+    this.#picker = newer.#picker;
+  }
+}
