@@ -1,0 +1,251 @@
+// The file that `apply` takes and `export` prints: routes and services in YAML or JSON.
+//
+// An entry is the message in proto3 JSON form, or the short form: `domain: app.example.com/api` or
+// `port: 5432` for a route's match, `policy: round-robin` and `check: http:/healthz` for a service.
+// A key that nobody knows is an error with its line: a misspelt setting must not be left out in silence.
+
+import { Change, Route, Service } from "../gen/crosspoint/v1/router.ts";
+import { RouterError } from "../model/errors.ts";
+import { didYouMean } from "../nearest.ts";
+import { formatYaml, parseYaml, type YamlFile, type YamlPath } from "../yaml.ts";
+import { parseCheck, parseDomainPath, parsePortWord } from "./parse-words.ts";
+import { jsonFieldsOf, messageFromJson, messageToShortJson } from "./proto-json.ts";
+import { policies, policyText } from "./show.ts";
+
+/** What a file asks for, with where each change stands in it. */
+export interface ApplyFile {
+  /** Services first: a route may lead to one whose settings stand below it. */
+  readonly changes: readonly Change[];
+  /** "routes.yaml:12" for the change at `index`. */
+  placeOf(index: number): string;
+}
+
+/** Throws "invalid-argument" with file, line, and what is wrong. */
+export function parseApplyFile(text: string, name: string): ApplyFile {
+  const file = parseYaml(text, name);
+  const reader = new Reader(file, name);
+  const top = reader.object(file.value ?? {}, []);
+  reader.refuseUnknown(top, ["routes", "services"], []);
+  const services = reader.list(top["services"], "services").map((entry, i) => ({
+    change: putService(reader, entry, ["services", i]),
+    path: ["services", i],
+  }));
+  const routes = reader.list(top["routes"], "routes").map((entry, i) => ({
+    change: putRoute(reader, entry, ["routes", i]),
+    path: ["routes", i],
+  }));
+  const all = [...services, ...routes];
+  return {
+    changes: all.map(({ change }) => change),
+    placeOf: (index) => reader.place(all[index]?.path ?? []),
+  };
+}
+
+/** The table in the form that apply takes: the short form as YAML, the proto3 form as JSON. */
+export function formatApplyFile(
+  table: {
+    readonly routes: readonly Route[];
+    readonly services: readonly Service[];
+    readonly revision: bigint;
+  },
+  as: "yaml" | "json",
+): string {
+  const routes = table.routes.map(withoutOutput);
+  // A service without settings exists because a route or a backend names it: there is nothing to put.
+  const services = table.services.filter(
+    ({ policy, healthCheck }) => policy !== 0 || healthCheck !== undefined,
+  );
+  if (as === "json") {
+    const all = {
+      services: services.map((service) => messageToShortJson("Service", Service, service)),
+      routes: routes.map((route) => messageToShortJson("Route", Route, route)),
+    };
+    return JSON.stringify(all, undefined, 2);
+  }
+  const shown = {
+    ...(services.length === 0 ? {} : { services: services.map(shortService) }),
+    routes: routes.map(shortRoute),
+  };
+  return `# revision ${table.revision}\n${formatYaml(shown)}`.trimEnd();
+}
+
+/** What a user can set. */
+function withoutOutput(route: Route): Route {
+  return { ...route, revision: 0n, createTime: undefined, updateTime: undefined };
+}
+
+function shortRoute(route: Route): Record<string, unknown> {
+  const { name, match, service, sticky, labels } = route;
+  return {
+    name,
+    ...(match?.$case === "tcp"
+      ? { port: match.value.port }
+      : { domain: `${match?.value.domain ?? ""}${pathOf(match?.value.pathPrefix ?? "")}` }),
+    service,
+    ...(sticky ? { sticky } : {}),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+  };
+}
+
+const pathOf = (prefix: string): string => (prefix === "/" ? "" : prefix);
+
+function shortService(service: Service): Record<string, unknown> {
+  const { name, policy, healthCheck } = service;
+  const json = messageToShortJson("Service", Service, { name, policy: 0, healthCheck });
+  const rest =
+    typeof json === "object" && json !== null && "healthCheck" in json ? json : undefined;
+  return {
+    name,
+    ...(policy === 0 ? {} : { policy: policyText(policy) }),
+    ...(rest === undefined ? {} : { healthCheck: rest["healthCheck"] }),
+  };
+}
+
+/** `domain` and `port` stand for http and tcp; what the node sets may be there, and counts for nothing. */
+function putRoute(reader: Reader, entry: unknown, path: YamlPath): Change {
+  const given = reader.object(entry, path);
+  reader.refuseUnknownFields(given, "Route", path, ["domain", "port"]);
+  const { domain, port, ...rest } = given;
+  const matches = ["domain", "port", "http", "tcp"].filter((key) => key in given);
+  if (matches.length !== 1) {
+    const found =
+      matches.length === 0 ? "none is there" : `both ${matches.join(" and ")} are there`;
+    throw reader.wrong(path, `a route has one of domain, port, http and tcp; ${found}`);
+  }
+  const json = {
+    ...rest,
+    ...(domain === undefined
+      ? {}
+      : { http: parseDomainPath(reader.text(domain, [...path, "domain"])) }),
+    ...(port === undefined
+      ? {}
+      : {
+          tcp: {
+            port: reader.word([...path, "port"], () => parsePortWord(JSON.stringify(port), "port")),
+          },
+        }),
+  };
+  if (isEntry(rest["labels"]) && Object.hasOwn(rest["labels"], "__proto__")) {
+    throw reader.wrong([...path, "labels", "__proto__"], "cannot be a label");
+  }
+  const value = reader.word(path, () => messageFromJson("Route", Route, json));
+  return { change: { $case: "putRoute", value: withoutOutput(value) } };
+}
+
+/** `check` stands for a healthCheck with that probe alone; a policy may be written as on the command line. */
+function putService(reader: Reader, entry: unknown, path: YamlPath): Change {
+  const given = reader.object(entry, path);
+  reader.refuseUnknownFields(given, "Service", path, ["check"]);
+  const { check, policy, ...rest } = given;
+  if (check !== undefined && ("healthCheck" in rest || "health_check" in rest)) {
+    throw reader.wrong([...path, "check"], "check and healthCheck say the same; keep one");
+  }
+  const short = typeof policy === "string" && Object.hasOwn(policies, policy);
+  const json = { ...rest, ...(policy === undefined || short ? {} : { policy }) };
+  const value = reader.word(path, () => messageFromJson("Service", Service, json));
+  const text = check === undefined ? undefined : reader.text(check, [...path, "check"]);
+  return {
+    change: {
+      $case: "putService",
+      value: Service.fromPartial({
+        ...value,
+        ...(short ? { policy: policies[policy] ?? 0 } : {}),
+        ...(text === undefined
+          ? {}
+          : {
+              healthCheck: {
+                probe: reader.word([...path, "check"], () => parseCheck(text, "check")),
+              },
+            }),
+      }),
+    },
+  };
+}
+
+type Entry = Readonly<Record<string, unknown>>;
+
+/** Takes a parsed file apart, and says where in it something is wrong. */
+class Reader {
+  readonly #file: YamlFile;
+  readonly #name: string;
+
+  constructor(file: YamlFile, name: string) {
+    this.#file = file;
+    this.#name = name;
+  }
+
+  place(path: YamlPath): string {
+    return `${this.#name}:${this.#file.lineOf(path)}`;
+  }
+
+  wrong(path: YamlPath, description: string): RouterError {
+    const what = path.reduce<string>(
+      (text, step) =>
+        typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`,
+      "",
+    );
+    const subject = what === "" ? "" : ` ${what}:`;
+    return new RouterError("invalid-argument", `${this.place(path)}:${subject} ${description}`);
+  }
+
+  object(value: unknown, path: YamlPath): Entry {
+    if (!isEntry(value)) throw this.wrong(path, "is not a block of `key: value` lines");
+    return value;
+  }
+
+  list(value: unknown, key: string): readonly unknown[] {
+    if (value === undefined || value === null) return [];
+    if (!Array.isArray(value)) throw this.wrong([key], "is not a list of `- ` entries");
+    return value;
+  }
+
+  text(value: unknown, path: YamlPath): string {
+    if (typeof value !== "string") throw this.wrong(path, `${JSON.stringify(value)} is not a text`);
+    return value;
+  }
+
+  /** Runs a parser that does not know where its words stand. */
+  word<T>(path: YamlPath, parse: () => T): T {
+    try {
+      return parse();
+    } catch (reason) {
+      const { message } = RouterError.from(reason);
+      throw this.wrong(
+        path,
+        message.replace(/^cannot decode \S+ crosspoint\.v1\./, "cannot read "),
+      );
+    }
+  }
+
+  refuseUnknown(entry: Entry, known: readonly string[], path: YamlPath): void {
+    for (const key of Object.keys(entry)) {
+      if (known.includes(key)) continue;
+      throw this.wrong([...path, key], `is not known${didYouMean(key, known)}`);
+    }
+  }
+
+  /** Every key down to the last message, before any is read: the error has the key's own line. */
+  refuseUnknownFields(
+    entry: Entry,
+    type: string,
+    path: YamlPath,
+    more: readonly string[] = [],
+  ): void {
+    const fields = jsonFieldsOf(type);
+    const names = fields.map(({ jsonName }) => jsonName);
+    const spelt = fields.map(({ protoName }) => protoName);
+    for (const key of Object.keys(entry)) {
+      if (!spelt.includes(key)) this.refuseUnknown({ [key]: 0 }, [...names, ...more], path);
+    }
+    for (const { jsonName, protoName, message } of fields) {
+      const key = jsonName in entry ? jsonName : protoName;
+      const inner = entry[key];
+      if (message === undefined || inner === undefined || inner === null) continue;
+      this.refuseUnknownFields(this.object(inner, [...path, key]), message, [...path, key]);
+    }
+  }
+}
+
+function isEntry(value: unknown): value is Entry {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,33 @@
+// Every command of the program, in the order of --help.
+
+import type { Config } from "../config.ts";
+import type { Command } from "./command.ts";
+import { apply, exportTable } from "./commands/apply.ts";
+import { backendAdd, backendList, backendRemove } from "./commands/backend.ts";
+import { completion } from "./commands/completion.ts";
+import { explain } from "./commands/explain.ts";
+import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { serviceList, servicePut, serviceRemove } from "./commands/service.ts";
+import { watch } from "./commands/watch.ts";
+
+export function allCommands(serve: (config: Config) => Promise<number>): readonly Command[] {
+  return [
+    serveCommand(serve),
+    routeAdd,
+    routeList,
+    routeGet,
+    routeRemove,
+    servicePut,
+    serviceList,
+    serviceRemove,
+    backendAdd,
+    backendList,
+    backendRemove,
+    apply,
+    exportTable,
+    watch,
+    explain,
+    completion,
+  ];
+}

@@ -1,0 +1,214 @@
+// crosspoint apply | export
+
+import { readFileSync } from "node:fs";
+import {
+  ChangeResult_Action as Action,
+  ApplyChangesRequest,
+  ApplyChangesResponse,
+  type Change,
+  type ChangeResult,
+  type Route,
+} from "../../gen/crosspoint/v1/router.ts";
+import { RouterError } from "../../model/errors.ts";
+import { type ApplyFile, formatApplyFile, parseApplyFile } from "../apply-file.ts";
+import { type NodeClient, withNode } from "../client.ts";
+import { type Command, isOn, textOf } from "../command.ts";
+import { ExitStatus } from "../failure.ts";
+import { parseNumberWord } from "../parse-words.ts";
+import {
+  labelsText,
+  matchText,
+  noteLagging,
+  printJson,
+  routeText,
+  waitFlag,
+  waitOf,
+} from "../show.ts";
+import { printable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
+
+export const apply: Command = {
+  path: ["apply"],
+  summary: "make routes and services what a file says: all of it or nothing; prints the difference",
+  arguments: [],
+  flags: [
+    {
+      name: "file",
+      short: "f",
+      value: "FILE",
+      help: "YAML or JSON with `routes:` and `services:`; - is standard input",
+      required: true,
+      complete: "file",
+    },
+    { name: "dry-run", help: "print the difference, change nothing" },
+    {
+      name: "if-revision",
+      value: "N",
+      help: "only if the table is at this revision (`export` prints it)",
+    },
+    waitFlag,
+  ],
+  client: true,
+  examples: [
+    "crosspoint apply -f routes.yaml --dry-run",
+    "crosspoint export | crosspoint apply -f -",
+  ],
+  run: ({ flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const path = textOf(flags, "file") ?? "-";
+      const file = parseApplyFile(readText(path), path === "-" ? "standard input" : path);
+      const dryRun = isOn(flags, "dry-run");
+      const request = ApplyChangesRequest.fromPartial({
+        changes: [...file.changes],
+        wait: waitOf(textOf(flags, "wait")),
+        validateOnly: dryRun,
+        ifRevision: BigInt(
+          parseNumberWord(textOf(flags, "if-revision") ?? "0", "--if-revision", 0),
+        ),
+      });
+      if (file.changes.length === 0) {
+        terminal.note("the file names no routes and no services: nothing to do");
+        return ExitStatus.Done;
+      }
+      const answer = await applyChanges(node, request, file);
+      if (isOn(flags, "json")) {
+        printJson(terminal, "ApplyChangesResponse", ApplyChangesResponse, answer);
+      } else printDifference(terminal, request.changes, answer, dryRun);
+      return noteLagging(answer.lagging, terminal);
+    }),
+};
+
+export const exportTable: Command = {
+  path: ["export"],
+  summary: "the table in the form that apply takes",
+  arguments: [],
+  flags: [],
+  client: true,
+  examples: ["crosspoint export > routes.yaml"],
+  run: ({ flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const { routes, revision } = await node.routes({});
+      const { services } = await node.services();
+      const table = { routes, services, revision };
+      terminal.print(formatApplyFile(table, isOn(flags, "json") ? "json" : "yaml"));
+      return ExitStatus.Done;
+    }),
+};
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path === "-" ? 0 : path, "utf8");
+  } catch (reason) {
+    throw new RouterError(
+      "failed-precondition",
+      `cannot read the file: ${RouterError.from(reason).message}`,
+    );
+  }
+}
+
+/** A wrong `changes[3]...` of the request is a line of the file. */
+async function applyChanges(
+  node: NodeClient,
+  request: ApplyChangesRequest,
+  file: ApplyFile,
+): Promise<ApplyChangesResponse> {
+  try {
+    return await node.call<ApplyChangesResponse>((stub, ...rest) =>
+      stub.applyChanges(request, ...rest),
+    );
+  } catch (reason) {
+    const error = RouterError.from(reason);
+    const index = /\bchanges\[(\d+)\]/;
+    const placed = (text: string): string => {
+      const found = index.exec(text);
+      return found === null ? text : `${file.placeOf(Number(found[1]))}: ${text}`;
+    };
+    const violations = (error.details.violations ?? []).map(({ field, description }) => ({
+      field: placed(field),
+      description,
+    }));
+    throw new RouterError(
+      error.code,
+      placed(error.message),
+      { ...error.details, violations },
+      { cause: error },
+    );
+  }
+}
+
+function printDifference(
+  terminal: Terminal,
+  changes: readonly Change[],
+  answer: ApplyChangesResponse,
+  dryRun: boolean,
+): void {
+  let different = 0;
+  for (const [i, result] of answer.results.entries()) {
+    if (result.action === Action.NONE) continue;
+    different++;
+    terminal.print(differenceLine(terminal, changes[i], result));
+  }
+  const same = answer.results.length - different;
+  const done = dryRun ? "would change" : "changed";
+  terminal.note(`${different} ${done}, ${same} as they were; revision ${answer.revision}`);
+}
+
+function differenceLine(
+  terminal: Terminal,
+  change: Change | undefined,
+  result: ChangeResult,
+): string {
+  const { action, before, after } = result;
+  const what = subject(change, before, after);
+  switch (action) {
+    case Action.CREATE:
+      return terminal.style("green", `+ ${what}`);
+    case Action.DELETE:
+      return terminal.style("red", `- ${what}`);
+    default: {
+      const fields = before === undefined || after === undefined ? "" : fieldsText(before, after);
+      return terminal.style("yellow", `~ ${what}${fields}`);
+    }
+  }
+}
+
+function subject(change: Change | undefined, before?: Route, after?: Route): string {
+  const route = after ?? before;
+  if (route !== undefined) {
+    return before === undefined || after === undefined
+      ? `route ${routeText(route)}`
+      : `route ${printable(route.name)}`;
+  }
+  const put = change?.change;
+  switch (put?.$case) {
+    case "putService":
+      return `service ${printable(put.value.name)}`;
+    case "removeService":
+      return `service ${printable(put.value)}`;
+    case "putRoute":
+      return `route ${routeText(put.value)}`;
+    default:
+      return printable(put?.value ?? "");
+  }
+}
+
+/** "  service: web -> shop  sticky: no -> yes". */
+function fieldsText(before: Route, after: Route): string {
+  const now = settableFields(after);
+  return settableFields(before)
+    .flatMap(([name, value], i) => {
+      const next = now[i]?.[1] ?? "";
+      return next === value ? [] : [`  ${name}: ${printable(value)} -> ${printable(next)}`];
+    })
+    .join("");
+}
+
+function settableFields(route: Route): readonly (readonly [string, string])[] {
+  return [
+    ["name", route.name],
+    ["match", matchText(route)],
+    ["service", route.service],
+    ["sticky", route.sticky ? "yes" : "no"],
+    ["labels", labelsText(route.labels)],
+  ];
+}

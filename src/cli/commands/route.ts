@@ -1,0 +1,160 @@
+// crosspoint route add | list | get | remove
+
+import {
+  AddRouteRequest,
+  AddRouteResponse,
+  GetRouteResponse,
+  ListRoutesResponse,
+  RemoveRouteRequest,
+  RemoveRouteResponse,
+  type Route,
+} from "../../gen/crosspoint/v1/router.ts";
+import { withNode } from "../client.ts";
+import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
+import { ExitStatus, usageError } from "../failure.ts";
+import { pairsOf, parseMatch } from "../parse-words.ts";
+import {
+  labelsText,
+  matchText,
+  noteLagging,
+  printJson,
+  routeText,
+  waitFlag,
+  waitOf,
+} from "../show.ts";
+import { printTable } from "../table.ts";
+
+export const routeAdd: Command = {
+  path: ["route", "add"],
+  summary: "lead a domain, a path of it, or a port to a service",
+  arguments: [
+    { name: "MATCH", help: "DOMAIN[/PATH], tcp:PORT, or tcp for any free port" },
+    { name: "SERVICE", help: "who answers", complete: "service" },
+  ],
+  flags: [
+    { name: "name", value: "NAME", help: "the route's key (default: made from the match)" },
+    { name: "sticky", help: "keep a client with its backend, by a cookie" },
+    { name: "label", value: "KEY=VALUE", help: "a label; repeatable", repeatable: true },
+    waitFlag,
+  ],
+  client: true,
+  examples: [
+    "crosspoint route add app.example.com web",
+    "crosspoint route add '*.example.com/api' api --sticky --label team=shop",
+    "crosspoint route add tcp:5432 postgres",
+  ],
+  run: ({ args, flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const request = AddRouteRequest.fromPartial({
+        route: {
+          name: textOf(flags, "name") ?? "",
+          match: parseMatch(args[0] ?? ""),
+          service: args[1] ?? "",
+          sticky: isOn(flags, "sticky"),
+          labels: pairsOf(textsOf(flags, "label"), "--label"),
+        },
+        wait: waitOf(textOf(flags, "wait")),
+      });
+      const answer = await node.call<AddRouteResponse>((stub, ...rest) =>
+        stub.addRoute(request, ...rest),
+      );
+      if (isOn(flags, "json")) printJson(terminal, "AddRouteResponse", AddRouteResponse, answer);
+      else if (answer.route !== undefined) {
+        terminal.print(`${routeText(answer.route)}  (revision ${answer.revision})`);
+      }
+      return noteLagging(answer.lagging, terminal);
+    }),
+};
+
+export const routeList: Command = {
+  path: ["route", "list"],
+  summary: "the routes, by name",
+  arguments: [],
+  flags: [
+    {
+      name: "filter",
+      value: "KEY=VALUE",
+      help: "service, domain, port or a label; repeatable, all must hold",
+      repeatable: true,
+    },
+  ],
+  client: true,
+  examples: ["crosspoint route list --filter service=web"],
+  run: ({ flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const list = await node.routes(pairsOf(textsOf(flags, "filter"), "--filter"));
+      if (isOn(flags, "json")) printJson(terminal, "ListRoutesResponse", ListRoutesResponse, list);
+      else printRoutes(terminal, list.routes);
+      return ExitStatus.Done;
+    }),
+};
+
+export const routeGet: Command = {
+  path: ["route", "get"],
+  summary: "one route",
+  arguments: [{ name: "NAME", help: "the route's key", complete: "route" }],
+  flags: [],
+  client: true,
+  run: ({ args, flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const name = args[0] ?? "";
+      const answer = await node.call<GetRouteResponse>((stub, ...rest) =>
+        stub.getRoute({ name }, ...rest),
+      );
+      if (isOn(flags, "json")) printJson(terminal, "GetRouteResponse", GetRouteResponse, answer);
+      else if (answer.route !== undefined) printRoute(terminal, answer.route);
+      return ExitStatus.Done;
+    }),
+};
+
+export const routeRemove: Command = {
+  path: ["route", "remove"],
+  summary: "remove a route; its open connections carry on",
+  arguments: [{ name: "NAME", help: "the route's key", complete: "route" }],
+  flags: [waitFlag],
+  client: true,
+  run: ({ args, flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const name = args[0] ?? "";
+      if (name === "") throw usageError("NAME: is empty");
+      const request = RemoveRouteRequest.fromPartial({ name, wait: waitOf(textOf(flags, "wait")) });
+      const answer = await node.call<RemoveRouteResponse>((stub, ...rest) =>
+        stub.removeRoute(request, ...rest),
+      );
+      if (isOn(flags, "json")) {
+        printJson(terminal, "RemoveRouteResponse", RemoveRouteResponse, answer);
+      } else terminal.print(`removed ${name}  (revision ${answer.revision})`);
+      return noteLagging(answer.lagging, terminal);
+    }),
+};
+
+function printRoutes(terminal: Invocation["terminal"], routes: readonly Route[]): void {
+  printTable(
+    terminal,
+    ["NAME", "MATCH", "SERVICE", "STICKY", "LABELS"],
+    routes.map((route) => [
+      route.name,
+      matchText(route),
+      route.service,
+      route.sticky ? "yes" : "",
+      labelsText(route.labels),
+    ]),
+  );
+}
+
+function printRoute(terminal: Invocation["terminal"], route: Route): void {
+  printTable(
+    terminal,
+    ["FIELD", "VALUE"],
+    [
+      ["name", route.name],
+      ["match", matchText(route)],
+      ["service", route.service],
+      ["sticky", route.sticky ? "yes" : "no"],
+      ["labels", labelsText(route.labels)],
+      ["revision", String(route.revision)],
+      ["created", route.createTime?.toISOString() ?? ""],
+      ["updated", route.updateTime?.toISOString() ?? ""],
+    ],
+  );
+}

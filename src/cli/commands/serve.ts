@@ -1,0 +1,50 @@
+// crosspoint serve: the table of settings as flags, and a Config from what was given.
+
+import {
+  type Config,
+  environmentName,
+  parseConfig,
+  type ServeOption,
+  serveOptions,
+} from "../../config.ts";
+import type { Command, Completion, Flag } from "../command.ts";
+
+/** @param serve Runs a node until it is told to end, and answers the exit status. */
+export function serveCommand(serve: (config: Config) => Promise<number>): Command {
+  return {
+    path: ["serve"],
+    summary: "run a node",
+    arguments: [],
+    flags: Object.values<ServeOption>(serveOptions)
+      .filter(({ hidden }) => hidden !== true)
+      .map(flagOf),
+    client: false,
+    examples: [
+      "crosspoint serve --demo",
+      "crosspoint serve --store sqlite:/var/lib/crosspoint/routes.db --http 0.0.0.0:80",
+      "",
+      `Every setting is also a variable (--tcp-ports: ${environmentName("tcp-ports")}) and a key of --config`,
+      "FILE (tcp-ports). Flags win over variables, variables over the file.",
+    ],
+    run: ({ flags, env }) => serve(parseConfig(flags, env)),
+  };
+}
+
+const choicesOf: Readonly<Record<string, Completion>> = {
+  io: ["auto", "net"],
+  "log-format": ["json", "text"],
+  config: "file",
+};
+
+function flagOf({ flag, value, help, fallback, repeatable }: ServeOption): Flag {
+  const notes = [fallback === "" ? "" : `default: ${fallback}`, repeatable ? "repeatable" : ""];
+  const shown = notes.filter(Boolean).join("; ");
+  const complete = choicesOf[flag];
+  return {
+    name: flag,
+    value,
+    help: shown === "" ? help : `${help} (${shown})`,
+    repeatable,
+    ...(complete === undefined ? {} : { complete }),
+  };
+}

@@ -1,0 +1,116 @@
+// crosspoint service put | list | remove
+
+import {
+  HealthCheck,
+  ListServicesResponse,
+  PutServiceRequest,
+  PutServiceResponse,
+  RemoveServiceRequest,
+  RemoveServiceResponse,
+} from "../../gen/crosspoint/v1/router.ts";
+import { withNode } from "../client.ts";
+import { type Command, isOn, textOf } from "../command.ts";
+import { ExitStatus } from "../failure.ts";
+import { parseCheck } from "../parse-words.ts";
+import {
+  checkText,
+  noteLagging,
+  policies,
+  policyText,
+  printJson,
+  waitFlag,
+  waitOf,
+} from "../show.ts";
+import { printable, printTable } from "../table.ts";
+
+export const servicePut: Command = {
+  path: ["service", "put"],
+  summary: "create a service's settings, or replace them whole",
+  arguments: [{ name: "NAME", help: "the service", complete: "service" }],
+  flags: [
+    {
+      name: "policy",
+      value: "POLICY",
+      help: "how a backend is chosen (default: least-loaded)",
+      choices: Object.keys(policies),
+    },
+    { name: "check", value: "PROBE", help: "health check: http:/PATH, tcp or grpc[:SERVICE]" },
+    waitFlag,
+  ],
+  client: true,
+  examples: ["crosspoint service put web --policy round-robin"],
+  run: ({ args, flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const check = textOf(flags, "check");
+      const request = PutServiceRequest.fromPartial({
+        service: {
+          name: args[0] ?? "",
+          policy: policies[textOf(flags, "policy") ?? ""] ?? 0,
+          ...(check === undefined
+            ? {}
+            : { healthCheck: HealthCheck.fromPartial({ probe: parseCheck(check, "--check") }) }),
+        },
+        wait: waitOf(textOf(flags, "wait")),
+      });
+      const answer = await node.call<PutServiceResponse>((stub, ...rest) =>
+        stub.putService(request, ...rest),
+      );
+      if (isOn(flags, "json")) {
+        printJson(terminal, "PutServiceResponse", PutServiceResponse, answer);
+      } else if (answer.service !== undefined) {
+        const { name, policy } = answer.service;
+        const shown = [name, policyText(policy), checkText(answer.service)].filter(Boolean);
+        terminal.print(`${printable(shown.join("  "))}  (revision ${answer.revision})`);
+      }
+      return noteLagging(answer.lagging, terminal);
+    }),
+};
+
+export const serviceList: Command = {
+  path: ["service", "list"],
+  summary: "the services, by name; also those that only a route or a backend names",
+  arguments: [],
+  flags: [],
+  client: true,
+  run: ({ flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const list = await node.services();
+      if (isOn(flags, "json")) {
+        printJson(terminal, "ListServicesResponse", ListServicesResponse, list);
+      } else {
+        printTable(
+          terminal,
+          ["NAME", "POLICY", "CHECK"],
+          list.services.map((service) => [
+            service.name,
+            policyText(service.policy),
+            checkText(service),
+          ]),
+        );
+      }
+      return ExitStatus.Done;
+    }),
+};
+
+export const serviceRemove: Command = {
+  path: ["service", "remove"],
+  summary: "remove a service's settings; refused while a route or a backend names it",
+  arguments: [{ name: "NAME", help: "the service", complete: "service" }],
+  flags: [waitFlag],
+  client: true,
+  run: ({ args, flags, env, terminal }) =>
+    withNode({ flags, env }, async (node) => {
+      const name = args[0] ?? "";
+      const request = RemoveServiceRequest.fromPartial({
+        name,
+        wait: waitOf(textOf(flags, "wait")),
+      });
+      const answer = await node.call<RemoveServiceResponse>((stub, ...rest) =>
+        stub.removeService(request, ...rest),
+      );
+      if (isOn(flags, "json")) {
+        printJson(terminal, "RemoveServiceResponse", RemoveServiceResponse, answer);
+      } else terminal.print(`removed ${printable(name)}  (revision ${answer.revision})`);
+      return noteLagging(answer.lagging, terminal);
+    }),
+};

@@ -1,0 +1,101 @@
+// Routes, services and revisions in the words of the command line, and the answers that every change gives.
+
+import type { NodeLag, Route, Service } from "../gen/crosspoint/v1/router.ts";
+import { Policy, policyToJSON, Wait } from "../gen/crosspoint/v1/router.ts";
+import type { Flag } from "./command.ts";
+import { ExitStatus } from "./failure.ts";
+import { messageToJson } from "./proto-json.ts";
+import { printable } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** "app.example.com/api", "tcp:5432". */
+export function matchText(route: Route): string {
+  switch (route.match?.$case) {
+    case "http": {
+      const { domain, pathPrefix } = route.match.value;
+      return pathPrefix === "/" ? domain : `${domain}${pathPrefix}`;
+    }
+    case "tcp":
+      return `tcp:${route.match.value.port}`;
+    default:
+      return "";
+  }
+}
+
+/** "web  app.example.com/api -> shop  sticky  team=x". */
+export function routeText(route: Route): string {
+  const head = `${route.name}  ${matchText(route)} -> ${route.service}`;
+  const labels = labelsText(route.labels);
+  return printable([head, route.sticky ? "sticky" : "", labels].filter(Boolean).join("  "));
+}
+
+/** "owner=x,team=y". */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+}
+
+/** The policies as they are written on the command line. */
+export const policies: Readonly<Record<string, Policy>> = {
+  random: Policy.RANDOM,
+  "round-robin": Policy.ROUND_ROBIN,
+  "least-loaded": Policy.LEAST_LOADED,
+  "peak-ewma": Policy.PEAK_EWMA,
+  "ring-hash": Policy.RING_HASH,
+};
+
+/** "round-robin"; "" when none is set. */
+export function policyText(policy: Policy): string {
+  if (policy === Policy.UNSPECIFIED) return "";
+  return policyToJSON(policy).replace("POLICY_", "").toLowerCase().replaceAll("_", "-");
+}
+
+/** "http:/healthz", "tcp", "grpc:shop.v1.Shop"; "" when there is none. */
+export function checkText({ healthCheck }: Service): string {
+  const probe = healthCheck?.probe;
+  switch (probe?.$case) {
+    case "http":
+      return `http:${probe.value.path}`;
+    case "tcp":
+      return "tcp";
+    case "grpc":
+      return probe.value.service === "" ? "grpc" : `grpc:${probe.value.service}`;
+    default:
+      return "";
+  }
+}
+
+export const waitFlag: Flag = {
+  name: "wait",
+  value: "HOW",
+  help: "answer when stored (none), served by every worker of the node, or of all nodes (default: node)",
+  choices: ["none", "node", "all"],
+};
+
+export function waitOf(text: string | undefined): Wait {
+  if (text === "none") return Wait.NONE;
+  return text === "all" ? Wait.ALL : Wait.NODE;
+}
+
+/** Names who does not serve a change yet, and answers the exit status that says so. */
+export function noteLagging(lagging: readonly NodeLag[], terminal: Terminal): ExitStatus {
+  for (const { node, servedRevision, reason } of lagging) {
+    terminal.note(
+      printable(
+        `not yet served by node ${node}, which is at revision ${servedRevision}: ${reason}`,
+      ),
+    );
+  }
+  return lagging.length === 0 ? ExitStatus.Done : ExitStatus.Lagging;
+}
+
+/** `--json`: the answer as it is, on standard output. */
+export function printJson<T>(
+  terminal: Terminal,
+  type: string,
+  coder: Parameters<typeof messageToJson<T>>[1],
+  message: T,
+): void {
+  terminal.print(JSON.stringify(messageToJson(type, coder, message), undefined, 2));
+}
