@@ -1,0 +1,456 @@
+// Goal: ports are taken whole, lent to workers, and given back without resetting anybody.
+// Method: real sockets on loopback; a fake clock for the retries; failures of the kernel put in between.
+
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { type ListenerOptions, ListenerSet } from "../../src/control/listeners.ts";
+import { type SocketCalls, socketCalls } from "../../src/control/socket-group.ts";
+import { acceptOne, closeFd, errnoName, PeerAddress, SocketError } from "../../src/io/sockets.ts";
+import { portRetryMsMin } from "../../src/limits.ts";
+import type { RouterError } from "../../src/model/errors.ts";
+import { FakeSystem } from "../support/fake-system.ts";
+import { recordingLog } from "../support/recording-log.ts";
+import { putRoute, removeRoute } from "../support/table-fixtures.ts";
+
+const nobody = new Set<number>();
+const untaken = (): boolean => false;
+const host = "127.0.0.1";
+const open: { close(): unknown }[] = [];
+
+afterEach(() => {
+  for (const thing of open.splice(0).toReversed()) thing.close();
+});
+
+async function openSet(options: Partial<ListenerOptions> = {}) {
+  const system = new FakeSystem();
+  const log = recordingLog();
+  const set = await ListenerSet.open({
+    http: [],
+    tcpAddresses: [host],
+    tcpPorts: { first: 3000, last: 3500 },
+    slots: 2,
+    system,
+    log,
+    ...options,
+  });
+  open.push(set);
+  return { set, system, log };
+}
+
+async function stranger(
+  port = 0,
+  options: { reusePort?: boolean } = {},
+): Promise<{ server: Server; port: number }> {
+  const server = createServer().listen({ port, host, ...options });
+  await once(server, "listening");
+  open.push(server);
+  return { server, port: (server.address() as { port: number }).port };
+}
+
+/** "connected", or the code of the error. */
+async function dial(port: number, address = host): Promise<string> {
+  const socket = connect(port, address);
+  open.push({ close: () => socket.destroy() });
+  return await new Promise((resolve) => {
+    socket.once("connect", () => resolve("connected"));
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+  });
+}
+
+/** How a connection ended: "end", or the code of the error. */
+function ending(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    socket.once("end", () => resolve("end"));
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+    socket.resume();
+  });
+}
+
+async function freePort(): Promise<number> {
+  const { server, port } = await stranger();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const rejection = (promise: Promise<unknown>): Promise<RouterError> =>
+  promise.then(
+    () => expect.unreachable("it should have been refused"),
+    (error: RouterError) => error,
+  );
+
+const httpPort = (set: ListenerSet): number => set.http[0]!.port;
+
+const idsOf = (set: ListenerSet, slot: number): number[] => [...set.loansOf(slot).keys()];
+
+/** The kernel says no, as far as `fails` says so. */
+function failing(
+  fails: (call: string, address: string, port: number) => string | undefined,
+): SocketCalls {
+  const errnos: Record<string, number> = {
+    EACCES: 13,
+    EAFNOSUPPORT: 97,
+    EADDRINUSE: 98,
+    EADDRNOTAVAIL: 99,
+  };
+  const check = (call: string, { address, port }: { address: string; port: number }): void => {
+    const code = fails(call, address, port);
+    if (code !== undefined) throw new SocketError(call, errnos[code]!, `${address}:${port}`);
+  };
+  return {
+    ...socketCalls,
+    openListener: (at) => (check("open", at), socketCalls.openListener(at)),
+    probeExclusive: (at) => (check("probe", at), socketCalls.probeExclusive(at)),
+  };
+}
+
+describe("HTTP listeners", () => {
+  test("with port 0, every worker's socket has the port that the first was given", async () => {
+    const { set } = await openSet({ http: [{ address: host, port: 0 }] });
+    set.start();
+    const port = httpPort(set);
+    expect(port).toBeGreaterThan(0);
+    const loans = [0, 1].flatMap((slot) => [...set.loansOf(slot).values()]);
+    expect(loans).toMatchObject([
+      { protocol: "http", address: host, port },
+      { protocol: "http", address: host, port },
+    ]);
+    expect(new Set(loans.map(({ fd }) => fd)).size).toBe(2);
+    expect(new Set(loans.map(({ id }) => id)).size).toBe(2);
+  });
+
+  test("nobody can connect before the start, and then clients wait", async () => {
+    const { set } = await openSet({ http: [{ address: host, port: 0 }] });
+    const port = httpPort(set);
+    expect(await dial(port)).toBe("ECONNREFUSED");
+    set.start();
+    expect(await dial(port)).toBe("connected");
+  });
+
+  test.for([
+    { name: "listens alone", options: {} },
+    { name: "would share the port", options: { reusePort: true } },
+  ])("a port on which somebody $name is refused, naming it", async ({ options }) => {
+    const { port } = await stranger(0, options);
+    const error = await rejection(openSet({ http: [{ address: host, port }] }));
+    expect(error).toMatchObject({
+      code: "failed-precondition",
+      details: { reason: "PORT_IN_USE" },
+    });
+    expect(error.message).toContain(`port ${port} on ${host}`);
+  });
+
+  test("a privileged port is refused with what to do", async () => {
+    const sockets = failing(() => "EACCES");
+    const error = await rejection(openSet({ http: [{ address: host, port: 80 }], sockets }));
+    expect(error).toMatchObject({ details: { reason: "PORT_PRIVILEGED" } });
+    expect(error.message).toContain("from 1024 on");
+  });
+
+  test("a failure gives the earlier listeners back", async () => {
+    const { port: taken } = await stranger();
+    const free = await freePort();
+    await rejection(
+      openSet({
+        http: [
+          { address: host, port: free },
+          { address: host, port: taken },
+        ],
+      }),
+    );
+    await stranger(free);
+  });
+});
+
+describe("a machine without IPv6", () => {
+  const sockets = failing((_call, address) => (address === "::" ? "EAFNOSUPPORT" : undefined));
+
+  test("does without [::], saying so once for each use", async () => {
+    const { set, log } = await openSet({
+      http: [
+        { address: host, port: 0 },
+        { address: "::", port: 0 },
+      ],
+      tcpAddresses: [host, "::"],
+      sockets,
+    });
+    expect(set.http.map(({ address }) => address)).toEqual([host]);
+    expect(log.messages()).toHaveLength(2);
+    const { port } = await set.reservePort(await freePort(), untaken);
+    set.apply([putRoute("db", port)]);
+    expect([...set.loansOf(0).values()].map(({ address }) => address)).toEqual([host]);
+  });
+
+  test("refuses to start when nothing is left to listen on", async () => {
+    const error = await rejection(openSet({ http: [{ address: "::", port: 0 }], sockets }));
+    expect(error.message).toContain("none of the HTTP listeners");
+  });
+});
+
+test("an address of another machine is refused at the start", async () => {
+  const error = await rejection(openSet({ tcpAddresses: ["203.0.113.9"] }));
+  expect(error.message).toContain("no address 203.0.113.9");
+});
+
+describe("reservePort", () => {
+  test("holds the port: nobody can connect to it, nobody else can listen on it", async () => {
+    const { set } = await openSet();
+    const { port } = await set.reservePort(await freePort(), untaken);
+    expect(await dial(port)).toBe("ECONNREFUSED");
+    await expect(stranger(port)).rejects.toThrow("EADDRINUSE");
+    expect(set.loansOf(0).size).toBe(0);
+  });
+
+  test("gives the port back", async () => {
+    const { set } = await openSet();
+    const reservation = await set.reservePort(await freePort(), untaken);
+    reservation.release();
+    await stranger(reservation.port);
+  });
+
+  test("is refused while another call holds the port, and granted afterwards", async () => {
+    const { set } = await openSet();
+    const port = await freePort();
+    const first = await set.reservePort(port, untaken);
+    expect((await rejection(set.reservePort(port, untaken))).message).toContain("by another call");
+    first.release();
+    const second = await set.reservePort(port, untaken);
+    first.release();
+    expect((await rejection(set.reservePort(port, untaken))).message).toContain("by another call");
+    second.release();
+  });
+
+  test("a release after the route came changes nothing", async () => {
+    const { set } = await openSet();
+    const reservation = await set.reservePort(await freePort(), untaken);
+    set.apply([putRoute("db", reservation.port)]);
+    reservation.release();
+    expect(await dial(reservation.port)).toBe("connected");
+  });
+
+  test("is refused for a port that is in use on one of several addresses, and holds none of them", async () => {
+    const { port } = await stranger();
+    const { set } = await openSet({ tcpAddresses: ["::1", host] });
+    expect(await rejection(set.reservePort(port, untaken))).toMatchObject({
+      code: "failed-precondition",
+      details: { reason: "PORT_IN_USE", resource: { type: "port", name: String(port) } },
+    });
+    const server = createServer().listen(port, "::1");
+    await once(server, "listening");
+    server.close();
+  });
+
+  test("is refused for this node's own HTTP port", async () => {
+    const { set } = await openSet({ http: [{ address: host, port: 0 }] });
+    const port = httpPort(set);
+    expect((await rejection(set.reservePort(port, untaken))).message).toContain(
+      "own HTTP listener",
+    );
+  });
+
+  test("is granted for a port that a route has: another route of one write takes it over", async () => {
+    const { set } = await openSet();
+    const { port } = await set.reservePort(await freePort(), untaken);
+    set.apply([putRoute("a", port)]);
+    const before = idsOf(set, 0);
+    (await set.reservePort(port, untaken)).release();
+    set.apply([putRoute("b", port), removeRoute("a")]);
+    expect(idsOf(set, 0)).toEqual(before);
+  });
+
+  test("finds a free port of the range: not taken, not held, not a stranger's", async () => {
+    const busy = await stranger();
+    const first = busy.port;
+    const sockets = failing((_call, _address, port) =>
+      port === first + 3 ? "EADDRINUSE" : undefined,
+    );
+    const { set } = await openSet({ tcpPorts: { first, last: first + 9 }, sockets });
+    const ports: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      ports.push((await set.reservePort(0, (port) => port === first + 1)).port);
+    }
+    expect(ports).toEqual(ports.toSorted((a, b) => a - b));
+    expect(new Set(ports).size).toBe(3);
+    for (const port of ports) expect([first, first + 1, first + 3]).not.toContain(port);
+  });
+
+  test("says so when the range is used up", async () => {
+    const { set } = await openSet({ tcpPorts: { first: 3000, last: 3001 } });
+    expect(await rejection(set.reservePort(0, () => true))).toMatchObject({
+      code: "resource-exhausted",
+      details: { reason: "PORT_RANGE_EXHAUSTED" },
+    });
+  });
+});
+
+describe("routes", () => {
+  test("a TCP route's clients wait in the queue of a worker's socket", async () => {
+    const { set } = await openSet({ slots: 1 });
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    expect(await dial(port)).toBe("connected");
+    const [loan] = set.loansOf(0).values();
+    expect(loan).toMatchObject({ protocol: "tcp", address: host, port });
+    const fd = acceptOne(loan!.fd!, new PeerAddress());
+    expect(fd).toBeGreaterThan(0);
+    closeFd(fd);
+  });
+
+  test("changes that do not touch the port leave its loans alone", async () => {
+    const { set } = await openSet();
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    const { version } = set;
+    const before = idsOf(set, 1);
+    set.apply([
+      putRoute("db", port, "other"),
+      putRoute("web", "a.example.com"),
+      removeRoute("none"),
+    ]);
+    expect([set.version, idsOf(set, 1)]).toEqual([version, before]);
+  });
+
+  test("a removed route's sockets stay open until their worker has stopped, and end in order", async () => {
+    const { set } = await openSet({ slots: 1 });
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    const [id] = idsOf(set, 0);
+    set.apply([removeRoute("db")]);
+    expect(set.loansOf(0).size).toBe(0);
+    set.settle(0, new Set([id!]));
+    const waiting = connect(port, host);
+    await once(waiting, "connect");
+    const end = ending(waiting);
+    set.settle(0, nobody);
+    expect(await end).toBe("end");
+    expect(await dial(port)).toBe("ECONNREFUSED");
+  });
+
+  test("each worker's socket is closed when that worker has stopped", async () => {
+    const { set } = await openSet();
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    set.apply([removeRoute("db")]);
+    set.settle(0, nobody);
+    expect(await dial(port)).toBe("connected");
+    set.settle(1, nobody);
+    expect(await dial(port)).toBe("ECONNREFUSED");
+  });
+
+  test("a route that comes back before its sockets are closed gets new ones", async () => {
+    const { set, log } = await openSet({ slots: 1 });
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    const [before] = set.loansOf(0).values();
+    set.apply([removeRoute("db")]);
+    set.apply([putRoute("db", port)]);
+    const [after] = set.loansOf(0).values();
+    expect(log.messages()).toEqual([]);
+    expect(after!.id).not.toBe(before!.id);
+    expect(after!.fd).not.toBe(before!.fd);
+    set.settle(0, new Set([after!.id]));
+    expect(await dial(port)).toBe("connected");
+  });
+
+  test("a route that moves to another port takes the first one's sockets along", async () => {
+    const { set } = await openSet({ slots: 1 });
+    const [from, to] = [await freePort(), await freePort()];
+    set.apply([putRoute("db", from)]);
+    set.apply([putRoute("db", to)]);
+    set.settle(0, new Set(idsOf(set, 0)));
+    expect([await dial(from), await dial(to)]).toEqual(["ECONNREFUSED", "connected"]);
+  });
+});
+
+describe("a stored route whose port somebody else has", () => {
+  test("is set aside, stops nothing else, and is served once the port is free", async () => {
+    const { server, port } = await stranger();
+    const { set, system, log } = await openSet();
+    let told = 0;
+    set.onLoans = () => told++;
+    const other = await freePort();
+    set.apply([putRoute("db", port), putRoute("cache", other)]);
+    expect(await dial(other)).toBe("connected");
+    expect(set.problems()).toEqual([
+      { port, reason: expect.stringContaining("in use by another program") },
+    ]);
+    system.advance(portRetryMsMin * 8);
+    expect(log.messages()).toEqual(["a TCP route's port is not served"]);
+    expect([told, set.loansOf(0).size]).toEqual([0, 1]);
+    server.close();
+    await once(server, "close");
+    const { version } = set;
+    system.advance(portRetryMsMin * 16);
+    expect(set.problems()).toEqual([]);
+    expect([told, set.loansOf(0).size]).toEqual([1, 2]);
+    expect(set.version).toBeGreaterThan(version);
+    expect(await dial(port)).toBe("connected");
+    expect(system.timerCount).toBe(0);
+  });
+
+  test("is tried no more once the route is removed", async () => {
+    const { port } = await stranger();
+    const { set, system } = await openSet();
+    set.apply([putRoute("db", port)]);
+    expect(system.timerCount).toBe(1);
+    set.apply([removeRoute("db")]);
+    expect([system.timerCount, set.problems()]).toEqual([0, []]);
+  });
+
+  test("is set aside too when the stranger comes between the reservation and the route", async () => {
+    let late = false;
+    const sockets: SocketCalls = {
+      ...socketCalls,
+      listen(fd, backlog) {
+        if (late) throw new SocketError("listen", 98, "too late");
+        socketCalls.listen(fd, backlog);
+      },
+    };
+    const { set } = await openSet({ sockets });
+    const { port } = await set.reservePort(await freePort(), untaken);
+    late = true;
+    set.apply([putRoute("db", port)]);
+    expect(set.problems()).toMatchObject([{ port }]);
+    await stranger(port);
+  });
+});
+
+describe("without sockets by number", () => {
+  const sockets: SocketCalls = { ...socketCalls, socketsAvailable: () => false };
+
+  test("loans have no descriptor, and port 0 is still a real port", async () => {
+    const { set } = await openSet({ http: [{ address: host, port: 0 }], sockets });
+    set.start();
+    const [loan] = set.loansOf(1).values();
+    expect(loan).toMatchObject({ protocol: "http", fd: undefined });
+    expect(loan!.port).toBeGreaterThan(0);
+  });
+
+  test("a port that somebody has is refused all the same", async () => {
+    const { port } = await stranger();
+    const { set } = await openSet({ sockets });
+    expect(await rejection(set.reservePort(port, untaken))).toMatchObject({
+      details: { reason: "PORT_IN_USE" },
+    });
+    const { port: free } = await set.reservePort(await freePort(), untaken);
+    set.apply([putRoute("db", free)]);
+    expect([...set.loansOf(0).values()]).toMatchObject([{ port: free, fd: undefined }]);
+  });
+});
+
+test("closing leaves no socket behind and resets nobody", async () => {
+  const { set } = await openSet({ http: [{ address: host, port: 0 }], slots: 1 });
+  set.start();
+  const http = httpPort(set);
+  const tcp = await freePort();
+  set.apply([putRoute("db", tcp)]);
+  const [loan] = set.loansOf(0).values();
+  const waiting = connect(tcp, host);
+  await once(waiting, "connect");
+  const end = ending(waiting);
+  set.close();
+  expect(await end).toBe("end");
+  expect([await dial(http), await dial(tcp)]).toEqual(["ECONNREFUSED", "ECONNREFUSED"]);
+  expect(errnoName(acceptOne(loan!.fd!, new PeerAddress()))).toBe("EBADF");
+});
