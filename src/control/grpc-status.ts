@@ -3,7 +3,6 @@
 // Knows the numbers of the codes and the details' type names. Does not know grpc-js.
 // An "internal" error is a bug of ours: its text stays in the log.
 
-import { errorTextCharactersMax, violationsAnsweredMax } from "../limits.ts";
 import {
   BadRequest,
   ErrorInfo,
@@ -13,31 +12,48 @@ import {
   RetryInfo,
 } from "../gen/google/rpc/error_details.ts";
 import { Status } from "../gen/google/rpc/status.ts";
+import { errorTextCharactersMax, violationsAnsweredMax } from "../limits.ts";
 import type { RouterError, RouterErrorCode } from "../model/errors.ts";
 
 /** How a call ended, ready for the wire. */
 export interface GrpcStatus {
-  readonly code: number;
+  readonly code: GrpcCode;
   readonly message: string;
   /** google.rpc.Status, for the trailer "grpc-status-details-bin". */
   readonly details: Uint8Array;
 }
 
-/** Canonical codes (google/rpc/code.proto). */
-const codes: Readonly<Record<RouterErrorCode, number>> = {
-  cancelled: 1,
-  "invalid-argument": 3,
-  deadline: 4,
-  "not-found": 5,
-  "already-exists": 6,
-  "resource-exhausted": 8,
-  "failed-precondition": 9,
-  "revision-conflict": 10, // ABORTED: read again, then retry
-  "out-of-range": 11,
-  unimplemented: 12,
-  internal: 13,
-  "store-unavailable": 14,
-  unavailable: 14,
+/** Canonical codes that we answer with (google/rpc/code.proto). */
+const codeNumbers = {
+  CANCELLED: 1,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+} as const;
+export type GrpcCode = keyof typeof codeNumbers;
+
+const codeOf: Readonly<Record<RouterErrorCode, GrpcCode>> = {
+  "invalid-argument": "INVALID_ARGUMENT",
+  "not-found": "NOT_FOUND",
+  "already-exists": "ALREADY_EXISTS",
+  "revision-conflict": "ABORTED",
+  "failed-precondition": "FAILED_PRECONDITION",
+  "out-of-range": "OUT_OF_RANGE",
+  "resource-exhausted": "RESOURCE_EXHAUSTED",
+  "store-unavailable": "UNAVAILABLE",
+  unavailable: "UNAVAILABLE",
+  unimplemented: "UNIMPLEMENTED",
+  cancelled: "CANCELLED",
+  deadline: "DEADLINE_EXCEEDED",
+  internal: "INTERNAL",
 };
 
 /** When a caller may try again, in ms, for codes that pass by themselves. */
@@ -48,13 +64,16 @@ const retryAfterMsOf: Partial<Record<RouterErrorCode, number>> = {
 
 export function grpcStatusOf(error: RouterError): GrpcStatus {
   const message =
-    error.code === "internal" ? "internal error; the node's log has the details" : cut(error.message);
+    error.code === "internal"
+      ? "internal error; the node's log has the details"
+      : cut(error.message);
   const details = detailsOf(error, message).map(({ type, value }) => ({
     typeUrl: `type.googleapis.com/google.rpc.${type}`,
     value: Buffer.from(value),
   }));
-  const code = codes[error.code];
-  return { code, message, details: Status.encode({ code, message, details }).finish() };
+  const code = codeOf[error.code];
+  const status = { code: codeNumbers[code], message, details };
+  return { code, message, details: Status.encode(status).finish() };
 }
 
 interface Detail {
@@ -127,5 +146,7 @@ function detail(type: string, writer: { finish(): Uint8Array }): Detail {
 }
 
 function cut(text: string): string {
-  return text.length > errorTextCharactersMax ? `${text.slice(0, errorTextCharactersMax)}...` : text;
+  return text.length > errorTextCharactersMax
+    ? `${text.slice(0, errorTextCharactersMax)}...`
+    : text;
 }

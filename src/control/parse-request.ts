@@ -1,0 +1,288 @@
+// proto -> model: every field of a request is checked here, once, and named by its proto path.
+//
+// Throws RouterError "invalid-argument" ("unimplemented" for what the contract has and we have not).
+
+import type { ExplainQuestion } from "../channel/messages.ts";
+import type { ExplainRequest, HttpProbeRequest } from "../gen/crosspoint/v1/router.ts";
+import * as proto from "../gen/crosspoint/v1/router.ts";
+import type { Duration } from "../gen/google/protobuf/duration.ts";
+import {
+  backendTtlMsMax,
+  backendTtlMsMin,
+  changesPerRequestMax,
+  requestIdCharactersMax,
+} from "../limits.ts";
+import { parseAddress } from "../model/address.ts";
+import { type Backend, backendWeightDefault, backendWeightMax } from "../model/backend.ts";
+import { type FieldViolation, invalidField, RouterError } from "../model/errors.ts";
+import {
+  parseDomain,
+  parseLabels,
+  parsePathPrefix,
+  parsePort,
+  parseRouteName,
+  parseServiceName,
+} from "../model/names.ts";
+import { parseRevision, type Revision } from "../model/revision.ts";
+import type { RouteMatch } from "../model/route.ts";
+import { Policy, type Service } from "../model/service.ts";
+import type { ChangeDraft, RouteDraft } from "./change-plan.ts";
+
+/** How far a change must have travelled before the call answers. */
+export type Wait = "none" | "node" | "all";
+
+export function parseWait(wait: number): Wait {
+  switch (wait) {
+    case proto.Wait.NONE:
+      return "none";
+    case proto.Wait.UNSPECIFIED:
+    case proto.Wait.NODE:
+      return "node";
+    case proto.Wait.ALL:
+      return "all";
+    default:
+      throw invalidField("wait", `${wait} is not one of WAIT_NONE, WAIT_NODE, WAIT_ALL`);
+  }
+}
+
+export function parseFieldRevision(revision: bigint, field: string): Revision {
+  if (revision < 0n || revision > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw invalidField(field, `${revision} is not a revision (0 to 2^53 - 1)`);
+  }
+  return parseRevision(revision);
+}
+
+/** Printable ASCII without the space; "" is none. */
+export function parseRequestId(id: string): string {
+  if (id.length > requestIdCharactersMax) {
+    throw invalidField(
+      "request_id",
+      `is ${id.length} characters long; at most ${requestIdCharactersMax} are allowed`,
+    );
+  }
+  if (!/^[!-~]*$/.test(id)) {
+    throw invalidField("request_id", "holds something else than printable ASCII");
+  }
+  return id;
+}
+
+export function parseRoute(
+  message: proto.Route | undefined,
+  mode: RouteDraft["mode"],
+  field: string,
+): ChangeDraft {
+  if (message === undefined) throw invalidField(field, "is required");
+  const fields = new Fields();
+  const name = fields.read(() =>
+    message.name === "" ? undefined : parseRouteName(message.name, `${field}.name`),
+  );
+  const match = fields.read(() => parseMatch(message, field));
+  const service = fields.read(() => parseServiceName(message.service, `${field}.service`));
+  const labels = fields.read(() => parseLabels(message.labels, `${field}.labels`));
+  fields.read(() => {
+    if (message.sticky && message.match?.$case === "tcp") {
+      throw invalidField(`${field}.sticky`, "works with cookies, which TCP routes do not have");
+    }
+  });
+  fields.throwIfWrong();
+  const { sticky } = message;
+  return {
+    kind: "put-route",
+    route: { mode, field, name, match: match!, service: service!, labels: labels!, sticky },
+  };
+}
+
+/** A TCP port of 0 asks for one of the node's range. */
+function parseMatch(message: proto.Route, field: string): RouteMatch {
+  switch (message.match?.$case) {
+    case "http": {
+      const { domain, pathPrefix } = message.match.value;
+      const fields = new Fields();
+      const parsed = fields.read(() => parseDomain(domain, `${field}.http.domain`));
+      const prefix = fields.read(() => parsePathPrefix(pathPrefix, `${field}.http.path_prefix`));
+      fields.throwIfWrong();
+      return { kind: "http", domain: parsed!, pathPrefix: prefix! };
+    }
+    case "tcp": {
+      const { port } = message.match.value;
+      return { kind: "tcp", port: port === 0 ? 0 : parsePort(port, `${field}.tcp.port`) };
+    }
+    default:
+      throw invalidField(`${field}.match`, "one of http and tcp is required");
+  }
+}
+
+export function parseService(message: proto.Service | undefined, field: string): Service {
+  if (message === undefined) throw invalidField(field, "is required");
+  const name = parseServiceName(message.name, `${field}.name`);
+  if (message.healthCheck !== undefined) {
+    throw notBuilt(`${field}.health_check`, "active health checks are not built yet: leave it out");
+  }
+  return { name, policy: parsePolicy(message.policy, `${field}.policy`) };
+}
+
+function parsePolicy(policy: number, field: string): Policy | undefined {
+  switch (policy) {
+    case proto.Policy.UNSPECIFIED:
+      return undefined;
+    case proto.Policy.RANDOM:
+      return Policy.Random;
+    case proto.Policy.ROUND_ROBIN:
+      return Policy.RoundRobin;
+    case proto.Policy.LEAST_LOADED:
+      return Policy.LeastLoaded;
+    case proto.Policy.PEAK_EWMA:
+      throw notBuilt(field, "POLICY_PEAK_EWMA is not built yet: use POLICY_LEAST_LOADED");
+    case proto.Policy.RING_HASH:
+      throw notBuilt(field, "POLICY_RING_HASH is not built yet: use POLICY_LEAST_LOADED");
+    default:
+      throw invalidField(field, `${policy} is not a policy`);
+  }
+}
+
+export function parseChanges(messages: readonly proto.Change[]): ChangeDraft[] {
+  if (messages.length === 0) throw invalidField("changes", "is required: at least one change");
+  if (messages.length > changesPerRequestMax) {
+    throw invalidField(
+      "changes",
+      `has ${messages.length} entries; at most ${changesPerRequestMax} are allowed: send several requests`,
+    );
+  }
+  const fields = new Fields();
+  const drafts = messages.map((message, index) =>
+    fields.read(() => parseChange(message, `changes[${index}]`)),
+  );
+  fields.throwIfWrong();
+  return drafts.filter((draft) => draft !== undefined);
+}
+
+function parseChange({ change }: proto.Change, field: string): ChangeDraft {
+  switch (change?.$case) {
+    case "putRoute":
+      return parseRoute(change.value, "put", `${field}.put_route`);
+    case "removeRoute": {
+      const path = `${field}.remove_route`;
+      return { kind: "remove-route", name: parseRouteName(change.value, path), field: path };
+    }
+    case "putService": {
+      const path = `${field}.put_service`;
+      return { kind: "put-service", service: parseService(change.value, path), field: path };
+    }
+    case "removeService": {
+      const path = `${field}.remove_service`;
+      return { kind: "remove-service", name: parseServiceName(change.value, path), field: path };
+    }
+    default:
+      throw invalidField(
+        field,
+        "one of put_route, remove_route, put_service, remove_service is required",
+      );
+  }
+}
+
+export function parseBackend(
+  message: proto.Backend | undefined,
+  ttl: Duration | undefined,
+): Backend {
+  if (message === undefined) throw invalidField("backend", "is required");
+  const fields = new Fields();
+  const service = fields.read(() => parseServiceName(message.service, "backend.service"));
+  const address = fields.read(() => parseAddress(message.address, "backend.address"));
+  const weight = fields.read(() => parseWeight(message.weight));
+  const labels = fields.read(() => parseLabels(message.labels, "backend.labels"));
+  const ttlMs = fields.read(() => (ttl === undefined ? undefined : parseTtlMs(ttl)));
+  fields.throwIfWrong();
+  return { service: service!, address: address!, weight: weight!, labels: labels!, ttlMs };
+}
+
+function parseWeight(weight: number): number {
+  if (weight === 0) return backendWeightDefault;
+  if (weight > backendWeightMax) {
+    throw invalidField("backend.weight", `${weight} is not a weight (1 to ${backendWeightMax})`);
+  }
+  return weight;
+}
+
+function parseTtlMs(ttl: Duration): number {
+  const ms = Number(ttl.seconds) * 1_000 + Math.ceil(ttl.nanos / 1_000_000);
+  const mixed = (ttl.seconds > 0n && ttl.nanos < 0) || (ttl.seconds < 0n && ttl.nanos > 0);
+  if (mixed || Math.abs(ttl.nanos) > 999_999_999) {
+    throw invalidField("ttl", "is not a duration: seconds and nanos disagree");
+  }
+  if (ms < backendTtlMsMin || ms > backendTtlMsMax) {
+    throw invalidField(
+      "ttl",
+      `is ${ms} ms; from ${backendTtlMsMin} to ${backendTtlMsMax} ms are allowed`,
+    );
+  }
+  return ms;
+}
+
+export function refuseDrain(drain: Duration | undefined): void {
+  if (drain === undefined) return;
+  throw notBuilt("drain", "draining a backend is not built yet: leave it out to remove it at once");
+}
+
+export function parseQuestion({ request }: ExplainRequest): ExplainQuestion {
+  switch (request?.$case) {
+    case "http":
+      return parseHttpQuestion(request.value);
+    case "tcpPort":
+      return { kind: "tcp", port: parsePort(request.value, "tcp_port") };
+    default:
+      throw invalidField("request", "one of http and tcp_port is required");
+  }
+}
+
+/** Only what could arrive as a request may be asked about. */
+function parseHttpQuestion(probe: HttpProbeRequest): ExplainQuestion {
+  const { host, headers } = probe;
+  const method = probe.method === "" ? "GET" : probe.method;
+  const path = probe.path === "" ? "/" : probe.path;
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/.test(method)) {
+    throw invalidField("http.method", "is not an HTTP method");
+  }
+  if (!/^[!-~]{1,300}$/.test(host)) {
+    throw invalidField("http.host", "is required: a host name as in the Host field");
+  }
+  if (!/^\/[!-~]{0,8191}$/.test(path)) {
+    throw invalidField("http.path", 'is not a path: it starts with "/" and holds printable ASCII');
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || !/^[\t -~]*$/.test(value)) {
+      throw invalidField("http.headers", `${JSON.stringify(name.slice(0, 80))} is not a field`);
+    }
+  }
+  return { kind: "http", method, host, path, headers };
+}
+
+function notBuilt(field: string, description: string): RouterError {
+  return new RouterError("unimplemented", `${field}: ${description}`, {
+    violations: [{ field, description }],
+  });
+}
+
+/** Reads fields one after the other, so that one answer names every wrong one. */
+class Fields {
+  readonly #violations: FieldViolation[] = [];
+
+  /** undefined when it was wrong; `throwIfWrong` then throws. */
+  read<T>(parse: () => T): T | undefined {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof RouterError) || error.code !== "invalid-argument") throw error;
+      this.#violations.push(...(error.details.violations ?? []));
+      return undefined;
+    }
+  }
+
+  throwIfWrong(): void {
+    const [first, ...others] = this.#violations;
+    if (first === undefined) return;
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+    throw new RouterError("invalid-argument", `${first.field}: ${first.description}${more}`, {
+      violations: this.#violations,
+    });
+  }
+}

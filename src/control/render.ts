@@ -1,0 +1,147 @@
+// model -> proto: whole messages, since a partial one cannot be encoded.
+
+import type { BackendMeasure } from "../channel/messages.ts";
+import * as proto from "../gen/crosspoint/v1/router.ts";
+import { backendRoutesListedMax } from "../limits.ts";
+import type { Backend } from "../model/backend.ts";
+import type { Change } from "../model/change.ts";
+import { unreachable } from "../model/errors.ts";
+import type { RouteName } from "../model/names.ts";
+import type { Revision } from "../model/revision.ts";
+import type { Route, RouteMatch } from "../model/route.ts";
+import { Policy, type Service } from "../model/service.ts";
+import type { Step } from "./change-plan.ts";
+import type { NodeLag } from "./serving.ts";
+
+export function renderRoute(route: Route): proto.Route {
+  return {
+    name: route.name,
+    match: renderMatch(route.match),
+    service: route.service,
+    sticky: route.sticky,
+    labels: { ...route.labels },
+    revision: BigInt(route.revision),
+    createTime: new Date(route.createTimeMs),
+    updateTime: new Date(route.updateTimeMs),
+  };
+}
+
+function renderMatch(match: RouteMatch): proto.Route["match"] {
+  if (match.kind === "tcp") return { $case: "tcp", value: { port: match.port } };
+  return { $case: "http", value: { domain: match.domain, pathPrefix: match.pathPrefix } };
+}
+
+export function renderService(service: Service): proto.Service {
+  return { name: service.name, policy: renderPolicy(service.policy), healthCheck: undefined };
+}
+
+function renderPolicy(policy: Policy | undefined): proto.Policy {
+  switch (policy) {
+    case undefined:
+      return proto.Policy.UNSPECIFIED;
+    case Policy.Random:
+      return proto.Policy.RANDOM;
+    case Policy.RoundRobin:
+      return proto.Policy.ROUND_ROBIN;
+    case Policy.LeastLoaded:
+      return proto.Policy.LEAST_LOADED;
+    default:
+      return unreachable(policy);
+  }
+}
+
+export function renderBackend(backend: Backend): proto.Backend {
+  return {
+    service: backend.service,
+    address: backend.address,
+    weight: backend.weight,
+    labels: { ...backend.labels },
+  };
+}
+
+/** A backend with what this node knows of it; active checks are not built, so its health is not known. */
+export function renderBackendStatus(
+  backend: Backend,
+  measure: BackendMeasure | undefined,
+  routes: ReadonlySet<RouteName>,
+): proto.BackendStatus {
+  const failure = measure?.lastFailure ?? "";
+  return {
+    backend: renderBackend(backend),
+    health: proto.Health.UNSPECIFIED,
+    healthReason: failure === "" ? "not checked" : failure,
+    source: "api",
+    requestsInFlight: measure?.inFlight ?? 0,
+    requestsTotal: BigInt(measure?.total ?? 0),
+    failuresTotal: BigInt(measure?.failures ?? 0),
+    routes: [...routes.values().take(backendRoutesListedMax)].toSorted(),
+  };
+}
+
+export function renderLagging(lagging: readonly NodeLag[]): proto.NodeLag[] {
+  return lagging.map(({ node, servedRevision, reason }) => ({
+    node,
+    servedRevision: BigInt(servedRevision),
+    reason,
+  }));
+}
+
+const actions = {
+  none: proto.ChangeResult_Action.NONE,
+  create: proto.ChangeResult_Action.CREATE,
+  update: proto.ChangeResult_Action.UPDATE,
+  delete: proto.ChangeResult_Action.DELETE,
+} as const;
+
+/** What is new has revision 0 until it is stored: see `atRevision`. */
+export function renderResult(step: Step): proto.ChangeResult {
+  const after = step.after === undefined ? undefined : renderRoute(step.after);
+  // Neither the port nor the name that follows from it is known yet.
+  if (after !== undefined && step.open?.unnamed === true) after.name = "";
+  return {
+    action: actions[step.action],
+    before: step.before === undefined ? undefined : renderRoute(step.before),
+    after,
+  };
+}
+
+/** Gives what was just stored its revision. */
+export function atRevision(
+  results: readonly proto.ChangeResult[],
+  revision: Revision,
+): proto.ChangeResult[] {
+  return results.map((result) =>
+    result.after?.revision === 0n
+      ? { ...result, after: { ...result.after, revision: BigInt(revision) } }
+      : result,
+  );
+}
+
+export function renderEvent(revision: Revision, change: Change): proto.WatchResponse {
+  return { revision: BigInt(revision), event: renderChange(change) };
+}
+
+export function renderBookmark(revision: Revision): proto.WatchResponse {
+  return { revision: BigInt(revision), event: { $case: "bookmark", value: {} } };
+}
+
+function renderChange(change: Change): proto.WatchResponse["event"] {
+  switch (change.kind) {
+    case "route-put":
+      return { $case: "routePut", value: renderRoute(change.route) };
+    case "route-removed":
+      return { $case: "routeRemoved", value: change.name };
+    case "service-put":
+      return { $case: "servicePut", value: renderService(change.service) };
+    case "service-removed":
+      return { $case: "serviceRemoved", value: change.name };
+    case "backend-put":
+      return { $case: "backendPut", value: renderBackend(change.backend) };
+    case "backend-removed": {
+      const { service, address } = change;
+      return { $case: "backendRemoved", value: { service, address, weight: 0, labels: {} } };
+    }
+    default:
+      return unreachable(change);
+  }
+}

@@ -1,0 +1,327 @@
+// The contract's calls, one method each: parse, decide, answer. See proto/crosspoint/v1/router.proto.
+//
+// Knows nothing of gRPC: a call is a request and a context, its answer a message or a RouterError.
+// So the calls are tested without a port, and another transport needs no second service.
+
+import type * as proto from "../gen/crosspoint/v1/router.ts";
+import { watchesMax } from "../limits.ts";
+import { parseAddress } from "../model/address.ts";
+import { backendKeyOf } from "../model/backend.ts";
+import { RouterError } from "../model/errors.ts";
+import { parseRouteName, parseServiceName } from "../model/names.ts";
+import { revisionZero } from "../model/revision.ts";
+import type { Table } from "../model/table.ts";
+import { type CallContext, type Patience, withPatience } from "./deadline.ts";
+import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
+import {
+  parseBackend,
+  parseChanges,
+  parseFieldRevision,
+  parseQuestion,
+  parseRequestId,
+  parseRoute,
+  parseService,
+  parseWait,
+  refuseDrain,
+} from "./parse-request.ts";
+import { renderBackendStatus, renderLagging, renderRoute, renderService } from "./render.ts";
+import { watchEvents } from "./watch-stream.ts";
+import { caughtUp, Writer, type WriterParts } from "./writer.ts";
+
+type Unary<Request, Response> = (request: Request, context: CallContext) => Promise<Response>;
+
+/** What a transport offers. Every call rejects with a RouterError, or with a bug of ours. */
+export interface RouterCalls {
+  readonly addRoute: Unary<proto.AddRouteRequest, proto.AddRouteResponse>;
+  readonly removeRoute: Unary<proto.RemoveRouteRequest, proto.RemoveRouteResponse>;
+  readonly getRoute: Unary<proto.GetRouteRequest, proto.GetRouteResponse>;
+  readonly listRoutes: Unary<proto.ListRoutesRequest, proto.ListRoutesResponse>;
+  readonly applyChanges: Unary<proto.ApplyChangesRequest, proto.ApplyChangesResponse>;
+  readonly putService: Unary<proto.PutServiceRequest, proto.PutServiceResponse>;
+  readonly removeService: Unary<proto.RemoveServiceRequest, proto.RemoveServiceResponse>;
+  readonly listServices: Unary<proto.ListServicesRequest, proto.ListServicesResponse>;
+  readonly registerBackend: Unary<proto.RegisterBackendRequest, proto.RegisterBackendResponse>;
+  readonly deregisterBackend: Unary<
+    proto.DeregisterBackendRequest,
+    proto.DeregisterBackendResponse
+  >;
+  readonly listBackends: Unary<proto.ListBackendsRequest, proto.ListBackendsResponse>;
+  readonly explain: Unary<proto.ExplainRequest, proto.ExplainResponse>;
+  /** Ends when `signal` aborts. */
+  readonly watch: (
+    request: proto.WatchRequest,
+    signal: AbortSignal,
+  ) => AsyncIterable<proto.WatchResponse>;
+}
+
+export function createRouterService(parts: WriterParts): RouterCalls {
+  const service = new RouterService(parts);
+  const unary =
+    <Request, Response>(
+      work: (request: Request, patience: Patience) => Promise<Response>,
+    ): Unary<Request, Response> =>
+    (request, context) =>
+      withPatience(parts.system, context, (patience) => work(request, patience));
+  return {
+    addRoute: unary((request, patience) => service.addRoute(request, patience)),
+    removeRoute: unary((request, patience) => service.removeRoute(request, patience)),
+    getRoute: unary((request, patience) => service.getRoute(request, patience)),
+    listRoutes: unary((request, patience) => service.listRoutes(request, patience)),
+    applyChanges: unary((request, patience) => service.applyChanges(request, patience)),
+    putService: unary((request, patience) => service.putService(request, patience)),
+    removeService: unary((request, patience) => service.removeService(request, patience)),
+    listServices: unary((request, patience) => service.listServices(request, patience)),
+    registerBackend: unary((request, patience) => service.registerBackend(request, patience)),
+    deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
+    listBackends: unary((request, patience) => service.listBackends(request, patience)),
+    explain: unary((request, patience) => service.explain(request, patience)),
+    watch: (request, signal) => service.watch(request, signal),
+  };
+}
+
+class RouterService {
+  readonly #parts: WriterParts;
+  readonly #writer: Writer;
+  #watches = 0;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#writer = new Writer(parts);
+  }
+
+  async addRoute(
+    request: proto.AddRouteRequest,
+    patience: Patience,
+  ): Promise<proto.AddRouteResponse> {
+    const written = await this.#writer.write(
+      {
+        drafts: [parseRoute(request.route, "create", "route")],
+        ...guardsOf(request),
+        requestId: parseRequestId(request.requestId),
+      },
+      patience,
+    );
+    const route = written.results[0]?.after;
+    const stored = route === undefined || route.revision === 0n ? undefined : route.revision;
+    return {
+      route,
+      revision: request.validateOnly ? BigInt(written.revision) : (stored ?? 0n),
+      lagging: renderLagging(written.lagging),
+    };
+  }
+
+  async removeRoute(
+    request: proto.RemoveRouteRequest,
+    patience: Patience,
+  ): Promise<proto.RemoveRouteResponse> {
+    const name = parseRouteName(request.name, "name");
+    const { revision, lagging } = await this.#writer.write(
+      {
+        drafts: [{ kind: "remove-route", name, field: "name" }],
+        ...guardsOf(request),
+        requestId: "",
+      },
+      patience,
+    );
+    return { revision: BigInt(revision), lagging: renderLagging(lagging) };
+  }
+
+  async getRoute(
+    request: proto.GetRouteRequest,
+    patience: Patience,
+  ): Promise<proto.GetRouteResponse> {
+    const name = parseRouteName(request.name, "name");
+    const route = (await this.#table(patience)).route(name);
+    if (route === undefined) {
+      throw new RouterError("not-found", `there is no route "${name}"`, {
+        resource: { type: "route", name },
+      });
+    }
+    return { route: renderRoute(route) };
+  }
+
+  async listRoutes(
+    request: proto.ListRoutesRequest,
+    patience: Patience,
+  ): Promise<proto.ListRoutesResponse> {
+    const filter = parseRouteFilter(request.filter);
+    const table = await this.#table(patience);
+    const { items, nextPageToken } = listRoutes(table, filter, request);
+    return { routes: items.map(renderRoute), nextPageToken, revision: BigInt(table.revision) };
+  }
+
+  async applyChanges(
+    request: proto.ApplyChangesRequest,
+    patience: Patience,
+  ): Promise<proto.ApplyChangesResponse> {
+    const { revision, results, lagging } = await this.#writer.write(
+      {
+        drafts: parseChanges(request.changes),
+        ...guardsOf(request),
+        requestId: parseRequestId(request.requestId),
+      },
+      patience,
+    );
+    return {
+      revision: BigInt(revision),
+      results: [...results],
+      lagging: renderLagging(lagging),
+    };
+  }
+
+  async putService(
+    request: proto.PutServiceRequest,
+    patience: Patience,
+  ): Promise<proto.PutServiceResponse> {
+    const service = parseService(request.service, "service");
+    const { revision, lagging } = await this.#writer.write(
+      {
+        drafts: [{ kind: "put-service", service, field: "service" }],
+        ...guardsOf(request),
+        requestId: "",
+      },
+      patience,
+    );
+    return {
+      service: renderService(service),
+      revision: BigInt(revision),
+      lagging: renderLagging(lagging),
+    };
+  }
+
+  async removeService(
+    request: proto.RemoveServiceRequest,
+    patience: Patience,
+  ): Promise<proto.RemoveServiceResponse> {
+    const name = parseServiceName(request.name, "name");
+    const { revision, lagging } = await this.#writer.write(
+      {
+        drafts: [{ kind: "remove-service", name, field: "name" }],
+        ...unguarded,
+        wait: parseWait(request.wait),
+      },
+      patience,
+    );
+    return { revision: BigInt(revision), lagging: renderLagging(lagging) };
+  }
+
+  async listServices(
+    request: proto.ListServicesRequest,
+    patience: Patience,
+  ): Promise<proto.ListServicesResponse> {
+    const { items, nextPageToken } = listServices(await this.#table(patience), request);
+    return { services: items.map(renderService), nextPageToken };
+  }
+
+  async registerBackend(
+    request: proto.RegisterBackendRequest,
+    patience: Patience,
+  ): Promise<proto.RegisterBackendResponse> {
+    const backend = parseBackend(request.backend, request.ttl);
+    const { revision, lagging } = await this.#writer.write(
+      {
+        drafts: [{ kind: "put-backend", backend }],
+        ...unguarded,
+        wait: parseWait(request.wait),
+      },
+      patience,
+    );
+    return { revision: BigInt(revision), lagging: renderLagging(lagging) };
+  }
+
+  /** The answer has no room for who lags, so not being served is an error here. */
+  async deregisterBackend(
+    request: proto.DeregisterBackendRequest,
+    patience: Patience,
+  ): Promise<proto.DeregisterBackendResponse> {
+    const service = parseServiceName(request.service, "service");
+    const address = parseAddress(request.address, "address");
+    refuseDrain(request.drain);
+    const { revision, lagging } = await this.#writer.write(
+      { drafts: [{ kind: "remove-backend", service, address }], ...unguarded, wait: "node" },
+      patience,
+    );
+    const [lag] = lagging;
+    if (lag !== undefined) {
+      throw new RouterError(
+        "deadline",
+        `backend "${address}" of service "${service}" was removed at revision ${revision}, but node "${lag.node}" may still use it: ${lag.reason}`,
+        { reason: "LAGGING", metadata: { revision: String(revision), node: lag.node } },
+      );
+    }
+    return { revision: BigInt(revision), cut: 0 };
+  }
+
+  async listBackends(
+    request: proto.ListBackendsRequest,
+    patience: Patience,
+  ): Promise<proto.ListBackendsResponse> {
+    const service =
+      request.service === "" ? undefined : parseServiceName(request.service, "service");
+    await this.#table(patience);
+    const measures = await this.#parts.serving.measure(service, patience.signal);
+    patience.check("the workers had answered");
+    const measureOf = new Map(
+      measures.map((measure) => [`${measure.service} ${measure.address}`, measure]),
+    );
+    const { table } = this.#parts.view;
+    const { items, nextPageToken } = listBackends(table, service, request);
+    const backends = items.map((backend) =>
+      renderBackendStatus(
+        backend,
+        measureOf.get(backendKeyOf(backend)),
+        table.routesOfService(backend.service),
+      ),
+    );
+    return { backends, nextPageToken, revision: BigInt(table.revision) };
+  }
+
+  async explain(request: proto.ExplainRequest, patience: Patience): Promise<proto.ExplainResponse> {
+    const question = parseQuestion(request);
+    const answer = await this.#parts.serving.explain(question, patience.signal);
+    patience.check("a worker had answered");
+    const { route, service, backend, steps } = answer;
+    return { revision: BigInt(answer.revision), route, service, backend, steps: [...steps] };
+  }
+
+  async *watch(
+    request: proto.WatchRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<proto.WatchResponse> {
+    const after = parseFieldRevision(request.afterRevision, "after_revision");
+    if (this.#watches >= watchesMax) {
+      throw new RouterError("resource-exhausted", `${watchesMax} watches are open already`, {
+        reason: "WATCHES_OPEN",
+      });
+    }
+    this.#watches++;
+    try {
+      const { store, view } = this.#parts;
+      await view.reached(this.#writer.lastRevision, signal);
+      yield* watchEvents(store, view, after, signal);
+    } finally {
+      this.#watches--;
+    }
+  }
+
+  /** The table with every write that this node has answered. */
+  async #table(patience: Patience): Promise<Table> {
+    const { view } = this.#parts;
+    await caughtUp(view, this.#writer.lastRevision, patience, "this node saw its own last write");
+    return view.table;
+  }
+}
+
+const unguarded = { ifRevision: revisionZero, validateOnly: false, requestId: "" } as const;
+
+function guardsOf(request: {
+  readonly wait: proto.Wait;
+  readonly validateOnly: boolean;
+  readonly ifRevision: bigint;
+}): Pick<Parameters<Writer["write"]>[0], "wait" | "validateOnly" | "ifRevision"> {
+  return {
+    wait: parseWait(request.wait),
+    validateOnly: request.validateOnly,
+    ifRevision: parseFieldRevision(request.ifRevision, "if_revision"),
+  };
+}

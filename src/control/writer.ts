@@ -1,0 +1,248 @@
+// The one way in which this node changes the store.
+//
+// Writes of a node go one after the other: each is decided on a table that holds all earlier ones,
+// so that they lose no races against each other. Other nodes may write in between; then the store
+// refuses, and the write is decided anew.
+
+import { createHash } from "node:crypto";
+import { ApplyChangesResponse, type ChangeResult } from "../gen/crosspoint/v1/router.ts";
+import { commitTriesMax, writesQueuedMax } from "../limits.ts";
+import type { Change } from "../model/change.ts";
+import { invalidField, RouterError } from "../model/errors.ts";
+import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
+import type { RequestRecord, Store } from "../store/store.ts";
+import type { System } from "../system.ts";
+import { type ChangeDraft, planChanges, type Step } from "./change-plan.ts";
+import type { Patience } from "./deadline.ts";
+import type { Wait } from "./parse-request.ts";
+import { claimPorts } from "./port-claims.ts";
+import { atRevision, renderResult } from "./render.ts";
+import type { NodeLag, Serving } from "./serving.ts";
+import type { TableView } from "./table-view.ts";
+
+export interface WriteRequest {
+  readonly drafts: readonly ChangeDraft[];
+  readonly wait: Wait;
+  /** 0: whatever the table's revision is. */
+  readonly ifRevision: Revision;
+  readonly validateOnly: boolean;
+  /** "": none. */
+  readonly requestId: string;
+}
+
+export interface Written {
+  /** Of the write; of the table when nothing was written. */
+  readonly revision: Revision;
+  /** One for each draft. */
+  readonly results: readonly ChangeResult[];
+  readonly lagging: readonly NodeLag[];
+}
+
+export interface WriterParts {
+  readonly store: Store;
+  readonly view: TableView;
+  readonly serving: Serving;
+  readonly system: System;
+}
+
+/** What was decided and stored, before anybody serves it. */
+interface Stored {
+  readonly revision: Revision;
+  readonly results: readonly ChangeResult[];
+  /** What must be served for the answer to be true; not above `revision`. */
+  readonly needed: Revision;
+}
+
+export class Writer {
+  readonly #parts: WriterParts;
+  #turn: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+  #lastRevision = revisionZero;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+  }
+
+  /** The last revision that this node wrote; who reads afterwards wants to see it. */
+  get lastRevision(): Revision {
+    return this.#lastRevision;
+  }
+
+  /** Decides, stores, waits. A call that ends before its commit has begun writes nothing. */
+  async write(request: WriteRequest, patience: Patience): Promise<Written> {
+    const stored = await this.#inTurn(() => this.#store(request, patience));
+    const { revision, results } = stored;
+    if (request.validateOnly || request.wait === "none") return { revision, results, lagging: [] };
+    return { revision, results, lagging: await this.#served(stored.needed, patience) };
+  }
+
+  /** Runs `work` after everything that was queued before it. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#queued >= writesQueuedMax) {
+      throw new RouterError(
+        "resource-exhausted",
+        `${this.#queued} writes wait for their turn already: send fewer at once, or use ApplyChanges`,
+        { reason: "WRITES_QUEUED", retryAfterMs: 100 },
+      );
+    }
+    this.#queued++;
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => undefined).finally(() => this.#queued--);
+    return mine;
+  }
+
+  async #store(request: WriteRequest, patience: Patience): Promise<Stored> {
+    patience.check("the write began; nothing was stored");
+    await this.#caughtUp(this.#lastRevision, patience);
+    const fingerprint = request.requestId === "" ? "" : fingerprintOf(request);
+    if (fingerprint !== "" && !request.validateOnly) {
+      const record = await this.#parts.store.findRequest(request.requestId);
+      if (record !== undefined) return replay(record, fingerprint);
+    }
+    for (let tries = 1; ; tries++) {
+      patience.check("the write began; nothing was stored");
+      try {
+        return await this.#tryOnce(request, fingerprint);
+      } catch (error) {
+        const current = currentRevisionOf(error);
+        if (current === undefined || request.ifRevision !== 0 || tries >= commitTriesMax) {
+          throw error;
+        }
+        await this.#caughtUp(current, patience);
+      }
+    }
+  }
+
+  async #tryOnce(request: WriteRequest, fingerprint: string): Promise<Stored> {
+    const { view, serving, system } = this.#parts;
+    const { table } = view;
+    const base = table.revision;
+    if (request.ifRevision !== 0 && request.ifRevision !== base) {
+      throw conflict(request.ifRevision, base);
+    }
+    const steps = planChanges(request.drafts, table, system.wallMs());
+    if (request.validateOnly) return this.#validate(steps, base);
+    const claims = await claimPorts(steps, table, serving);
+    try {
+      const results = claims.steps.map(renderResult);
+      const changes = await this.#changesOf(claims.steps);
+      if (changes.length === 0) {
+        return { revision: base, results, needed: neededOf(claims.steps, base) };
+      }
+      const answer = { revision: 0n, results, lagging: [] };
+      const revision = await this.#parts.store.commit({
+        expected: base,
+        changes,
+        ...(fingerprint === ""
+          ? {}
+          : {
+              request: {
+                id: request.requestId,
+                fingerprint,
+                answer: ApplyChangesResponse.encode(answer).finish(),
+              },
+            }),
+      });
+      this.#lastRevision = revision;
+      return { revision, results: atRevision(results, revision), needed: revision };
+    } catch (error) {
+      claims.release();
+      throw error;
+    }
+  }
+
+  /** Ports that are named must be free; ports to be allocated stay 0. */
+  async #validate(steps: readonly Step[], base: Revision): Promise<Stored> {
+    const named = steps.filter((step) => step.open === undefined);
+    const claims = await claimPorts(named, this.#parts.view.table, this.#parts.serving);
+    claims.release();
+    return { revision: base, results: steps.map(renderResult), needed: base };
+  }
+
+  /** Removals first; a backend that is registered again is renewed instead, if it is still there. */
+  async #changesOf(steps: readonly Step[]): Promise<Change[]> {
+    const removals: Change[] = [];
+    const puts: Change[] = [];
+    for (const { change, renew } of steps) {
+      if (change === undefined) continue;
+      if (renew !== undefined && (await this.#parts.store.keepAlive(renew))) continue;
+      (change.kind.endsWith("-removed") ? removals : puts).push(change);
+    }
+    return [...removals, ...puts];
+  }
+
+  async #caughtUp(revision: Revision, patience: Patience): Promise<void> {
+    await caughtUp(
+      this.#parts.view,
+      revision,
+      patience,
+      "this node saw the table's last change; nothing was stored",
+    );
+  }
+
+  /** The write stands, whatever happens here. */
+  async #served(revision: Revision, patience: Patience): Promise<readonly NodeLag[]> {
+    const { serving } = this.#parts;
+    try {
+      return await serving.whenServed(revision, patience.signal);
+    } catch (error) {
+      const reason = RouterError.from(error).message;
+      return [{ node: serving.nodeName, servedRevision: revisionZero, reason }];
+    }
+  }
+}
+
+/** Waits until the view holds `revision`; throws "cancelled" or "deadline" when that takes too long. */
+export async function caughtUp(
+  view: TableView,
+  revision: Revision,
+  patience: Patience,
+  what: string,
+): Promise<void> {
+  if (view.table.revision >= revision) return;
+  try {
+    await view.reached(revision, patience.signal);
+  } finally {
+    patience.check(what);
+  }
+}
+
+function replay(record: RequestRecord, fingerprint: string): Stored {
+  if (record.fingerprint !== fingerprint) {
+    throw invalidField(
+      "request_id",
+      `was used for another request, at revision ${record.revision}: choose a new one`,
+    );
+  }
+  const { results } = ApplyChangesResponse.decode(record.answer);
+  const { revision } = record;
+  return { revision, results: atRevision(results, revision), needed: revision };
+}
+
+/** The same for the same request, however often it is sent and in whatever order its maps are. */
+function fingerprintOf({ drafts, ifRevision }: WriteRequest): string {
+  return createHash("sha256")
+    .update(JSON.stringify([drafts, ifRevision]))
+    .digest("base64url");
+}
+
+/** What must be served so that an answer "it already is so" is true. */
+function neededOf(steps: readonly Step[], base: Revision): Revision {
+  const revisions = steps.map((step) => step.after?.revision ?? base);
+  return revisions.reduce((a, b) => (a > b ? a : b), revisionZero);
+}
+
+/** The table's revision when somebody wrote first; undefined for any other error. */
+function currentRevisionOf(error: unknown): Revision | undefined {
+  if (!(error instanceof RouterError) || error.code !== "revision-conflict") return undefined;
+  const current = Number(error.details.metadata?.["current"]);
+  return Number.isSafeInteger(current) && current >= 0 ? parseRevision(current) : undefined;
+}
+
+function conflict(wanted: Revision, current: Revision): RouterError {
+  return new RouterError(
+    "revision-conflict",
+    `if_revision: the table is at revision ${current}, not ${wanted}: read again, then retry`,
+    { metadata: { current: String(current), expected: String(wanted) } },
+  );
+}
