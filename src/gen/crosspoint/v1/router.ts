@@ -267,7 +267,7 @@ export interface AddRouteRequest {
 }
 
 export interface AddRouteResponse {
-  /** As stored; with validate_only: as it would be, with revision 0 if it is new. */
+  /** As stored; with validate_only: as it would be, with revision 0 when it would change. */
   route?:
     | Route
     | undefined;
@@ -353,7 +353,7 @@ export interface Change {
 export interface ApplyChangesRequest {
   changes: Change[];
   wait: Wait;
-  /** Answers the difference and every conflict; stores nothing. */
+  /** Answers the difference, or the conflict; stores nothing. */
   validateOnly: boolean;
   /** As in AddRouteRequest. */
   ifRevision: bigint;
