@@ -157,3 +157,11 @@ assert(
 );
 assert(heartbeatEveryMs * 4 < workerSilentMsMax, "a worker may miss some heartbeats");
 assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");
+/** What a client may still send after its last answer before we close, in ms. nginx's lingering_timeout is 5 s. */
+export const lingerMsMax = 5_000;
+/** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
+export const receiveBytes = 64 * 1024;
+/** Resolution of a worker's timers, in ms: a tenth of the shortest timeout we keep. */
+export const timerTickMs = 100;
+/** Longest time that a line of the access log waits in a worker, in ms. */
+export const accessLogFlushMs = 200;

@@ -10,6 +10,8 @@ export interface System {
   random(): number;
   /** Runs `action` once after `delayMs`; the answer cancels it. Does not keep the process alive. */
   after(delayMs: number, action: () => void): () => void;
+  /** Runs `action` every `periodMs`; the answer ends it. Does not keep the process alive. */
+  every(periodMs: number, action: () => void): () => void;
 }
 
 export const realSystem: System = {
@@ -20,6 +22,11 @@ export const realSystem: System = {
     const timer = setTimeout(action, delayMs);
     timer.unref();
     return () => clearTimeout(timer);
+  },
+  every(periodMs, action) {
+    const timer = setInterval(action, periodMs);
+    timer.unref();
+    return () => clearInterval(timer);
   },
 };
 

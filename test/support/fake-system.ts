@@ -41,6 +41,18 @@ export class FakeSystem implements System {
     return () => this.#timers.delete(timer);
   }
 
+  every(periodMs: number, action: () => void): () => void {
+    let cancel = (): void => {};
+    const arm = (): void => {
+      cancel = this.after(periodMs, () => {
+        arm();
+        action();
+      });
+    };
+    arm();
+    return () => cancel();
+  }
+
   /** Timers that wait. */
   get timerCount(): number {
     return this.#timers.size;

@@ -1,0 +1,19 @@
+// The Io port: how a worker gets Streams. One adapter per way of doing input and output.
+
+import type { Listener, Stream, StreamEvents } from "./stream.ts";
+
+/** Where to listen: a descriptor that was lent, or an address to listen on with reusePort. */
+export interface ListenPlace {
+  readonly address: string;
+  readonly port: number;
+  readonly fd: number | undefined;
+}
+
+export interface Io {
+  /** For the ready line and the metrics. */
+  readonly name: string;
+  /** `accept` gets every new connection and must set its `events` before it returns. */
+  listen(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener>;
+  /** Starts to connect; the outcome comes as `onConnect` or `onClose`, never from inside this call. */
+  dial(host: string, port: number, events: StreamEvents): Stream;
+}

@@ -1,0 +1,164 @@
+// The Io port on node:net: works everywhere Node does. Where sockets can be used by number (Linux),
+// it accepts from a lent listening socket; elsewhere every worker listens itself with reusePort.
+
+import { createServer, Socket } from "node:net";
+import type { Io, ListenPlace } from "../io.ts";
+import {
+  acceptOne,
+  errnoName,
+  PeerAddress,
+  peerText,
+  setNoDelay,
+  socketsAvailable,
+  watchReadable,
+} from "../sockets.ts";
+import type { Listener, Stream, StreamEvents } from "../stream.ts";
+import { type NetShared, NetStream } from "./net-stream.ts";
+
+/** Connections accepted in one go before others get a turn. */
+const acceptsPerTurnMax = 64;
+/** How long accepting rests when there are no descriptors left: else the poll would spin (accept(2), EMFILE). */
+const acceptRestMs = 100;
+
+export interface NetIoOptions {
+  /** Runs an action once after some ms. */
+  readonly after: (delayMs: number, action: () => void) => () => void;
+  readonly receiveBytes: number;
+  readonly sendQueueBytesHigh: number;
+  /** Told whenever accepting had to rest, with the cause. */
+  readonly onAcceptTrouble?: (message: string) => void;
+}
+
+/** Events of a stream that nobody has taken yet. */
+const nobody: StreamEvents = {
+  onConnect() {},
+  onData() {},
+  onEnd() {},
+  onWritable() {},
+  onClose() {},
+};
+
+export class NetIo implements Io {
+  readonly name = "net";
+  readonly #options: NetIoOptions;
+  readonly #shared: NetShared;
+
+  constructor(options: NetIoOptions) {
+    this.#options = options;
+    this.#shared = {
+      received: Buffer.allocUnsafeSlow(options.receiveBytes),
+      sendQueueBytesHigh: options.sendQueueBytesHigh,
+      byNumber: socketsAvailable(),
+    };
+  }
+
+  listen(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener> {
+    if (place.fd === undefined) return this.#listenItself(place, accept);
+    return Promise.resolve(this.#acceptFrom(place.fd, place.port, accept));
+  }
+
+  dial(host: string, port: number, events: StreamEvents): Stream {
+    let stream: NetStream | undefined;
+    const socket = new Socket({
+      allowHalfOpen: true,
+      onread: {
+        buffer: this.#shared.received,
+        callback: (count: number) => stream?.receive(count) ?? true,
+      },
+    });
+    stream = new NetStream(socket, this.#shared, {
+      events,
+      connected: false,
+      remoteAddress: host,
+      remotePort: port,
+      localPort: 0,
+    });
+    // Of Node's documented options; the types know it only for net.connect.
+    const options = { host, port, noDelay: true };
+    socket.connect(options);
+    return stream;
+  }
+
+  #acceptFrom(fd: number, port: number, accept: (stream: Stream) => void): Listener {
+    const peer = new PeerAddress();
+    let watch = watchReadable(fd, () => takeWaiting(acceptsPerTurnMax));
+    let open = true;
+    const takeWaiting = (most: number): void => {
+      for (let i = 0; i < most; i++) {
+        const got = acceptOne(fd, peer);
+        if (got >= 0) {
+          this.#adopt(got, peer, port, accept);
+          continue;
+        }
+        const code = errnoName(got);
+        if (code === "EAGAIN") return;
+        // The peer left before its turn came, or a signal: the next one may be fine.
+        if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
+        rest(code);
+        return;
+      }
+    };
+    const rest = (code: string): void => {
+      watch.close();
+      this.#options.onAcceptTrouble?.(`cannot accept on port ${port}: ${code}`);
+      this.#options.after(acceptRestMs, () => {
+        if (open) watch = watchReadable(fd, () => takeWaiting(acceptsPerTurnMax));
+      });
+    };
+    return {
+      close: () => {
+        if (!open) return;
+        open = false;
+        takeWaiting(Number.MAX_SAFE_INTEGER);
+        watch.close();
+      },
+    };
+  }
+
+  #adopt(fd: number, peer: PeerAddress, localPort: number, accept: (stream: Stream) => void): void {
+    setNoDelay(fd);
+    let stream: NetStream | undefined;
+    const socket = new Socket({
+      fd,
+      readable: true,
+      writable: true,
+      allowHalfOpen: true,
+      onread: {
+        buffer: this.#shared.received,
+        callback: (count: number) => stream?.receive(count) ?? true,
+      },
+    });
+    stream = new NetStream(socket, this.#shared, {
+      events: nobody,
+      connected: true,
+      remoteAddress: peerText(peer),
+      remotePort: peer.port,
+      localPort,
+    });
+    socket.resume();
+    accept(stream);
+  }
+
+  #listenItself(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const stream = new NetStream(socket, this.#shared, {
+        events: nobody,
+        connected: true,
+        remoteAddress: socket.remoteAddress ?? "",
+        remotePort: socket.remotePort ?? 0,
+        localPort: place.port,
+      });
+      accept(stream);
+      socket.on("data", (bytes: Buffer) => stream.events.onData(bytes, 0, bytes.length));
+    });
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      const { address: host, port } = place;
+      server.listen({ host, port, reusePort: true, ipv6Only: host.includes(":") }, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.#options.onAcceptTrouble?.(error.message));
+        resolve({ close: () => server.close() });
+      });
+    });
+  }
+}

@@ -1,0 +1,69 @@
+// Which backend one request or connection goes to, and what its outcome teaches: the tries so far,
+// the load that is counted while it lasts, the failures.
+
+import type { BackendState } from "../routing/backend-state.ts";
+import type { ServiceState } from "../routing/service-state.ts";
+import { Counter } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+
+export class BackendChoice {
+  /** The one in use; its load is counted until `done`. */
+  current: BackendState | undefined;
+  readonly #context: WorkerContext;
+  readonly #tried: BackendState[] = [];
+  #service: ServiceState | undefined;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  get tries(): number {
+    return this.#tried.length;
+  }
+
+  begin(service: ServiceState): void {
+    this.#service = service;
+    this.#tried.length = 0;
+  }
+
+  /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
+  next(preferred: BackendState | undefined): BackendState | undefined {
+    this.done();
+    const service = this.#service;
+    if (service === undefined || this.#tried.length >= this.#context.limits.connectTriesMax) {
+      return undefined;
+    }
+    const usable = preferred !== undefined && !preferred.removed && this.#tried.length === 0;
+    const chosen = usable
+      ? preferred
+      : service.picker.pick(this.#context.random, this.#tried, this.#tried.length);
+    if (chosen === undefined) return undefined;
+    this.#tried.push(chosen);
+    this.current = chosen;
+    chosen.endpoint.inFlight += 1;
+    chosen.requestsTotal += 1;
+    this.#context.counters[Counter.upstreamTries]! += 1;
+    return chosen;
+  }
+
+  /** The current backend did not do its part. */
+  failed(why: string): void {
+    const backend = this.current;
+    if (backend === undefined) return;
+    backend.failuresTotal += 1;
+    backend.lastFailure = why;
+  }
+
+  /** The current backend did. */
+  succeeded(): void {
+    if (this.current !== undefined && this.current.lastFailure !== "")
+      this.current.lastFailure = "";
+  }
+
+  /** Its load ends. */
+  done(): void {
+    if (this.current === undefined) return;
+    this.current.endpoint.inFlight -= 1;
+    this.current = undefined;
+  }
+}

@@ -1,0 +1,57 @@
+// What every session of one worker shares: the table, the counters, the clock and the reused buffers.
+// One per worker; made by worker-loop.ts.
+
+import type { Io } from "../io/io.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
+import type { ResponseHead } from "../protocol/response-head.ts";
+import type { CidrSet } from "../routing/cidr.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import type { AccessLog } from "../telemetry/access-log.ts";
+import type { ByteWriter } from "./byte-writer.ts";
+import type { RequestIds } from "./request-ids.ts";
+import type { StickyCookie } from "./sticky-cookie.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+import type { UpstreamPool } from "./upstream-pool.ts";
+
+/** Bounds that sessions keep; values and sources in limits.ts. Bytes and ms. */
+export interface SessionLimits {
+  readonly headBytesMax: number;
+  readonly requestHeadMsMax: number;
+  readonly downstreamIdleMsMax: number;
+  readonly bodyIdleMsMax: number;
+  readonly responseHeadMsMax: number;
+  readonly connectMsMax: number;
+  readonly connectTriesMax: number;
+  readonly upstreamIdleMsMax: number;
+  readonly upstreamIdlePerBackendMax: number;
+  readonly tunnelIdleMsMax: number;
+  readonly lingerMsMax: number;
+  readonly sendQueueBytesHigh: number;
+}
+
+export interface WorkerContext {
+  /** The whole view of the world is this one reference; a request reads it once. */
+  table: RouteTable;
+  draining: boolean;
+  readonly io: Io;
+  readonly limits: SessionLimits;
+  readonly counters: Float64Array;
+  readonly wheel: TimerWheel;
+  readonly pool: UpstreamPool;
+  readonly trusted: CidrSet;
+  readonly sticky: StickyCookie;
+  readonly requestIds: RequestIds;
+  /** undefined: no access log. */
+  readonly accessLog: AccessLog | undefined;
+  /** Reused by every request: read before the next head is parsed. */
+  readonly requestHead: RequestHead;
+  /** Reused by every answer. */
+  readonly responseHead: ResponseHead;
+  /** Reused for everything that is sent: flushed before the call that fills it returns. */
+  readonly writer: ByteWriter;
+  readonly random: () => number;
+  /** ms, monotonic; for durations. */
+  readonly nowMs: () => number;
+  /** ms since the epoch. */
+  readonly wallMs: () => number;
+}

@@ -1,0 +1,114 @@
+// The answers that come from the router itself: short text, or JSON when the client asks for it,
+// with the reason in X-Crosspoint-Reason.
+
+import { Field } from "../protocol/field.ts";
+import { Method, type RequestHead } from "../protocol/request-head.ts";
+import { ascii, type ByteWriter } from "./byte-writer.ts";
+
+/** Why the router answered by itself; also in the access log. */
+export type Reason =
+  | "no-route"
+  | "no-backend"
+  | "no-backend-reachable"
+  | "backend-closed"
+  | "backend-malformed"
+  | "backend-slow"
+  | "request-slow"
+  | "request-malformed"
+  | "method-refused"
+  | "draining";
+
+const texts: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  417: "Expectation Failed",
+  421: "Misdirected Request",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+};
+
+const sentences: Readonly<Record<Reason, string>> = {
+  "no-route": "no route matches this host and path",
+  "no-backend": "the service has no backend",
+  "no-backend-reachable": "no backend of the service could be reached; nothing was sent",
+  "backend-closed": "the backend broke off before it had answered",
+  "backend-malformed": "the backend's answer was malformed",
+  "backend-slow": "the backend did not answer in time",
+  "request-slow": "the request did not arrive in time",
+  "request-malformed": "the request is malformed",
+  "method-refused": "this method is not forwarded",
+  draining: "this node is leaving",
+};
+
+export interface LocalAnswer {
+  readonly status: number;
+  readonly reason: Reason;
+  /** Which rule a malformed request broke; "" for none. */
+  readonly detail: string;
+  readonly close: boolean;
+  /** HEAD gets no body (RFC 9110 section 9.3.2). */
+  readonly headOnly: boolean;
+  readonly json: boolean;
+  /** HTTP/1.0 and the connection stays. */
+  readonly sayKeepAlive: boolean;
+}
+
+/** Appends the whole answer. */
+export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void {
+  const { status, reason, detail } = answer;
+  const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
+  const body = answer.json
+    ? `${JSON.stringify({ status, reason, message: sentence })}\n`
+    : `${status} ${texts[status] ?? ""}: ${sentence}\n`;
+  const lines = [
+    `HTTP/1.1 ${status} ${texts[status] ?? ""}`,
+    `Content-Type: ${answer.json ? "application/json" : "text/plain; charset=utf-8"}`,
+    `Content-Length: ${body.length}`,
+    `X-Crosspoint-Reason: ${reason}`,
+  ];
+  if (status === 503) lines.push("Retry-After: 1");
+  if (status === 405) lines.push("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (answer.close) lines.push("Connection: close");
+  else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
+  writer.text(`${lines.join("\r\n")}\r\n\r\n`);
+  if (!answer.headOnly) writer.text(body);
+}
+
+/** Whether the client would rather have JSON: it names it and does not name text first. No strings: every request asks. */
+export function wantsJson(bytes: Uint8Array, head: RequestHead): boolean {
+  const { fields } = head;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind[i] !== Field.Accept) continue;
+    const end = fields.valueEnd[i]!;
+    for (let at = fields.valueStart[i]!; at < end; at++) {
+      // Only what stands around a slash matters: "text/..." or ".../json".
+      if (bytes[at] !== 47) continue;
+      if (isWord(bytes, at - 4, text)) return false;
+      if (at + 5 <= end && isWord(bytes, at + 1, json)) return true;
+    }
+    return false;
+  }
+  return false;
+}
+
+const text = ascii("text");
+const json = ascii("json");
+
+function isWord(bytes: Uint8Array, start: number, word: Uint8Array): boolean {
+  if (start < 0) return false;
+  for (let i = 0; i < word.length; i++) if ((bytes[start + i]! | 32) !== word[i]) return false;
+  return true;
+}
+
+export function isHead(head: RequestHead): boolean {
+  return head.method === Method.Head;
+}

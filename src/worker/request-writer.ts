@@ -1,0 +1,223 @@
+// The head that a backend gets: the client's fields without what is hop-by-hop, our forwarding
+// fields, and framing of our own.
+//
+// Hot path: runs of fields that stay are copied as they came, in one range each.
+
+import { Field } from "../protocol/field.ts";
+import { Framing } from "../protocol/framing.ts";
+import type { HeadFields } from "../protocol/head-fields.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
+import { ascii, type ByteWriter } from "./byte-writer.ts";
+import type { WorkerContext } from "./context.ts";
+import { isRequestId } from "./request-ids.ts";
+
+const versionLine = ascii(" HTTP/1.1\r\n");
+const hostName = ascii("Host: ");
+const contentLength = ascii("Content-Length: ");
+const chunked = ascii("Transfer-Encoding: chunked\r\n");
+const upgradeFields = ascii("Connection: upgrade\r\nUpgrade: ");
+const forwardedFor = ascii("X-Forwarded-For: ");
+const forwardedProto = ascii("X-Forwarded-Proto: http\r\n");
+const forwardedHost = ascii("X-Forwarded-Host: ");
+const forwardedPort = ascii("X-Forwarded-Port: ");
+const requestStart = ascii("X-Request-Start: ");
+const requestId = ascii("X-Request-Id: ");
+
+/** What a connection's requests have in common. */
+export interface Downstream {
+  readonly address: string;
+  /** The peer is in `--trust-forwarded`: what it says in forwarding fields is kept. */
+  readonly trusted: boolean;
+  /** "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" */
+  readonly forwarded: Uint8Array;
+}
+
+export function describeDownstream(
+  address: string,
+  localPort: number,
+  trusted: boolean,
+): Downstream {
+  const port = `X-Forwarded-Port: ${localPort}\r\n`;
+  const forwarded = ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`);
+  return { address, trusted, forwarded };
+}
+
+/** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */
+const seen = { for: -1, proto: -1, host: -1, port: -1, start: -1, id: -1, hostField: -1 };
+
+/** Where the id that the backend got stands: in the request (`start >= 0`) or in `RequestIds.last`. */
+export const sentRequestId = { start: -1, end: -1 };
+
+/** Appends the whole head. Positional parameters: an options object per request would be garbage. */
+export function writeRequestHead(
+  context: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
+  bytes: Uint8Array,
+  head: RequestHead,
+  downstream: Downstream,
+  backendAddress: string,
+): void {
+  const { writer } = context;
+  writer.range(bytes, head.methodStart, head.methodEnd);
+  writer.byte(32);
+  writer.range(bytes, head.targetStart, head.targetEnd);
+  writer.all(versionLine);
+  if (head.hostFieldReplaced)
+    field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
+  copyFields(writer, bytes, head.fields);
+  if (seen.hostField < 0 && !head.hostFieldReplaced) textField(writer, hostName, backendAddress);
+  writeForwarding(context, bytes, head, downstream);
+  if (head.framing === Framing.Length) {
+    writer.all(contentLength);
+    writer.number(head.contentLength);
+    endLine(writer);
+  } else if (head.framing === Framing.Chunked) writer.all(chunked);
+  if (head.upgrade) field(writer, upgradeFields, bytes, head.upgradeStart, head.upgradeEnd);
+  endLine(writer);
+}
+
+/** Copies the fields that stay; notes where the forwarding fields are and leaves those out. */
+function copyFields(writer: ByteWriter, bytes: Uint8Array, fields: HeadFields): void {
+  seen.for = seen.proto = seen.host = seen.port = seen.start = seen.id = seen.hostField = -1;
+  let runStart = -1;
+  let runEnd = -1;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i)) continue;
+    const start = fields.nameStart[i]!;
+    if (start !== runEnd) {
+      if (runStart >= 0) writer.range(bytes, runStart, runEnd);
+      runStart = start;
+    }
+    runEnd = fields.lineEnd[i]!;
+  }
+  if (runStart >= 0) writer.range(bytes, runStart, runEnd);
+}
+
+function isForwarding(kind: number, index: number): boolean {
+  switch (kind) {
+    case Field.XForwardedFor:
+      // A second X-Forwarded-For line continues the first; see writeForwarding.
+      if (seen.for < 0) seen.for = index;
+      return true;
+    case Field.XForwardedProto:
+      seen.proto = index;
+      return true;
+    case Field.XForwardedHost:
+      seen.host = index;
+      return true;
+    case Field.XForwardedPort:
+      seen.port = index;
+      return true;
+    case Field.XRequestStart:
+      seen.start = index;
+      return true;
+    case Field.XRequestId:
+      seen.id = index;
+      return true;
+    case Field.Host:
+      seen.hostField = index;
+      return false;
+    default:
+      return false;
+  }
+}
+
+function writeForwarding(
+  { writer, requestIds, wallMs }: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
+  bytes: Uint8Array,
+  head: RequestHead,
+  downstream: Downstream,
+): void {
+  const { fields } = head;
+  if (downstream.trusted) writeTrusted(writer, bytes, fields, downstream);
+  else writer.all(downstream.forwarded);
+  if (downstream.trusted && seen.host >= 0)
+    copyValue(writer, forwardedHost, bytes, fields, seen.host);
+  else if (head.authorityEnd > head.authorityStart) {
+    field(writer, forwardedHost, bytes, head.authorityStart, head.authorityEnd);
+  }
+  if (downstream.trusted && seen.start >= 0)
+    copyValue(writer, requestStart, bytes, fields, seen.start);
+  else {
+    writer.all(requestStart);
+    writer.number(wallMs());
+    endLine(writer);
+  }
+  writer.all(requestId);
+  const id = seen.id;
+  if (id >= 0 && isRequestId(bytes, fields.valueStart[id]!, fields.valueEnd[id]!)) {
+    sentRequestId.start = fields.valueStart[id]!;
+    sentRequestId.end = fields.valueEnd[id]!;
+    writer.range(bytes, sentRequestId.start, sentRequestId.end);
+  } else {
+    sentRequestId.start = -1;
+    requestIds.write(writer);
+  }
+  endLine(writer);
+}
+
+/** The peer is a proxy we trust: its list is continued, its scheme and port are kept. */
+function writeTrusted(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  fields: HeadFields,
+  downstream: Downstream,
+): void {
+  if (seen.for < 0 && seen.proto < 0 && seen.port < 0) {
+    writer.all(downstream.forwarded);
+    return;
+  }
+  writer.all(forwardedFor);
+  for (let i = Math.max(seen.for, 0); seen.for >= 0 && i < fields.count; i++) {
+    if (fields.kind[i] !== Field.XForwardedFor || fields.dropped[i] === 1) continue;
+    if (fields.valueEnd[i] === fields.valueStart[i]) continue;
+    writer.range(bytes, fields.valueStart[i]!, fields.valueEnd[i]!);
+    writer.byte(44);
+    writer.byte(32);
+  }
+  writer.text(downstream.address);
+  endLine(writer);
+  if (seen.proto >= 0) copyValue(writer, forwardedProtoName, bytes, fields, seen.proto);
+  else writer.all(forwardedProto);
+  if (seen.port >= 0) copyValue(writer, forwardedPort, bytes, fields, seen.port);
+  else writer.range(downstream.forwarded, portLineAt(downstream), downstream.forwarded.length);
+}
+
+const forwardedProtoName = forwardedProto.subarray(0, "X-Forwarded-Proto: ".length);
+
+/** Where the X-Forwarded-Port line begins in the prepared block. */
+function portLineAt(downstream: Downstream): number {
+  return forwardedFor.length + downstream.address.length + 2 + forwardedProto.length;
+}
+
+function copyValue(
+  writer: ByteWriter,
+  name: Uint8Array,
+  bytes: Uint8Array,
+  fields: HeadFields,
+  index: number,
+): void {
+  field(writer, name, bytes, fields.valueStart[index]!, fields.valueEnd[index]!);
+}
+
+function field(
+  writer: ByteWriter,
+  name: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  writer.all(name);
+  writer.range(bytes, start, end);
+  endLine(writer);
+}
+
+function textField(writer: ByteWriter, name: Uint8Array, value: string): void {
+  writer.all(name);
+  writer.text(value);
+  endLine(writer);
+}
+
+function endLine(writer: ByteWriter): void {
+  writer.byte(13);
+  writer.byte(10);
+}

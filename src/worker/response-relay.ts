@@ -1,0 +1,214 @@
+// The answer of one exchange: its head is checked and rewritten, its body relayed, its end noticed.
+
+import { Framing } from "../protocol/framing.ts";
+import type { ResponseHead } from "../protocol/response-head.ts";
+import { Counter } from "../telemetry/counters.ts";
+import { BodyRelay, flush } from "./body-relay.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Exchange, ExchangeClient } from "./exchange.ts";
+import {
+  type ResponseHeadOptions,
+  writeInterimHead,
+  writeResponseHead,
+} from "./response-writer.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+
+const noBytes = new Uint8Array(0);
+
+export class ResponseRelay {
+  /** The head of the final answer has been sent. */
+  begun = false;
+  /** The backend has sent anything at all. */
+  anyByte = false;
+  readonly #context: WorkerContext;
+  readonly #client: ExchangeClient;
+  readonly #exchange: Exchange;
+  readonly #body = new BodyRelay();
+  readonly #options: ResponseHeadOptions = {
+    framing: Framing.None,
+    close: false,
+    sayKeepAlive: false,
+    stickyCookie: undefined,
+  };
+  /** The beginning of a head that has not arrived whole. */
+  #partial: Uint8Array = noBytes;
+  #partialLength = 0;
+  #upstreamKeepAlive = false;
+  #paused = false;
+
+  constructor(context: WorkerContext, client: ExchangeClient, exchange: Exchange) {
+    this.#context = context;
+    this.#client = client;
+    this.#exchange = exchange;
+  }
+
+  begin(): void {
+    this.begun = this.anyByte = false;
+    this.#partialLength = 0;
+    this.#options.close = false;
+  }
+
+  /** The client was told that the connection ends. */
+  get closes(): boolean {
+    return this.#options.close;
+  }
+
+  /** Only the end of the connection tells the client where the body ends: cutting it must look like a cut. */
+  get endsByClose(): boolean {
+    return this.#body.framingOut === Framing.UntilClose;
+  }
+
+  receive(bytes: Uint8Array, start: number, end: number): void {
+    this.anyByte = true;
+    if (this.begun) return this.#relay(bytes, start, end);
+    if (this.#partialLength === 0) {
+      const at = this.#readHeads(bytes, start, end);
+      if (at >= 0) this.#relay(bytes, at, end);
+      return;
+    }
+    this.#keep(bytes, start, end);
+    const whole = this.#partial;
+    const length = this.#partialLength;
+    this.#partialLength = 0;
+    const at = this.#readHeads(whole, 0, length);
+    if (at >= 0) this.#relay(whole, at, length);
+  }
+
+  /** The backend ends its side. True: that completed the answer, or there is nothing to complete. */
+  upstreamEnded(): boolean {
+    const { writer } = this.#context;
+    if (!this.#exchange.active) return true;
+    if (!this.begun) return false;
+    writer.length = 0;
+    if (!this.#body.finish(writer)) return false;
+    flush(writer, this.#client.stream);
+    this.#complete(false);
+    return true;
+  }
+
+  /** The client reads again, or the connection goes back to the pool. */
+  resumeUpstream(connection: UpstreamConnection | undefined = this.#exchange.connection): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    connection?.stream.resume();
+  }
+
+  /** Reads interim and final heads; answers where the body begins, or -1 when it is not there. */
+  #readHeads(bytes: Uint8Array, start: number, end: number): number {
+    const { responseHead: head } = this.#context;
+    let at = start;
+    while (at < end) {
+      const next = head.parse(bytes, at, end, this.#exchange.method);
+      if (next === 0) break;
+      if (next < 0) {
+        this.#exchange.malformedAnswer(head.error);
+        return -1;
+      }
+      if (head.status >= 200) {
+        this.#beginAnswer(bytes, head);
+        return next;
+      }
+      if (!this.#interim(bytes, head, next, end)) return -1;
+      at = next;
+    }
+    this.#stash(bytes, at, end);
+    return -1;
+  }
+
+  /** Passes a 1xx on (RFC 9110 section 15.2). False: this was 101, and the exchange is over. */
+  #interim(bytes: Uint8Array, head: ResponseHead, next: number, end: number): boolean {
+    const { writer, counters } = this.#context;
+    counters[Counter.responses1xx]! += 1;
+    const switching = head.status === 101;
+    if (switching && !this.#exchange.upgrade) {
+      this.#exchange.malformedAnswer("101 to a request that asked for no upgrade");
+      return false;
+    }
+    // A client of HTTP/1.0 does not know interim answers.
+    if (this.#exchange.minor === 1) {
+      writer.length = 0;
+      writeInterimHead(writer, bytes, head);
+      flush(writer, this.#client.stream);
+    }
+    if (switching) this.#exchange.switchProtocols(bytes, next, end);
+    return !switching;
+  }
+
+  #beginAnswer(bytes: Uint8Array, head: ResponseHead): void {
+    const exchange = this.#exchange;
+    const options = this.#options;
+    const { writer } = this.#context;
+    let framing = head.framing;
+    if (framing === Framing.Chunked || framing === Framing.UntilClose) {
+      framing = exchange.minor === 1 ? Framing.Chunked : Framing.UntilClose;
+    }
+    options.framing = framing;
+    options.close =
+      !exchange.keepAlive ||
+      this.#context.draining ||
+      framing === Framing.UntilClose ||
+      !exchange.requestBody.done ||
+      (exchange.upgrade && this.#client.holdsBytes);
+    options.sayKeepAlive = exchange.minor === 0;
+    options.stickyCookie = this.#stickyCookie();
+    this.begun = true;
+    this.#upstreamKeepAlive = head.keepAlive;
+    exchange.record.status = head.status;
+    this.#body.begin(head.framing, head.contentLength, framing);
+    writer.length = 0;
+    writeResponseHead(writer, bytes, head, options);
+  }
+
+  #stickyCookie(): string | undefined {
+    const { route, stickyAddress, choice } = this.#exchange;
+    const backend = choice.current;
+    if (route?.sticky !== true || backend === undefined) return undefined;
+    const { address } = backend.endpoint;
+    return address === stickyAddress
+      ? undefined
+      : this.#context.sticky.seal(route.service.name, address);
+  }
+
+  /** `writer` holds the head when this is the first piece. */
+  #relay(bytes: Uint8Array, start: number, end: number): void {
+    const { writer, counters, limits } = this.#context;
+    const { stream } = this.#client;
+    const before = this.#body.bytes;
+    const stop = this.#body.feed(bytes, start, end, writer, stream);
+    flush(writer, stream);
+    counters[Counter.bytesToClients]! += this.#body.bytes - before;
+    if (this.#body.error !== "") return this.#exchange.malformedAnswer(this.#body.error);
+    if (this.#body.done) return this.#complete(stop === end);
+    this.#client.progressed(limits.bodyIdleMsMax);
+    if (stream.queuedBytes > limits.sendQueueBytesHigh && !this.#paused) {
+      this.#paused = true;
+      this.#exchange.connection?.stream.pause();
+    }
+  }
+
+  #complete(nothingLeft: boolean): void {
+    this.#exchange.record.bytesOut = this.#body.bytes;
+    this.#exchange.answered(nothingLeft && this.#upstreamKeepAlive);
+  }
+
+  #stash(bytes: Uint8Array, start: number, end: number): void {
+    if (end - start > this.#context.limits.headBytesMax) {
+      this.#exchange.malformedAnswer("the head is too long");
+      return;
+    }
+    this.#partialLength = 0;
+    if (end > start) this.#keep(bytes, start, end);
+  }
+
+  #keep(bytes: Uint8Array, start: number, end: number): void {
+    const length = this.#partialLength + (end - start);
+    if (length > this.#partial.length) {
+      const grown = new Uint8Array(Math.max(1024, length * 2));
+      grown.set(this.#partial.subarray(0, this.#partialLength));
+      this.#partial = grown;
+    }
+    // `copyWithin` semantics: after an interim answer the rest may come from this very buffer.
+    this.#partial.set(bytes.subarray(start, end), this.#partialLength);
+    this.#partialLength = length;
+  }
+}

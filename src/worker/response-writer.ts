@@ -1,0 +1,83 @@
+// The head that a client gets: the backend's fields without what is hop-by-hop, framing of our own,
+// and the sticky cookie when it changes.
+
+import { Framing } from "../protocol/framing.ts";
+import type { ResponseHead } from "../protocol/response-head.ts";
+import { ascii, type ByteWriter } from "./byte-writer.ts";
+import { stickyCookieName } from "./sticky-cookie.ts";
+
+const version = ascii("HTTP/1.1 ");
+const contentLength = ascii("Content-Length: ");
+const chunked = ascii("Transfer-Encoding: chunked\r\n");
+const close = ascii("Connection: close\r\n");
+const keepAlive = ascii("Connection: keep-alive\r\n");
+const upgradeFields = ascii("Connection: upgrade\r\nUpgrade: ");
+const crlf = ascii("\r\n");
+
+/** One per connection, reused for all its answers. */
+export interface ResponseHeadOptions {
+  /** Of the body we send. */
+  framing: number;
+  /** The connection ends after this answer. */
+  close: boolean;
+  /** The client spoke HTTP/1.0 and asked to keep the connection. */
+  sayKeepAlive: boolean;
+  /** Sealed value to set, or undefined. */
+  stickyCookie: string | undefined;
+}
+
+/** Appends the head of a final answer. */
+export function writeResponseHead(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  head: ResponseHead,
+  options: ResponseHeadOptions,
+): void {
+  writeStatusAndFields(writer, bytes, head);
+  // A length without a body is what HEAD and 304 say (RFC 9110 section 8.6): passed on as it came.
+  if (
+    head.framing === Framing.None ? head.contentLength >= 0 : options.framing === Framing.Length
+  ) {
+    writer.all(contentLength);
+    writer.number(head.contentLength);
+    writer.all(crlf);
+  } else if (options.framing === Framing.Chunked) writer.all(chunked);
+  if (options.close) writer.all(close);
+  else if (options.sayKeepAlive) writer.all(keepAlive);
+  if (options.stickyCookie !== undefined) {
+    writer.text(`Set-Cookie: ${stickyCookieName}=${options.stickyCookie}; Path=/; HttpOnly\r\n`);
+  }
+  writer.all(crlf);
+}
+
+/** Appends the head of a 1xx answer; for 101 with what it upgrades to. */
+export function writeInterimHead(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
+  writeStatusAndFields(writer, bytes, head);
+  if (head.status === 101) {
+    writer.all(upgradeFields);
+    writer.range(bytes, head.upgradeStart, head.upgradeEnd);
+    writer.all(crlf);
+  }
+  writer.all(crlf);
+}
+
+function writeStatusAndFields(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
+  writer.all(version);
+  writer.number(head.status);
+  writer.byte(32);
+  writer.range(bytes, head.reasonStart, head.reasonEnd);
+  writer.all(crlf);
+  const { fields } = head;
+  let runStart = -1;
+  let runEnd = -1;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.dropped[i] === 1) continue;
+    const start = fields.nameStart[i]!;
+    if (start !== runEnd) {
+      if (runStart >= 0) writer.range(bytes, runStart, runEnd);
+      runStart = start;
+    }
+    runEnd = fields.lineEnd[i]!;
+  }
+  if (runStart >= 0) writer.range(bytes, runStart, runEnd);
+}

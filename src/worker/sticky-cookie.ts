@@ -1,0 +1,61 @@
+// The sticky cookie `_backend`: the address of a backend, sealed so that clients can neither read
+// nor choose it. AES-256-GCM with a random nonce (NIST SP 800-38D): nonce, sealed text, tag, in base64url.
+
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+
+export const stickyCookieName = "_backend";
+const nonceBytes = 12;
+const tagBytes = 16;
+/** A sealed 253-character name with port and service; what is longer is not ours. */
+const cookieCharactersMax = 640;
+
+export class StickyCookie {
+  readonly #key: Uint8Array;
+
+  /** @param key 32 bytes, the same on all nodes. */
+  constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  /** Binds the address to the service, so that a cookie of one service says nothing to another. */
+  seal(service: string, address: string): string {
+    const nonce = randomBytes(nonceBytes);
+    const cipher = createCipheriv("aes-256-gcm", this.#key, nonce);
+    cipher.setAAD(Buffer.from(service));
+    return Buffer.concat([
+      nonce,
+      cipher.update(address, "utf8"),
+      cipher.final(),
+      cipher.getAuthTag(),
+    ]).toString("base64url");
+  }
+
+  /** The address, or undefined when the value is not one of ours. */
+  open(service: string, value: string): string | undefined {
+    if (value.length > cookieCharactersMax) return undefined;
+    const sealed = Buffer.from(value, "base64url");
+    if (sealed.length <= nonceBytes + tagBytes) return undefined;
+    const decipher = createDecipheriv("aes-256-gcm", this.#key, sealed.subarray(0, nonceBytes), {
+      authTagLength: tagBytes,
+    });
+    decipher.setAAD(Buffer.from(service));
+    decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
+    try {
+      const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes));
+      return Buffer.concat([text, decipher.final()]).toString("utf8");
+    } catch {
+      return undefined; // another key, or tampered with: as if there were no cookie
+    }
+  }
+}
+
+/** The value of `_backend` in a Cookie field (RFC 6265 section 4.2.1), or undefined. */
+export function stickyValueOf(cookieField: string): string | undefined {
+  for (const pair of cookieField.split(";")) {
+    const equals = pair.indexOf("=");
+    if (equals > 0 && pair.slice(0, equals).trim() === stickyCookieName) {
+      return pair.slice(equals + 1).trim();
+    }
+  }
+  return undefined;
+}

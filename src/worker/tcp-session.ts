@@ -1,0 +1,160 @@
+// One client connection of a TCP route: choose a backend, connect, then bytes both ways.
+
+import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import { AccessField } from "../telemetry/access-log.ts";
+import { Counter } from "../telemetry/counters.ts";
+import { BackendChoice } from "./backend-choice.ts";
+import type { WorkerContext } from "./context.ts";
+import { HeldBytes } from "./held-bytes.ts";
+import type { Session, Sessions } from "./sessions.ts";
+import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+
+export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Session {
+  readonly #context: WorkerContext;
+  readonly #sessions: Sessions;
+  readonly #stream: Stream;
+  readonly #choice: BackendChoice;
+  readonly #startMs: number;
+  readonly #held = new HeldBytes();
+  readonly #line = { route: "", service: "", backend: "", reason: "", revision: 0 };
+  #connection: UpstreamConnection | undefined;
+  #tunnel: Tunnel | undefined;
+  #inputEnded = false;
+  #over = false;
+
+  constructor(context: WorkerContext, sessions: Sessions, stream: Stream) {
+    this.#context = context;
+    this.#sessions = sessions;
+    this.#stream = stream;
+    this.#choice = new BackendChoice(context);
+    this.#startMs = context.nowMs();
+    stream.events = this;
+    // Until a backend is connected nothing is read: what the client sends waits in the kernel.
+    stream.pause();
+    sessions.add(this);
+    context.counters[Counter.tcpConnectionsOpen]! += 1;
+    this.#begin();
+  }
+
+  #begin(): void {
+    const { table, counters } = this.#context;
+    const route = table.matchTcp(this.#stream.localPort);
+    this.#line.revision = table.revision;
+    if (route === undefined) {
+      counters[Counter.noRoute]! += 1;
+      return this.#give("no-route");
+    }
+    this.#line.route = route.name;
+    this.#line.service = route.service.name;
+    this.#choice.begin(route.service);
+    this.#tryNext("no-backend");
+  }
+
+  #tryNext(otherwise: string): void {
+    const backend = this.#choice.next(undefined);
+    if (backend === undefined) {
+      this.#context.counters[Counter.noBackend]! += 1;
+      return this.#give(otherwise);
+    }
+    this.#line.backend = backend.endpoint.address;
+    this.#connection = this.#context.pool.dial(backend.endpoint, this);
+  }
+
+  /** There is nobody to talk to: the connection is closed. */
+  #give(reason: string): void {
+    this.#line.reason = reason;
+    this.#stream.destroy(false);
+    this.#leave(0, 0);
+  }
+
+  // --- the client, until the tunnel stands
+
+  onConnect(): void {}
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    this.#held.add(bytes, start, end);
+  }
+
+  onEnd(): void {
+    this.#inputEnded = true;
+  }
+
+  onWritable(): void {}
+
+  onClose(): void {
+    this.#connection?.destroy(true);
+    this.#line.reason = "client-closed";
+    this.#leave(0, 0);
+  }
+
+  // --- the backend, until the tunnel stands
+
+  onUpstreamConnect(): void {
+    const connection = this.#connection!;
+    connection.detach();
+    this.#choice.succeeded();
+    const tunnel = new Tunnel(this.#context, this.#stream, connection.stream, this);
+    this.#tunnel = tunnel;
+    tunnel.fromClient(this.#held.bytes, this.#held.start, this.#held.end);
+    this.#held.clear();
+    if (this.#inputEnded) tunnel.clientEnded();
+  }
+
+  onUpstreamData(): void {}
+
+  onUpstreamEnd(): void {}
+
+  onUpstreamWritable(): void {}
+
+  onUpstreamClose(reason: CloseReason, message: string): void {
+    this.#context.counters[Counter.upstreamConnectFailures]! += 1;
+    this.#choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    this.#tryNext("no-backend-reachable");
+  }
+
+  onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
+    this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.#leave(bytesFromClient, bytesToClient);
+  }
+
+  // --- the worker
+
+  /** An open TCP connection has no point at which it could be asked to leave: it runs on. */
+  drain(): void {}
+
+  destroy(): void {
+    if (this.#tunnel !== undefined) return this.#tunnel.destroy();
+    this.#stream.destroy(true);
+    this.onClose();
+  }
+
+  #leave(bytesIn: number, bytesOut: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    const tries = this.#choice.tries;
+    this.#choice.done();
+    this.#context.counters[Counter.tcpConnectionsOpen]! -= 1;
+    this.#log(bytesIn, bytesOut, tries);
+    this.#sessions.remove(this);
+  }
+
+  #log(bytesIn: number, bytesOut: number, tries: number): void {
+    const { accessLog, nowMs } = this.#context;
+    if (accessLog === undefined) return;
+    const line = this.#line;
+    accessLog.begin();
+    accessLog.textField(AccessField.client, this.#stream.remoteAddress);
+    accessLog.textField(AccessField.protocol, "tcp");
+    accessLog.numberField(AccessField.bytesIn, bytesIn);
+    accessLog.numberField(AccessField.bytesOut, bytesOut);
+    accessLog.numberField(AccessField.durationMs, nowMs() - this.#startMs);
+    accessLog.textField(AccessField.route, line.route);
+    accessLog.textField(AccessField.service, line.service);
+    accessLog.textField(AccessField.backend, line.backend);
+    accessLog.numberField(AccessField.tries, tries);
+    accessLog.numberField(AccessField.revision, line.revision);
+    accessLog.textField(AccessField.reason, line.reason);
+    accessLog.end();
+  }
+}

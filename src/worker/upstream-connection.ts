@@ -1,0 +1,119 @@
+// One connection to a backend: dialling, in use by one request, or idle in the pool.
+
+import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import type { Endpoint } from "../routing/backend-state.ts";
+import { Counter } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+import { Timer } from "./timer-wheel.ts";
+
+/** Whoever uses the connection at the moment. */
+export interface UpstreamOwner {
+  onUpstreamConnect(): void;
+  onUpstreamData(bytes: Uint8Array, start: number, end: number): void;
+  onUpstreamEnd(): void;
+  onUpstreamWritable(): void;
+  /** Not connected (`connected` false: nothing was sent), or broken. */
+  onUpstreamClose(reason: CloseReason, message: string): void;
+}
+
+const noBytes = new Uint8Array(0);
+
+export class UpstreamConnection implements StreamEvents {
+  readonly endpoint: Endpoint;
+  readonly timer: Timer;
+  stream!: Stream;
+  owner: UpstreamOwner | undefined;
+  connected = false;
+  /** It has answered a request before: it may have been closed while it was idle. */
+  reused = false;
+  /** Position in the pool's list of idle ones; -1: not there. */
+  idleIndex = -1;
+  /** A request head kept for sending it again; `savedLength` 0: none. */
+  saved: Uint8Array = noBytes;
+  savedLength = 0;
+  readonly #context: WorkerContext;
+
+  constructor(context: WorkerContext, endpoint: Endpoint, owner: UpstreamOwner) {
+    this.#context = context;
+    this.endpoint = endpoint;
+    this.owner = owner;
+    this.timer = new Timer(this);
+  }
+
+  /** Starts to connect; the outcome reaches the owner. */
+  dial(): void {
+    const { io, wheel, limits, counters } = this.#context;
+    this.stream = io.dial(this.endpoint.host, this.endpoint.port, this);
+    wheel.arm(this.timer, limits.connectMsMax);
+    counters[Counter.upstreamOpen]! += 1;
+  }
+
+  /** Keeps a copy of a head until it has been answered. */
+  save(bytes: Uint8Array, length: number): void {
+    if (this.saved.length < length) this.saved = new Uint8Array(Math.max(1024, length));
+    this.saved.set(bytes.subarray(0, length));
+    this.savedLength = length;
+  }
+
+  /** Gives up: nothing more is heard of it. With `reset` the backend sees RST rather than FIN. */
+  destroy(reset: boolean): void {
+    this.#context.pool.forget(this);
+    this.#context.wheel.disarm(this.timer);
+    this.owner = undefined;
+    this.#gone();
+    this.stream.destroy(reset);
+  }
+
+  /** Its stream belongs to a tunnel now, which counts its end. */
+  detach(): void {
+    this.#context.wheel.disarm(this.timer);
+    this.owner = undefined;
+    this.#counted = false;
+  }
+
+  #counted = true;
+  #gone(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.#context.counters[Counter.upstreamOpen]! -= 1;
+  }
+
+  onConnect(): void {
+    this.connected = true;
+    this.#context.counters[Counter.upstreamConnects]! += 1;
+    this.#context.wheel.disarm(this.timer);
+    this.owner?.onUpstreamConnect();
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    if (this.owner !== undefined) this.owner.onUpstreamData(bytes, start, end);
+    // Nobody asked: whatever this is, it must not become the answer to the next request.
+    else this.destroy(true);
+  }
+
+  onEnd(): void {
+    if (this.owner !== undefined) this.owner.onUpstreamEnd();
+    else this.destroy(false);
+  }
+
+  onWritable(): void {
+    this.owner?.onUpstreamWritable();
+  }
+
+  onClose(reason: CloseReason, message: string): void {
+    this.#context.pool.forget(this);
+    this.#context.wheel.disarm(this.timer);
+    this.#gone();
+    const { owner } = this;
+    this.owner = undefined;
+    owner?.onUpstreamClose(reason, message);
+  }
+
+  /** The dial took too long, or nobody needed the connection for a while. */
+  onTimeout(): void {
+    const { owner } = this;
+    const { connectMsMax } = this.#context.limits;
+    this.destroy(!this.connected);
+    owner?.onUpstreamClose("unreachable", `no connection within ${connectMsMax} ms`);
+  }
+}

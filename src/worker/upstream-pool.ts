@@ -1,0 +1,80 @@
+// Idle connections to backends, per address, shared by every route and service of this worker.
+// The one that was used last is taken first: the others grow old and are closed.
+
+import type { Endpoint } from "../routing/backend-state.ts";
+import { Counter } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+import { UpstreamConnection, type UpstreamOwner } from "./upstream-connection.ts";
+
+export class UpstreamPool {
+  readonly #context: () => WorkerContext;
+
+  /** @param context Asked late: the context holds this pool. */
+  constructor(context: () => WorkerContext) {
+    this.#context = context;
+  }
+
+  /** An idle connection, now the owner's; or undefined. */
+  take(endpoint: Endpoint, owner: UpstreamOwner): UpstreamConnection | undefined {
+    const idle = idleOf(endpoint);
+    const connection = idle?.pop();
+    if (connection === undefined) return undefined;
+    const context = this.#context();
+    connection.idleIndex = -1;
+    connection.owner = owner;
+    connection.reused = true;
+    context.wheel.disarm(connection.timer);
+    context.counters[Counter.upstreamReused]! += 1;
+    context.counters[Counter.upstreamIdle]! -= 1;
+    return connection;
+  }
+
+  /** A new connection, already dialling. */
+  dial(endpoint: Endpoint, owner: UpstreamOwner): UpstreamConnection {
+    const connection = new UpstreamConnection(this.#context(), endpoint, owner);
+    connection.dial();
+    return connection;
+  }
+
+  /** Takes back a connection whose last answer is complete; `wanted` false closes it. */
+  release(connection: UpstreamConnection, wanted: boolean): void {
+    const context = this.#context();
+    connection.owner = undefined;
+    connection.savedLength = 0;
+    let idle = idleOf(connection.endpoint);
+    if (idle === undefined) connection.endpoint.pool = idle = [];
+    const full = idle.length >= context.limits.upstreamIdlePerBackendMax;
+    if (!wanted || full || context.draining || connection.endpoint.users === 0) {
+      connection.destroy(false);
+      return;
+    }
+    connection.idleIndex = idle.length;
+    idle.push(connection);
+    context.counters[Counter.upstreamIdle]! += 1;
+    context.wheel.arm(connection.timer, context.limits.upstreamIdleMsMax);
+  }
+
+  /** Strikes a connection off the list of idle ones, if it is there. */
+  forget(connection: UpstreamConnection): void {
+    const at = connection.idleIndex;
+    if (at < 0) return;
+    connection.idleIndex = -1;
+    const idle = idleOf(connection.endpoint);
+    const last = idle?.pop();
+    if (idle !== undefined && last !== undefined && last !== connection) {
+      idle[at] = last;
+      last.idleIndex = at;
+    }
+    this.#context().counters[Counter.upstreamIdle]! -= 1;
+  }
+
+  /** Closes every idle connection of an address that no service lists any more. */
+  close(endpoint: Endpoint): void {
+    const idle = idleOf(endpoint);
+    for (let last = idle?.at(-1); last !== undefined; last = idle?.at(-1)) last.destroy(false);
+  }
+}
+
+function idleOf(endpoint: Endpoint): UpstreamConnection[] | undefined {
+  return Array.isArray(endpoint.pool) ? endpoint.pool : undefined;
+}
