@@ -1,0 +1,54 @@
+// The HTTP/1 cases as data: what arrives, and what the router must do with it.
+//
+// The words of `expect` are explained where they are judged: http-cases.test.ts (the parser alone)
+// and support/http-case-runner.ts (a running node).
+
+import { readFileSync } from "node:fs";
+
+/** What the backend must see of the first forwarded request; `/…/` is a regular expression. */
+export interface UpstreamView {
+  readonly line?: string;
+  readonly fields?: Readonly<Record<string, string>>;
+  readonly absent?: readonly string[];
+  readonly lacks?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly bodyLength?: number;
+  readonly trailers?: number;
+  readonly requests?: number;
+}
+
+export interface HttpCase {
+  readonly id: string;
+  readonly group: string;
+  /** From a client to the router, or from a backend as the answer to `request`. */
+  readonly dir: "c2p" | "u2p";
+  /** What is sent, as latin1 text. */
+  readonly bytes: string;
+  readonly request?: string;
+  readonly after?: "keep" | "close";
+  readonly late?: string;
+  readonly early?: boolean;
+  readonly expect: string;
+  readonly alsoOk?: readonly string[];
+  /** Final answers on the client's connection, exactly. */
+  readonly responses?: number;
+  readonly upstream?: UpstreamView;
+  readonly note: string;
+}
+
+type Packed = string | readonly (string | { readonly repeat: string; readonly times: number })[];
+
+function unpack(packed: Packed): string {
+  if (typeof packed === "string") return packed;
+  return packed
+    .map((part) => (typeof part === "string" ? part : part.repeat.repeat(part.times)))
+    .join("");
+}
+
+const file = new URL("http1-cases.json", import.meta.url);
+const stored = JSON.parse(readFileSync(file, "utf8")) as (HttpCase & { bytes: Packed })[];
+
+export const httpCases: readonly HttpCase[] = stored.map((packed) => ({
+  ...packed,
+  bytes: unpack(packed.bytes),
+}));
