@@ -2,13 +2,13 @@
 
 /**
  * The known name that is fewest edits away from `name`, when that is few enough to be a slip of the
- * fingers: at most a third of its length. Compares without case and without the kind of separator, so
+ * fingers: at most half its length. Compares without case and without the kind of separator, so
  * "tcpPorts" finds "tcp-ports".
  */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const folded = fold(name);
   let best: string | undefined;
-  let bestEdits = Math.max(1, Math.floor(folded.length / 3)) + 1;
+  let bestEdits = Math.max(1, Math.floor(folded.length / 2)) + 1;
   for (const candidate of known) {
     const edits = editDistance(folded, fold(candidate));
     if (edits >= bestEdits) continue;
