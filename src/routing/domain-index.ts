@@ -4,6 +4,7 @@
 // Most domains have one route, for "/": then that route itself is the entry, and nothing is walked.
 // Only domains with paths get a PathTable.
 
+import { ChurnMap } from "../model/churn-map.ts";
 import { type Domain, domainCharactersMax, type PathPrefix } from "../model/names.ts";
 import { type CompiledRoute, prefixOf } from "./compiled-route.ts";
 import { PathTable } from "./path-table.ts";
@@ -21,11 +22,11 @@ export interface Candidate {
 }
 
 export class DomainIndex {
-  readonly #exact = new Map<string, RoutesOfDomain>();
+  readonly #exact = new ChurnMap<string, RoutesOfDomain>();
   /** "*.example.com" under "example.com". */
-  readonly #wildcards = new Map<string, RoutesOfDomain>();
+  readonly #wildcards = new ChurnMap<string, RoutesOfDomain>();
   /** "*" under "*"; a map like the others, so that all three are kept by the same lines. */
-  readonly #any = new Map<string, RoutesOfDomain>();
+  readonly #any = new ChurnMap<string, RoutesOfDomain>();
 
   /** The route's place (domain and prefix) must be free. */
   put(domain: Domain, route: CompiledRoute): void {
@@ -112,7 +113,7 @@ export class DomainIndex {
     return undefined;
   }
 
-  #place(domain: Domain): { map: Map<string, RoutesOfDomain>; key: string } {
+  #place(domain: Domain): { map: ChurnMap<string, RoutesOfDomain>; key: string } {
     if (domain === "*") return { map: this.#any, key: domain };
     if (domain.startsWith("*.")) return { map: this.#wildcards, key: domain.slice(2) };
     return { map: this.#exact, key: domain };

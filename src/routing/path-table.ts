@@ -7,6 +7,7 @@
 // The walk hashes as it goes; at every place where a segment ends, the hash so far is looked up. So
 // a prefix costs one entry, whatever it is nested in, and removing one cannot disturb its siblings.
 
+import { ChurnMap } from "../model/churn-map.ts";
 import { type CompiledRoute, prefixOf } from "./compiled-route.ts";
 
 const slash = 0x2f;
@@ -16,7 +17,7 @@ const hashPrime = 0x01000193;
 
 export class PathTable {
   #root: CompiledRoute | undefined;
-  readonly #byHash = new Map<number, CompiledRoute[]>();
+  readonly #byHash = new ChurnMap<number, CompiledRoute[]>();
   /** How many prefixes have so many segments; no zero at the end, so its length bounds the walk. */
   readonly #countOfDepth: number[] = [];
   #size = 0;

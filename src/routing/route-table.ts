@@ -8,6 +8,7 @@
 // names, whatever the size of the table.
 
 import type { Change } from "../model/change.ts";
+import { ChurnMap } from "../model/churn-map.ts";
 import { assert, RouterError } from "../model/errors.ts";
 import type { RouteName } from "../model/names.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
@@ -38,9 +39,9 @@ export interface PreparedChange {
 
 export class RouteTable {
   #revision: Revision = revisionZero;
-  readonly #routes = new Map<RouteName, CompiledRoute>();
+  readonly #routes = new ChurnMap<RouteName, CompiledRoute>();
   readonly #domains = new DomainIndex();
-  readonly #byPort = new Map<number, CompiledRoute>();
+  readonly #byPort = new ChurnMap<number, CompiledRoute>();
   readonly #registry = new ServiceRegistry();
 
   /** A new table, made piece by piece while another one serves. */

@@ -7,14 +7,15 @@
 
 import type { Address } from "../model/address.ts";
 import type { Backend } from "../model/backend.ts";
+import { ChurnMap } from "../model/churn-map.ts";
 import type { ServiceName } from "../model/names.ts";
 import type { Service } from "../model/service.ts";
 import { BackendState, Endpoint } from "./backend-state.ts";
 import { ServiceState } from "./service-state.ts";
 
 export class ServiceRegistry {
-  readonly #services = new Map<string, ServiceState>();
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #services = new ChurnMap<string, ServiceState>();
+  readonly #endpoints = new ChurnMap<string, Endpoint>();
   /** What lost a user in the change under way. */
   #doubtfulServices: ServiceState[] = [];
   #doubtfulEndpoints: Endpoint[] = [];
@@ -98,41 +99,34 @@ export class ServiceRegistry {
    */
   adopt(previous: ServiceRegistry): void {
     for (const endpoint of previous.#endpoints.values()) endpoint.users = 0;
-    for (const own of this.#endpoints.keys()) {
-      const known = previous.#endpoints.get(own);
-      if (known !== undefined) this.#endpoints.set(own, known);
-    }
     for (const service of this.#services.values()) {
-      if (service.backends.length > 0) this.#adoptBackends(service, previous.get(service.name));
+      const known = previous.get(service.name);
+      for (const backend of known?.backends ?? []) backend.removed = true;
+      service.adoptBackends((own) => this.#adopted(own, known, previous));
+      known?.succeedBy(service);
     }
-    for (const service of previous.#services.values()) this.#succeed(service);
+    for (const service of previous.#services.values()) {
+      if (service.isSucceeded) continue;
+      for (const backend of service.backends) backend.removed = true;
+      service.succeedBy(new ServiceState(service.name));
+    }
   }
 
-  #adoptBackends(service: ServiceState, known: ServiceState | undefined): void {
-    service.replaceBackends(
-      service.backends.map((own) => {
-        const endpoint = this.#endpoint(own.address);
-        const before = known?.backendAt(own.address);
-        // An Endpoint of ours that the previous table lacks has its users already.
-        if (endpoint !== own.endpoint) endpoint.users++;
-        if (before !== undefined) {
-          before.weight = own.weight;
-          return before;
-        }
-        return endpoint === own.endpoint
-          ? own
-          : new BackendState(own.service, endpoint, own.weight);
-      }),
-    );
-  }
-
-  /** Marks what `service` of the previous table had and the new table has not. */
-  #succeed(service: ServiceState): void {
-    const newer = this.get(service.name) ?? new ServiceState(service.name);
-    for (const backend of service.backends) {
-      if (newer.backendAt(backend.address) !== backend) backend.removed = true;
-    }
-    service.follow(newer);
+  /** What stands for `own` from now on: the state that `previous` had, or its address's Endpoint. */
+  #adopted(
+    own: BackendState,
+    known: ServiceState | undefined,
+    previous: ServiceRegistry,
+  ): BackendState {
+    const before = known?.backendAt(own.address);
+    const endpoint = before?.endpoint ?? previous.#endpoints.get(own.address);
+    if (endpoint === undefined) return own;
+    endpoint.users++;
+    this.#endpoints.set(endpoint.address, endpoint);
+    if (before === undefined) return new BackendState(own.service, endpoint, own.weight);
+    before.weight = own.weight;
+    before.removed = false;
+    return before;
   }
 
   #ensure(name: ServiceName): ServiceState {

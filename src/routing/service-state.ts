@@ -9,8 +9,6 @@ import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
 /** From so many backends on, looking one up goes through a map rather than along the list. */
 const indexedBackendsMin = 16;
 
-const none: readonly BackendState[] = [];
-
 /** Changed by its ServiceRegistry alone; to everyone else all of it is read-only. */
 export class ServiceState {
   readonly name: ServiceName;
@@ -20,7 +18,8 @@ export class ServiceState {
   routeCount = 0;
   #policy: Policy = policyDefault;
   #picker: Picker = nobodyPicker;
-  #backends: readonly BackendState[] = none;
+  #backends: BackendState[] = [];
+  #isSucceeded = false;
   #byAddress: Map<string, BackendState> | undefined = undefined;
 
   constructor(name: ServiceName) {
@@ -40,6 +39,10 @@ export class ServiceState {
   /** Nothing names it any more: neither a route, nor a backend, nor settings. */
   get isUnused(): boolean {
     return this.routeCount === 0 && this.#backends.length === 0 && this.settings === undefined;
+  }
+
+  get isSucceeded(): boolean {
+    return this.#isSucceeded;
   }
 
   /** By its canonical "HOST:PORT". */
@@ -63,14 +66,26 @@ export class ServiceState {
   }
 
   /** Other backends, or the same with other weights. */
-  replaceBackends(backends: readonly BackendState[]): void {
+  replaceBackends(backends: BackendState[]): void {
     this.#backends = backends;
     this.#byAddress = undefined;
     this.#picker = pickerOfPolicy(this.#policy, backends);
   }
 
-  /** For requests that still hold this state of an older table: they choose as the newer one does. */
-  follow(newer: ServiceState): void {
+  /**
+   * Puts other states in the places of these, each of the same address and weight. The picker was
+   * made for this list and goes on with it.
+   */
+  adoptBackends(adopted: (own: BackendState) => BackendState): void {
+    for (const [position, own] of this.#backends.entries()) {
+      this.#backends[position] = adopted(own);
+    }
+    this.#byAddress = undefined;
+  }
+
+  /** Another table has taken over: requests that still hold this state choose as `newer` does. */
+  succeedBy(newer: ServiceState): void {
+    this.#isSucceeded = true;
     this.#policy = newer.#policy;
     this.#backends = newer.#backends;
     this.#byAddress = undefined;

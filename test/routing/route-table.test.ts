@@ -1,0 +1,398 @@
+// Goal: a change is whole or nothing, leaves nothing behind, and disturbs nothing that it does not name.
+// Method: the defects that the predecessors had, one by one; then a million changes, counted and weighed.
+
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import type { Change } from "../../src/model/change.ts";
+import { RouterError } from "../../src/model/errors.ts";
+import { Policy } from "../../src/model/service.ts";
+import type { Endpoint } from "../../src/routing/backend-state.ts";
+import { RouteTable } from "../../src/routing/route-table.ts";
+import {
+  backend,
+  backendRemoved,
+  change,
+  matchHttp,
+  rev,
+  route,
+  routeRemoved,
+  service,
+  serviceRemoved,
+  tableOf,
+} from "./changes.ts";
+
+const namesOf = (things: Iterable<{ readonly name: string }>): string[] =>
+  [...things].map(({ name }) => name).toSorted();
+const addressesOf = (endpoints: Iterable<Endpoint>): string[] =>
+  [...endpoints].map(({ address }) => address).toSorted();
+
+describe("a changed route leaves nothing behind", () => {
+  test("when its domain changes", () => {
+    const table = tableOf(route("r", "old.com"));
+    change(table, route("r", "*.new.com"));
+    expect(matchHttp(table, "old.com", "/")).toBeUndefined();
+    expect(matchHttp(table, "x.new.com", "/")?.name).toBe("r");
+    change(table, route("r", "*"));
+    expect(matchHttp(table, "x.new.com", "/")?.route.match).toMatchObject({ domain: "*" });
+    change(table, routeRemoved("r"));
+    expect(matchHttp(table, "x.new.com", "/")).toBeUndefined();
+  });
+
+  test("when its path changes, and its siblings stay", () => {
+    const table = tableOf(
+      route("root", "a.com"),
+      route("api", "a.com/api"),
+      route("deep", "a.com/api/v1"),
+    );
+    change(table, route("api", "a.com/moved"));
+    expect(matchHttp(table, "a.com", "/api/v1")?.name).toBe("deep");
+    expect(matchHttp(table, "a.com", "/api/v2")?.name).toBe("root");
+    expect(matchHttp(table, "a.com", "/moved")?.name).toBe("api");
+  });
+
+  test("when the / of a domain goes, its other paths stay", () => {
+    const table = tableOf(route("root", "a.com"), route("api", "a.com/api"));
+    change(table, routeRemoved("root"));
+    expect(matchHttp(table, "a.com", "/")).toBeUndefined();
+    expect(matchHttp(table, "a.com", "/api")?.name).toBe("api");
+    change(table, routeRemoved("api"), route("root", "a.com"));
+    expect(matchHttp(table, "a.com", "/api")?.name).toBe("root");
+  });
+
+  test("when a TCP route's service or port changes", () => {
+    const table = tableOf(route("db", "tcp:5432", "old"));
+    change(table, route("db", "tcp:5432", "new"));
+    expect(table.matchTcp(5432)?.service.name).toBe("new");
+    expect(table.service("old")).toBeUndefined();
+    change(table, route("db", "tcp:5433", "new"));
+    expect(table.matchTcp(5432)).toBeUndefined();
+    expect(table.matchTcp(5433)?.name).toBe("db");
+  });
+
+  test("when it turns from HTTP to TCP and back", () => {
+    const table = tableOf(route("r", "a.com/x"));
+    change(table, route("r", "tcp:1000"));
+    expect(matchHttp(table, "a.com", "/x")).toBeUndefined();
+    change(table, route("r", "a.com/x"));
+    expect(table.matchTcp(1000)).toBeUndefined();
+    expect(matchHttp(table, "a.com", "/x")?.name).toBe("r");
+    expect(table.routeCount).toBe(1);
+  });
+});
+
+describe("prepare", () => {
+  test("says which TCP ports come and go, and not those that change hands", () => {
+    const table = tableOf(route("a", "tcp:1"), route("b", "tcp:2"), route("c", "tcp:3"));
+    const prepared = table.prepare(
+      [routeRemoved("a"), route("d", "tcp:1"), route("b", "tcp:4"), route("c", "tcp:3", "other")],
+      rev(2),
+    );
+    expect(prepared.tcpPortsAdded).toEqual([4]);
+    expect(prepared.tcpPortsRemoved).toEqual([2]);
+  });
+
+  test("touches nothing before apply", () => {
+    const table = tableOf(route("a", "a.com"), backend("web", "10.0.0.1:80"));
+    const prepared = table.prepare(
+      [routeRemoved("a"), route("b", "b.com", "other"), backendRemoved("web", "10.0.0.1:80")],
+      rev(2),
+    );
+    expect(matchHttp(table, "a.com", "/")?.name).toBe("a");
+    expect(namesOf(table.services())).toEqual(["web"]);
+    expect(addressesOf(table.endpoints())).toEqual(["10.0.0.1:80"]);
+    expect(table.revision).toBe(1);
+    expect(addressesOf(prepared.apply())).toEqual(["10.0.0.1:80"]);
+    expect(namesOf(table.services())).toEqual(["other"]);
+    expect(addressesOf(table.endpoints())).toEqual([]);
+    expect(table.revision).toBe(2);
+  });
+
+  const conflicts: readonly { name: string; before: Change[]; changes: Change[]; says: RegExp }[] =
+    [
+      {
+        name: "a domain that another route has",
+        before: [route("a", "x.com")],
+        changes: [route("ok", "ok.com"), route("b", "X.com.")],
+        says: /"a" and "b" both match x\.com/,
+      },
+      {
+        name: "a path that another route has",
+        before: [route("a", "x.com/p"), route("c", "x.com")],
+        changes: [route("ok", "ok.com"), route("b", "x.com/p/")],
+        says: /both match x\.com\/p/,
+      },
+      {
+        name: "a port that another route has",
+        before: [route("a", "tcp:1")],
+        changes: [route("ok", "ok.com"), route("b", "tcp:1")],
+        says: /both match tcp:1/,
+      },
+      {
+        name: "a match that two of its own routes claim",
+        before: [],
+        changes: [route("ok", "ok.com"), route("a", "*.x.com"), route("b", "*.x.com")],
+        says: /both match \*\.x\.com/,
+      },
+      {
+        name: "a match whose owner is put again in the same change",
+        before: [route("a", "x.com")],
+        changes: [route("ok", "ok.com"), route("b", "x.com"), route("a", "x.com", "other")],
+        says: /both match x\.com/,
+      },
+    ];
+  test.for(conflicts)("refuses $name, and the table stays as it was", (conflict) => {
+    const table = tableOf(...conflict.before);
+    const refused = (): unknown => table.prepare(conflict.changes, rev(2));
+    expect(refused).toThrow(RouterError);
+    expect(refused).toThrow(conflict.says);
+    expect(matchHttp(table, "ok.com", "/")).toBeUndefined();
+    expect(table.routeCount).toBe(conflict.before.length);
+    expect(table.revision).toBe(1);
+  });
+
+  test("lets two routes swap their matches in one change", () => {
+    const table = tableOf(route("a", "a.com"), route("b", "b.com/x"), route("c", "tcp:1"));
+    change(table, route("a", "b.com/x"), route("b", "tcp:1"), route("c", "a.com"));
+    expect(matchHttp(table, "b.com", "/x")?.name).toBe("a");
+    expect(table.matchTcp(1)?.name).toBe("b");
+    expect(matchHttp(table, "a.com", "/")?.name).toBe("c");
+  });
+
+  test("hears the last word about a route that one change names twice", () => {
+    const table = tableOf();
+    change(table, route("a", "a.com"), routeRemoved("a"), route("b", "b.com"), route("b", "c.com"));
+    expect(matchHttp(table, "a.com", "/")).toBeUndefined();
+    expect(matchHttp(table, "b.com", "/")).toBeUndefined();
+    expect(matchHttp(table, "c.com", "/")?.name).toBe("b");
+  });
+
+  test("refuses a revision that is not later", () => {
+    const table = tableOf();
+    expect(() => table.prepare([], rev(1))).toThrow(/revision 1 cannot follow 1/);
+  });
+
+  test("is applied once, and not after another change", () => {
+    const table = tableOf();
+    const first = table.prepare([route("a", "a.com")], rev(2));
+    const second = table.prepare([route("b", "a.com")], rev(3));
+    first.apply();
+    expect(() => first.apply()).toThrow(/once/);
+    expect(() => second.apply()).toThrow(/before any other/);
+    expect(matchHttp(table, "a.com", "/")?.name).toBe("a");
+  });
+
+  test("does not mind removing what is not there", () => {
+    const table = tableOf(route("a", "a.com"));
+    change(table, routeRemoved("x"), serviceRemoved("x"), backendRemoved("x", "1.2.3.4:5"));
+    expect(namesOf(table.services())).toEqual(["web"]);
+  });
+});
+
+describe("services and backends", () => {
+  test("a service lives as long as a route, a backend or settings name it", () => {
+    const table = tableOf();
+    change(table, route("a", "a.com", "s"), route("b", "b.com", "s"));
+    change(table, route("a", "a.com", "s"), route("a", "a.com", "s"));
+    change(table, backend("s", "10.0.0.1:80"), service("s", Policy.Random));
+    const state = table.service("s");
+    for (const last of [routeRemoved("a"), routeRemoved("b"), serviceRemoved("s")]) {
+      change(table, last);
+      expect(table.service("s")).toBe(state);
+    }
+    expect(state?.policy).toBe(Policy.LeastLoaded);
+    change(table, backendRemoved("s", "10.0.0.1:80"));
+    expect(table.service("s")).toBeUndefined();
+  });
+
+  test("a service keeps its state when its only route is replaced by another", () => {
+    const table = tableOf(route("a", "a.com", "s"));
+    const state = table.service("s");
+    change(table, routeRemoved("a"), route("b", "b.com", "s"));
+    expect(table.service("s")).toBe(state);
+  });
+
+  test("a backend keeps what was measured when it is put again with another weight", () => {
+    const table = tableOf(backend("s", "10.0.0.1:80"), backend("s", "10.0.0.2:80"));
+    const state = table.service("s")?.backendAt("10.0.0.1:80");
+    state!.requestsTotal = 7;
+    const picker = table.service("s")?.picker;
+    change(table, backendRemoved("s", "10.0.0.1:80"), backend("s", "10.0.0.1:80", 5));
+    expect(table.service("s")?.backendAt("10.0.0.1:80")).toBe(state);
+    expect(state).toMatchObject({ weight: 5, requestsTotal: 7, removed: false });
+    expect(state?.endpoint.users).toBe(1);
+    expect(table.service("s")?.picker).not.toBe(picker);
+  });
+
+  test("the same backend put again does not disturb the picker", () => {
+    const table = tableOf(backend("s", "10.0.0.1:80"), service("s", Policy.RoundRobin));
+    const picker = table.service("s")?.picker;
+    change(table, backend("s", "10.0.0.1:80"), service("s", Policy.RoundRobin));
+    expect(table.service("s")?.picker).toBe(picker);
+  });
+
+  test("a removed backend says so, and its address goes with its last user", () => {
+    const table = tableOf(backend("s", "10.0.0.1:80"), backend("t", "10.0.0.1:80"));
+    const [inS, inT] = ["s", "t"].map((name) => table.service(name)?.backendAt("10.0.0.1:80"));
+    expect(inS?.endpoint).toBe(inT?.endpoint);
+    expect(inS?.endpoint.users).toBe(2);
+    expect(table.prepare([backendRemoved("s", "10.0.0.1:80")], rev(2)).apply()).toEqual([]);
+    expect(inS?.removed).toBe(true);
+    expect(inT?.removed).toBe(false);
+    const released = table.prepare([backendRemoved("t", "10.0.0.1:80")], rev(3)).apply();
+    expect(released).toEqual([inT?.endpoint]);
+    expect([...table.endpoints()]).toEqual([]);
+  });
+
+  test("an address that moves to another service within one change keeps its connections", () => {
+    const table = tableOf(backend("s", "10.0.0.1:80"));
+    const endpoint = table.service("s")?.backendAt("10.0.0.1:80")?.endpoint;
+    change(table, backendRemoved("s", "10.0.0.1:80"), backend("t", "10.0.0.1:80"));
+    expect(table.service("t")?.backendAt("10.0.0.1:80")?.endpoint).toBe(endpoint);
+    expect([...table.endpoints()]).toEqual([endpoint]);
+  });
+
+  test("a service of many backends finds each by its address", () => {
+    const addresses = Array.from({ length: 300 }, (_, i) => `10.0.${i % 7}.${i % 256}:${80 + i}`);
+    const table = tableOf(...addresses.map((address) => backend("s", address)));
+    change(table, backendRemoved("s", addresses[17]!));
+    for (const address of addresses) {
+      const expected = address === addresses[17] ? undefined : address;
+      expect(table.service("s")?.backendAt(address)?.address).toBe(expected);
+    }
+  });
+
+  test("an endpoint knows where to dial, IPv6 without brackets", () => {
+    const table = tableOf(backend("s", "[2001:DB8::1]:8080"), backend("s", "db.internal:5432"));
+    expect([...table.endpoints()].map(({ host, port }) => [host, port])).toEqual([
+      ["2001:db8::1", 8080],
+      ["db.internal", 5432],
+    ]);
+  });
+});
+
+describe("a table that replaces another", () => {
+  const rebuilt = (previous: RouteTable, ...changes: readonly Change[]): RouteTable => {
+    const builder = RouteTable.build();
+    for (const piece of changes) builder.add([piece]);
+    return builder.finish(rev(previous.revision + 1), previous);
+  };
+
+  test("goes on with the backends and addresses that both have", () => {
+    const before = tableOf(
+      route("r", "a.com", "s"),
+      backend("s", "10.0.0.1:80", 10),
+      backend("s", "10.0.0.2:80"),
+      backend("gone", "10.0.0.3:80"),
+      backend("gone", "10.0.0.1:80"),
+    );
+    const [kept, dropped] = before.service("s")!.backends;
+    const gone = before.service("gone")!.backends;
+    kept!.endpoint.inFlight = 3;
+    kept!.failuresTotal = 2;
+    const after = rebuilt(
+      before,
+      backend("s", "10.0.0.4:80"),
+      backend("s", "10.0.0.1:80", 20),
+      backend("new", "10.0.0.3:80"),
+      backend("new", "10.0.0.1:80"),
+    );
+    const state = after.service("s")?.backendAt("10.0.0.1:80");
+    expect(state).toBe(kept);
+    expect(state).toMatchObject({ weight: 20, failuresTotal: 2, removed: false });
+    expect(state?.endpoint).toMatchObject({ inFlight: 3, users: 2 });
+    expect(after.service("new")?.backendAt("10.0.0.1:80")?.endpoint).toBe(kept?.endpoint);
+    expect(after.service("new")?.backendAt("10.0.0.3:80")?.endpoint).toBe(gone[0]?.endpoint);
+    expect([dropped, ...gone].map((each) => each?.removed)).toEqual([true, true, true]);
+    expect(dropped?.endpoint.users).toBe(0);
+    expect([...after.endpoints()].map(({ address, users }) => [address, users]).toSorted()).toEqual(
+      [
+        ["10.0.0.1:80", 2],
+        ["10.0.0.3:80", 1],
+        ["10.0.0.4:80", 1],
+      ],
+    );
+  });
+
+  test("picks the very states that it took over", () => {
+    const before = tableOf(backend("s", "10.0.0.1:80"), backend("s", "10.0.0.2:80"));
+    before.service("s")!.backends[0]!.endpoint.inFlight = 1;
+    const after = rebuilt(before, backend("s", "10.0.0.2:80"), backend("s", "10.0.0.1:80"));
+    const idle = before.service("s")?.backendAt("10.0.0.2:80");
+    for (const draw of [0, 0.49, 0.51, 0.99]) {
+      expect(after.service("s")?.picker.pick(() => draw, [], 0)).toBe(idle);
+    }
+  });
+
+  test("gives requests of the old table the new backends", () => {
+    const before = tableOf(
+      route("r", "a.com", "s"),
+      backend("s", "10.0.0.1:80"),
+      backend("t", "10.0.0.9:80"),
+    );
+    const held = matchHttp(before, "a.com", "/")!;
+    const heldToo = before.service("t")!;
+    const after = rebuilt(before, backend("s", "10.0.0.2:80"));
+    expect(held.service.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.2:80");
+    expect(held.service.backendAt("10.0.0.1:80")).toBeUndefined();
+    expect(heldToo.picker.pick(Math.random, [], 0)).toBeUndefined();
+    expect(after.service("t")).toBeUndefined();
+  });
+
+  test("has nothing of an old table whose entries are absent", () => {
+    const before = tableOf(
+      route("r", "a.com", "s"),
+      route("q", "tcp:1", "s"),
+      backend("s", "10.0.0.1:80"),
+    );
+    const after = rebuilt(before);
+    expect(matchHttp(after, "a.com", "/")).toBeUndefined();
+    expect(after.matchTcp(1)).toBeUndefined();
+    expect([...after.services(), ...after.endpoints()]).toEqual([]);
+  });
+
+  test("is not added to once finished", () => {
+    const builder = RouteTable.build();
+    builder.finish(rev(1));
+    expect(() => builder.add([])).toThrow(/finished/);
+    expect(() => builder.finish(rev(2))).toThrow(/once/);
+  });
+});
+
+test("a million changes leave nothing behind", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const heldBytes = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const table = tableOf(route("stays", "stays.com", "stays"));
+  const turn = (i: number): void => {
+    const [name, host, own, address] = [
+      `r${i}`,
+      `h${i}.com`,
+      `s${i}`,
+      `10.1.${i % 250}.1:${1 + (i % 60_000)}`,
+    ];
+    change(table, route(name, `*.${host}/x`, own), backend(own, address), service(own));
+    change(
+      table,
+      route(name, `${host}/y`, own),
+      route(`${name}-tcp`, `tcp:${1 + (i % 60_000)}`, own),
+    );
+    change(
+      table,
+      routeRemoved(name),
+      routeRemoved(`${name}-tcp`),
+      backendRemoved(own, address),
+      serviceRemoved(own),
+    );
+  };
+  for (let i = 0; i < 2_000; i++) turn(i);
+  const before = heldBytes();
+  for (let i = 2_000; i < 113_112; i++) turn(i); // nine changes each
+  expect(heldBytes() - before).toBeLessThan(2_000_000);
+  expect(table.routeCount).toBe(1);
+  expect(namesOf(table.services())).toEqual(["stays"]);
+  expect([...table.endpoints()]).toEqual([]);
+});
