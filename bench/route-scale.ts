@@ -1,0 +1,82 @@
+// What does one more route cost when there are many? Time, CPU, memory, and a cold start.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Effort } from "./support/compare.ts";
+import { addRouteMs, addRoutes, type RunningNode, startCrosspoint } from "./support/crosspoint.ts";
+import { machineName } from "./support/machine.ts";
+import type { Question } from "./support/question.ts";
+import type { Figures, ResultRow } from "./support/results.ts";
+
+const sizes = [1_000, 10_000, 100_000];
+const quickSizes = [1_000];
+
+export const routeScale: Question = {
+  name: "route-scale",
+  run: async (effort) => {
+    const rows: ResultRow[] = [];
+    for (const routes of effort.quick ? quickSizes : sizes) {
+      const figures = await measured(routes, effort);
+      console.log(`  ${routes} routes: ${JSON.stringify(figures)}`);
+      rows.push({ name: `${routes.toLocaleString("en-US")} routes`, figures, rounds: [figures] });
+    }
+    return {
+      name: "route-scale",
+      question: "What does one more route cost when there are many?",
+      method:
+        "One worker, SQLite store. Routes added in batches of 500; then AddRoute(WAIT_NODE) one after another on one connection. CPU: the whole process. Memory: growth of the process per route, store and main thread included. Cold start: from exec to the ready line.",
+      machine: machineName(),
+      versions: { Node: process.versions.node },
+      date: new Date().toISOString().slice(0, 10),
+      quick: effort.quick,
+      rows,
+      skipped: [],
+    };
+  },
+};
+
+async function measured(routes: number, effort: Effort): Promise<Figures> {
+  const folder = mkdtempSync(join(tmpdir(), "crosspoint-bench-"));
+  const options = { folder, store: `sqlite:${join(folder, "routes.db")}`, accessLog: false };
+  try {
+    const grown = await withNode(options, (node) => grow(node, routes, effort.quick ? 200 : 2000));
+    const cold = await withNode(options, (node) => Promise.resolve(node.readySeconds));
+    return { ...grown, "cold start s": cold };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function withNode<T>(
+  options: Parameters<typeof startCrosspoint>[0],
+  work: (node: RunningNode) => Promise<T>,
+): Promise<T> {
+  const node = await startCrosspoint(options);
+  try {
+    return await work(node);
+  } finally {
+    node.client.close();
+    await node.program.stop();
+  }
+}
+
+async function grow(node: RunningNode, routes: number, adds: number): Promise<Figures> {
+  const emptyBytes = node.program.residentBytes();
+  const domains = Array.from({ length: routes }, (_, i) => `r${i}.scale.test`);
+  await addRoutes(node, { service: "bench", backend: "127.0.0.1:9", domains, tcpPort: undefined });
+  const grownBytes = node.program.residentBytes() - emptyBytes;
+  // The first calls warm the code path up; they do not count.
+  for (let i = 0; i < 100; i++) await addRouteMs(node, `w${i}.scale.test`);
+  const before = node.program.cpuTime();
+  const times: number[] = [];
+  for (let i = 0; i < adds; i++) times.push(await addRouteMs(node, `a${i}.scale.test`));
+  const after = node.program.cpuTime();
+  times.sort((a, b) => a - b);
+  return {
+    "AddRoute p50 ms": times[Math.floor(adds * 0.5)] ?? Number.NaN,
+    "p99 ms": times[Math.floor(adds * 0.99)] ?? Number.NaN,
+    "CPU ms per change": (after.totalMs - before.totalMs) / adds,
+    "bytes per route": grownBytes / routes,
+  };
+}

@@ -1,0 +1,19 @@
+// What does one small request cost? The case that proxies are judged by: 64 keep-alive connections.
+
+import { type Comparison, compare } from "./support/compare.ts";
+import type { Question } from "./support/question.ts";
+
+const comparison: Comparison = {
+  name: "small-requests",
+  question: "What does one small request cost?",
+  method:
+    "64 keep-alive connections, 100-byte answers, 1,000 routes, forwarding fields added; the proxy alone on one core, load and backend on another. Crosspoint with its access log to a file, the others without.",
+  mode: "http",
+  routes: 1000,
+  variants: [{ name: "", path: "/", connections: 64, closes: false }],
+};
+
+export const smallRequests: Question = {
+  name: comparison.name,
+  run: (effort) => compare(comparison, effort),
+};
