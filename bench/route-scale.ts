@@ -25,7 +25,7 @@ export const routeScale: Question = {
       name: "route-scale",
       question: "What does one more route cost when there are many?",
       method:
-        "One worker, SQLite store. Routes added in batches of 500; then AddRoute(WAIT_NODE) one after another on one connection. CPU: the whole process. Memory: growth of the process per route, store and main thread included. Cold start: from exec to the ready line.",
+        "One worker, SQLite store. Routes added in batches of 500; then AddRoute(WAIT_NODE) one after another on one connection. CPU: the whole process. Memory: growth of the resident process per route, with one worker (main thread and store included), and what a second worker adds. Cold start: from exec to the ready line.",
       machine: machineName(),
       versions: { Node: process.versions.node },
       date: new Date().toISOString().slice(0, 10),
@@ -37,12 +37,34 @@ export const routeScale: Question = {
 };
 
 async function measured(routes: number, effort: Effort): Promise<Figures> {
+  const adds = effort.quick ? 200 : 2000;
+  return await withFolder(async (folder) => {
+    const one = {
+      folder,
+      store: `sqlite:${join(folder, "routes.db")}`,
+      accessLog: false,
+      workers: 1,
+    };
+    const grown = await withNode(one, async (node) => {
+      const bytes = await growthBytes(node, routes);
+      return { ...(await addTimes(node, adds)), "bytes per route": bytes / routes };
+    });
+    const cold = await withNode(one, (node) => Promise.resolve(node.readySeconds));
+    const twoBytes = await withFolder((other) =>
+      withNode(
+        { ...one, folder: other, store: `sqlite:${join(other, "routes.db")}`, workers: 2 },
+        (node) => growthBytes(node, routes),
+      ),
+    );
+    const further = twoBytes / routes - grown["bytes per route"];
+    return { ...grown, "bytes per route and further worker": further, "cold start s": cold };
+  });
+}
+
+async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "crosspoint-bench-"));
-  const options = { folder, store: `sqlite:${join(folder, "routes.db")}`, accessLog: false };
   try {
-    const grown = await withNode(options, (node) => grow(node, routes, effort.quick ? 200 : 2000));
-    const cold = await withNode(options, (node) => Promise.resolve(node.readySeconds));
-    return { ...grown, "cold start s": cold };
+    return await work(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -61,11 +83,15 @@ async function withNode<T>(
   }
 }
 
-async function grow(node: RunningNode, routes: number, adds: number): Promise<Figures> {
+/** How much the process grows by `routes` routes. */
+async function growthBytes(node: RunningNode, routes: number): Promise<number> {
   const emptyBytes = node.program.residentBytes();
   const domains = Array.from({ length: routes }, (_, i) => `r${i}.scale.test`);
   await addRoutes(node, { service: "bench", backend: "127.0.0.1:9", domains, tcpPort: undefined });
-  const grownBytes = node.program.residentBytes() - emptyBytes;
+  return node.program.residentBytes() - emptyBytes;
+}
+
+async function addTimes(node: RunningNode, adds: number): Promise<Figures> {
   // The first calls warm the code path up; they do not count.
   for (let i = 0; i < 100; i++) await addRouteMs(node, `w${i}.scale.test`);
   const before = node.program.cpuTime();
@@ -77,6 +103,5 @@ async function grow(node: RunningNode, routes: number, adds: number): Promise<Fi
     "AddRoute p50 ms": times[Math.floor(adds * 0.5)] ?? Number.NaN,
     "p99 ms": times[Math.floor(adds * 0.99)] ?? Number.NaN,
     "CPU ms per change": (after.totalMs - before.totalMs) / adds,
-    "bytes per route": grownBytes / routes,
   };
 }

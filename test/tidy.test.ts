@@ -211,7 +211,15 @@ describe("files", () => {
   });
 
   test("test/ mirrors src/: every folder of tests is a folder of the source, or named here", () => {
-    const own = ["support", "transcripts", "scenarios", "simulation", "integration", "soak"];
+    const own = [
+      "bench",
+      "support",
+      "transcripts",
+      "scenarios",
+      "simulation",
+      "integration",
+      "soak",
+    ];
     const folders = new Set(
       filesUnder("test", ".ts").flatMap(({ path }) =>
         path.split("/").length > 2 ? [ownerOf(path)] : [],

@@ -1,4 +1,4 @@
-// Crosspoint as it is delivered: `node src/main.ts`, one worker, told its routes over gRPC.
+// Crosspoint as it is delivered: `node src/main.ts`, told its routes over gRPC.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +24,7 @@ export interface CrosspointOptions {
   /** As --store. */
   readonly store: string;
   readonly accessLog: boolean;
+  readonly workers: number;
 }
 
 export interface RunningNode {
@@ -45,7 +46,7 @@ export async function startCrosspoint(options: CrosspointOptions): Promise<Runni
       `--store=${options.store}`,
       `--state=${options.folder}`,
       `--access-log=${options.accessLog ? join(options.folder, "access.log") : "off"}`,
-      "--workers=1",
+      `--workers=${options.workers}`,
       "--http=127.0.0.1:0",
       "--rpc=127.0.0.1:0",
       "--admin=127.0.0.1:0",

@@ -113,7 +113,12 @@ async function nginx(job: Job): Promise<RunningProxy | string> {
 }
 
 async function crosspoint(job: Job): Promise<RunningProxy | string> {
-  const node = await startCrosspoint({ folder: job.folder, store: "memory:", accessLog: true });
+  const node = await startCrosspoint({
+    folder: job.folder,
+    store: "memory:",
+    accessLog: true,
+    workers: 1,
+  });
   const backend = `127.0.0.1:${job.backendPort}`;
   const matches = Array.from({ length: job.routes }, (_, route) => hostOf(route));
   const tcpPort = job.mode === "tcp" ? await freePort() : undefined;
