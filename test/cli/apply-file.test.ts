@@ -1,0 +1,209 @@
+// Goal: an `apply` file says what it means or is refused with its line; formatting and parsing are
+// each other's inverse for every table.
+
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { formatApplyFile, parseApplyFile } from "../../src/cli/apply-file.ts";
+import { HealthCheck, Policy, Route, Service } from "../../src/gen/crosspoint/v1/router.ts";
+import { RouterError } from "../../src/model/errors.ts";
+
+const changesOf = (text: string) =>
+  parseApplyFile(text, "f.yaml").changes.map(({ change }) => change);
+
+describe("a route", () => {
+  test.for([
+    [
+      "domain: a.example.com",
+      { $case: "http", value: { domain: "a.example.com", pathPrefix: "" } },
+    ],
+    [
+      "domain: a.example.com/x/y",
+      { $case: "http", value: { domain: "a.example.com", pathPrefix: "/x/y" } },
+    ],
+    ["domain: '*'", { $case: "http", value: { domain: "*", pathPrefix: "" } }],
+    [
+      "http: {domain: a, pathPrefix: /x}",
+      { $case: "http", value: { domain: "a", pathPrefix: "/x" } },
+    ],
+    [
+      "http: {domain: a, path_prefix: /x}",
+      { $case: "http", value: { domain: "a", pathPrefix: "/x" } },
+    ],
+    ["port: 80", { $case: "tcp", value: { port: 80 } }],
+    ["tcp: {port: 80}", { $case: "tcp", value: { port: 80 } }],
+    ["tcp: {}", { $case: "tcp", value: { port: 0 } }],
+  ] as const)("with %s has that match", ([line, match]) => {
+    const [change] = changesOf(`routes:\n- ${line}\n  service: web\n`);
+    expect(change).toEqual({
+      $case: "putRoute",
+      value: Route.fromPartial({ match, service: "web" } as Partial<Route>),
+    });
+  });
+
+  test("may carry what the node said of it; that counts for nothing", () => {
+    const [change] = changesOf(
+      "routes:\n- {domain: a, service: web, revision: '7', createTime: '2026-01-01T00:00:00Z'}\n",
+    );
+    expect(change?.value).toMatchObject({ revision: 0n, createTime: undefined });
+  });
+});
+
+describe("a service", () => {
+  test.for([
+    ["policy: ring-hash", { policy: Policy.RING_HASH }],
+    ["policy: POLICY_RANDOM", { policy: Policy.RANDOM }],
+    [
+      "check: http:/healthz",
+      { healthCheck: { probe: { $case: "http", value: { path: "/healthz" } } } },
+    ],
+    ["check: tcp", { healthCheck: { probe: { $case: "tcp", value: {} } } }],
+    ["check: grpc:a.B", { healthCheck: { probe: { $case: "grpc", value: { service: "a.B" } } } }],
+    [
+      "healthCheck: {tcp: {}, interval: 1.5s}",
+      { healthCheck: { interval: { seconds: 1n, nanos: 500_000_000 } } },
+    ],
+  ] as const)("with %s has that setting", ([line, settings]) => {
+    const [change] = changesOf(`services:\n- name: web\n  ${line}\n`);
+    expect(change).toMatchObject({ $case: "putService", value: { name: "web", ...settings } });
+  });
+});
+
+test("services come first, wherever they stand, and each change knows its line", () => {
+  const file = parseApplyFile(
+    "routes:\n- domain: a\n  service: web\nservices:\n- name: web\n\n- name: shop\n",
+    "f.yaml",
+  );
+  expect(file.changes.map(({ change }) => change?.$case)).toEqual([
+    "putService",
+    "putService",
+    "putRoute",
+  ]);
+  expect([0, 1, 2].map((i) => file.placeOf(i))).toEqual(["f.yaml:5", "f.yaml:7", "f.yaml:2"]);
+});
+
+test.for([
+  [
+    "routes:\n- domain: a\n  servce: web",
+    /^f\.yaml:3: routes\[0\]\.servce: is not known; did you mean "service"\?$/,
+  ],
+  ["routs: []", /^f\.yaml:1: routs: is not known; did you mean "routes"\?$/],
+  [
+    "routes:\n- service: web\n  http:\n    domain: a\n    pathPrefx: /x",
+    /^f\.yaml:5: routes\[0\]\.http\.pathPrefx: .*"pathPrefix"/,
+  ],
+  [
+    "services:\n- name: a\n  healthCheck:\n    http: {paht: /}",
+    /^f\.yaml:4: services\[0\]\.healthCheck\.http\.paht: .*"path"/,
+  ],
+  [
+    "routes:\n- service: web",
+    /^f\.yaml:2: routes\[0\]: a route has one of domain, port, http and tcp; none is there/,
+  ],
+  ["routes:\n- service: web\n  domain: a\n  port: 1", /both domain and port are there/],
+  ["routes:\n- service: web\n  port: 99999", /^f\.yaml:3: routes\[0\]\.port: .*not a port/],
+  ["routes:\n- service: web\n  domain: 7", /^f\.yaml:3: routes\[0\]\.domain: 7 is not a text/],
+  ["routes:\n- service: 7\n  domain: a", /^f\.yaml:2: routes\[0\]: cannot read Route\.service/],
+  ["routes:\n- service: a\n  domain: a\n  labels: {n: 1}", /labels.*"n": expected string/],
+  [
+    "routes:\n- service: a\n  domain: a\n  labels: {__proto__: x}",
+    /labels\.__proto__: cannot be a label/,
+  ],
+  ["routes:\n- web", /^f\.yaml:2: routes\[0\]: is not a block/],
+  ["routes: web", /^f\.yaml:1: routes: is not a list/],
+  ["- web", /^f\.yaml:1: is not a block/],
+  ["services:\n- name: a\n  policy: best", /^f\.yaml:2: services\[0\]: .*"best"/],
+  ["services:\n- name: a\n  policy: toString", /"toString"/],
+  ["services:\n- name: a\n  check: http", /^f\.yaml:3: services\[0\]\.check: .*is not http:\/PATH/],
+  ["services:\n- name: a\n  check: tcp\n  healthCheck: {}", /^f\.yaml:3: .*keep one/],
+  ["routes: [\n", /^f\.yaml:\d: /],
+  ["a: &a [1]\nroutes: *b", /^f\.yaml: ?.*b/],
+  ['{"routes": [{"domain": "a",\n "servce": "web"}]}', /^f\.yaml:2: routes\[0\]\.servce/],
+] as const)("%j is refused with its line", ([text, message]) => {
+  let told: unknown;
+  try {
+    parseApplyFile(text, "f.yaml");
+  } catch (error) {
+    told = error;
+  }
+  expect(told).toBeInstanceOf(RouterError);
+  expect((told as RouterError).code).toBe("invalid-argument");
+  expect((told as RouterError).message).toMatch(message);
+});
+
+// Text that YAML reads as something else unless it is quoted.
+const tricky = fc.constantFrom(
+  "yes",
+  "null",
+  "1.10",
+  "0x1f",
+  "~",
+  "- a",
+  "a: b",
+  "#x",
+  "'",
+  '"',
+  "@a",
+  " a ",
+  "1:30",
+);
+const text = fc.oneof(tricky, fc.string({ maxLength: 12, unit: "grapheme" }));
+const labels = fc
+  .dictionary(text, text, { maxKeys: 3 })
+  .map((entries) =>
+    Object.fromEntries(Object.entries(entries).filter(([key]) => key !== "__proto__")),
+  );
+const domain = fc.stringMatching(/^[a-z*][a-z0-9.-]{0,20}$/);
+const route = fc
+  .record({
+    name: text,
+    service: text,
+    sticky: fc.boolean(),
+    labels,
+    match: fc.oneof(
+      fc.record({
+        $case: fc.constant("tcp" as const),
+        value: fc.record({ port: fc.integer({ min: 1, max: 65_535 }) }),
+      }),
+      fc.record({
+        $case: fc.constant("http" as const),
+        value: fc.record({ domain, pathPrefix: fc.stringMatching(/^(\/[!-~]{1,20})?$/) }),
+      }),
+    ),
+  })
+  .map((fields) => Route.fromPartial(fields));
+const duration = fc.record({
+  seconds: fc.bigInt({ min: 0n, max: 1_000n }),
+  nanos: fc.integer({ min: 0, max: 999_999_999 }),
+});
+const service = fc
+  .record({
+    name: text,
+    policy: fc.constantFrom(...Object.values(Policy)),
+    healthCheck: fc.option(
+      fc
+        .record({ interval: duration, healthyThreshold: fc.nat(100) })
+        .map((check) => HealthCheck.fromPartial(check)),
+      { nil: undefined },
+    ),
+  })
+  .map((fields) => Service.fromPartial(fields))
+  // Without settings there is nothing to put.
+  .filter(({ policy, healthCheck }) => policy !== 0 || healthCheck !== undefined);
+
+test.for(["yaml", "json"] as const)("what is formatted as %s is parsed as the same", (as) => {
+  fc.assert(
+    fc.property(
+      fc.array(route, { maxLength: 4 }),
+      fc.array(service, { maxLength: 3 }),
+      (routes, services) => {
+        const printed = formatApplyFile({ routes, services, revision: 3n }, as);
+        const changes = changesOf(printed);
+        expect(changes).toEqual([
+          ...services.map((value) => ({ $case: "putService", value })),
+          ...routes.map((value) => ({ $case: "putRoute", value })),
+        ]);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,168 @@
+// Goal: a file becomes the table, all of it or nothing, with the difference told; what `export` prints is
+// what `apply` takes, whatever the table holds.
+
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { startRpcNode } from "../support/rpc-node.ts";
+import { crosspoint, linesOf } from "./program.ts";
+
+const table = `
+services:
+  - name: web
+    policy: round-robin
+routes:
+  - name: api
+    domain: app.example.com/api
+    service: web
+    sticky: true
+    labels: { team: shop, "example.com/x": "1" }
+  - domain: "*.example.com"
+    service: web
+  - name: db
+    port: 5432
+    service: postgres
+  - name: long-form
+    http: { domain: b.example.com, path_prefix: /x }
+    service: web
+`;
+
+function fileWith(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "crosspoint-apply-")), "routes.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("apply", () => {
+  test("prints what is new, then nothing, then only what changed", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    const first = await crosspoint(["apply", "-f", fileWith(table)], { rpc });
+    expect(first.status).toBe(0);
+    expect(linesOf(first)).toEqual([
+      "+ service web",
+      "+ route api  app.example.com/api -> web  sticky  example.com/x=1,team=shop",
+      expect.stringMatching(/^\+ route \S+ {2}\*\.example\.com -> web$/),
+      "+ route db  tcp:5432 -> postgres",
+      "+ route long-form  b.example.com/x -> web",
+    ]);
+    expect(first.stderr).toBe("5 changed, 0 as they were; revision 1\n");
+
+    const same = await crosspoint(["apply", "-f", fileWith(table)], { rpc });
+    expect(same).toEqual({
+      status: 0,
+      signal: null,
+      stdout: "",
+      stderr: "0 changed, 5 as they were; revision 1\n",
+    });
+
+    const edited = table.replace(
+      "/api\n    service: web\n    sticky: true",
+      "/v2\n    service: shop",
+    );
+    const dry = await crosspoint(["apply", "-f", "-", "--dry-run"], { rpc, stdin: edited });
+    expect(dry.stdout).toBe(
+      "~ route api  match: app.example.com/api -> app.example.com/v2  service: web -> shop  sticky: yes -> no\n",
+    );
+    expect(dry.stderr).toBe("1 would change, 4 as they were; revision 1\n");
+    expect(node.view.table.revision).toBe(1);
+    const real = await crosspoint(["apply", "-f", "-"], { rpc, stdin: edited });
+    expect(real.stdout).toBe(dry.stdout);
+    expect(node.view.table.revision).toBe(2);
+  });
+
+  test("export | apply --dry-run shows no difference, in YAML and in JSON", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    await crosspoint(["apply", "-f", fileWith(table)], { rpc });
+    for (const flags of [[], ["--json"]]) {
+      const exported = await crosspoint(["export", ...flags], { rpc });
+      expect(exported).toMatchObject({ status: 0, stderr: "" });
+      const dry = await crosspoint(["apply", "-f", "-", "--dry-run"], {
+        rpc,
+        stdin: exported.stdout,
+      });
+      expect(dry).toMatchObject({
+        status: 0,
+        stdout: "",
+        stderr: "0 would change, 5 as they were; revision 1\n",
+      });
+      // And an empty node becomes the same table.
+      const other = await startRpcNode();
+      await crosspoint(["apply", "-f", "-"], { rpc: other.server.address, stdin: exported.stdout });
+      const copied = await crosspoint(["export", ...flags], { rpc: other.server.address });
+      expect(copied.stdout).toBe(exported.stdout);
+    }
+  });
+
+  test("export prints the short form, with the revision for --if-revision", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    await crosspoint(["apply", "-f", fileWith(table)], { rpc });
+    const { stdout } = await crosspoint(["export"], { rpc });
+    expect(stdout).toMatch(
+      /^# revision 1\nservices:\n {2}- name: web\n {4}policy: round-robin\nroutes:\n/,
+    );
+    expect(stdout).toContain("  - name: db\n    port: 5432\n    service: postgres\n");
+    expect(stdout).not.toContain("createTime");
+  });
+
+  test("with --if-revision of an older table ends with 4, and says the current one", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    await crosspoint(["route", "add", "a.example.com", "web"], { rpc });
+    await crosspoint(["route", "add", "b.example.com", "web"], { rpc });
+    const run = await crosspoint(["apply", "-f", fileWith(table), "--if-revision", "1"], { rpc });
+    expect(run).toMatchObject({ status: 4, stdout: "" });
+    expect(run.stderr).toContain("--if-revision 2");
+    expect(node.view.table.routeCount).toBe(2);
+  });
+
+  test("says the line of what the node refused, and nothing was stored", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    const wrong = fileWith(table.replace("*.example.com", "*..example.com"));
+    const run = await crosspoint(["apply", "-f", wrong], { rpc });
+    expect(run).toMatchObject({ status: 2, stdout: "" });
+    expect(run.stderr).toContain(`${wrong}:11: changes[2].put_route.http.domain`);
+    expect(node.view.table.routeCount).toBe(0);
+  });
+
+  test("names the route of the table that is in the way", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    await crosspoint(["route", "add", "app.example.com/api", "web", "--name", "older"], { rpc });
+    const run = await crosspoint(["apply", "-f", fileWith(table)], { rpc });
+    expect(run).toMatchObject({ status: 4, stdout: "" });
+    expect(run.stderr).toContain("older");
+    expect(node.view.table.routeCount).toBe(1);
+  });
+
+  test("prints the answer as JSON, and ends with 75 when a worker lags", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    node.serving.serve(0);
+    const run = await crosspoint(["apply", "-f", fileWith(table), "--json", "--timeout", "400ms"], {
+      rpc,
+    });
+    expect(run.status).toBe(75);
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      revision: "1",
+      results: [{ action: "ACTION_CREATE" }, { action: "ACTION_CREATE" }, {}, {}, {}],
+      lagging: [{ node: "node-1" }],
+    });
+    expect(run.stderr).toContain("worker 2 has not acknowledged");
+  });
+
+  test("of a file that names nothing does nothing; of one that is not there, or not named, fails", async () => {
+    const rpc = (await startRpcNode()).server.address;
+    const empty = await crosspoint(["apply", "-f", fileWith("# soon\n")], { rpc });
+    expect(empty).toMatchObject({ status: 0, stdout: "" });
+    expect(empty.stderr).toContain("nothing to do");
+    const missing = await crosspoint(["apply", "-f", "/nowhere/routes.yaml"], { rpc });
+    expect(missing).toMatchObject({ status: 1, stdout: "" });
+    expect(missing.stderr).toContain("/nowhere/routes.yaml");
+    expect(await crosspoint(["apply"], { rpc })).toMatchObject({ status: 2, stdout: "" });
+  });
+});

@@ -1,0 +1,80 @@
+// The real program as a child process: words in, what it printed and how it ended out.
+
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { onTestFinished } from "vitest";
+
+export const repository = join(import.meta.dirname, "../..");
+const main = join(repository, "src/cli/main.ts");
+
+export interface Run {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  /** What --rpc would say; given as CROSSPOINT_RPC. */
+  readonly rpc?: string;
+  readonly stdin?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Before the program, for Node. */
+  readonly nodeFlags?: readonly string[];
+  readonly script?: string;
+}
+
+/** Runs `crosspoint WORDS` to its end. */
+export function crosspoint(words: readonly string[], options: RunOptions = {}): Promise<Run> {
+  return start(words, options).ended;
+}
+
+export interface Running {
+  readonly pid: number;
+  readonly ended: Promise<Run>;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves when standard output has matched; rejects when the program ends first. */
+  printed(pattern: RegExp): Promise<string>;
+}
+
+/** Starts it; it is ended with the test at the latest. */
+export function start(words: readonly string[], options: RunOptions = {}): Running {
+  const { rpc, stdin = "", env = {}, nodeFlags = [], script = main } = options;
+  const child = spawn(process.execPath, [...nodeFlags, script, ...words], {
+    cwd: repository,
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      ...(rpc === undefined ? {} : { CROSSPOINT_RPC: rpc }),
+      ...env,
+    },
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  child.stdin.on("error", () => {}); // it need not read
+  child.stdin.end(stdin);
+  let sofar = "";
+  child.stdout.on("data", (chunk: Buffer) => (sofar += chunk.toString()));
+  const closed = new Promise<Pick<Run, "status" | "signal">>((resolve) => {
+    child.on("close", (status, signal) => resolve({ status, signal }));
+  });
+  const ended = Promise.all([closed, text(child.stdout), text(child.stderr)]).then(
+    ([how, stdout, stderr]): Run => ({ ...how, stdout, stderr }),
+  );
+  const printed = (pattern: RegExp): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = pattern.exec(sofar);
+        if (found !== null) resolve(found[0]);
+      };
+      child.stdout.on("data", look);
+      void ended.then((run) => reject(new Error(`ended first: ${JSON.stringify(run)}`)));
+      look();
+    });
+  return { pid: child.pid ?? 0, ended, kill: (signal) => void child.kill(signal), printed };
+}
+
+/** Standard output as lines. */
+export function linesOf(run: Run): string[] {
+  return run.stdout.split("\n").slice(0, -1);
+}
