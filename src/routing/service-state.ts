@@ -19,7 +19,8 @@ export class ServiceState {
   #policy: Policy = policyDefault;
   #picker: Picker = nobodyPicker;
   #backends: BackendState[] = [];
-  #isSucceeded = false;
+  /** Who answers for it in the table that replaced its own. */
+  #successor: ServiceState | undefined = undefined;
   #byAddress: Map<string, BackendState> | undefined = undefined;
 
   constructor(name: ServiceName) {
@@ -27,14 +28,14 @@ export class ServiceState {
   }
 
   get policy(): Policy {
-    return this.#policy;
+    return this.#successor === undefined ? this.#policy : this.#successor.policy;
   }
   /** Replaced, not edited: read it again for every pick. */
   get picker(): Picker {
-    return this.#picker;
+    return this.#successor === undefined ? this.#picker : this.#successor.picker;
   }
   get backends(): readonly BackendState[] {
-    return this.#backends;
+    return this.#successor === undefined ? this.#backends : this.#successor.backends;
   }
   /** Nothing names it any more: neither a route, nor a backend, nor settings. */
   get isUnused(): boolean {
@@ -42,11 +43,12 @@ export class ServiceState {
   }
 
   get isSucceeded(): boolean {
-    return this.#isSucceeded;
+    return this.#successor !== undefined;
   }
 
   /** By its canonical "HOST:PORT". */
   backendAt(address: string): BackendState | undefined {
+    if (this.#successor !== undefined) return this.#successor.backendAt(address);
     const backends = this.#backends;
     if (backends.length < indexedBackendsMin) {
       for (const backend of backends) if (backend.address === address) return backend;
@@ -83,12 +85,14 @@ export class ServiceState {
     this.#byAddress = undefined;
   }
 
-  /** Another table has taken over: requests that still hold this state choose as `newer` does. */
+  /**
+   * Another table has taken over: requests that still hold this state choose as `newer` does, now
+   * and after all its changes.
+   */
   succeedBy(newer: ServiceState): void {
-    this.#isSucceeded = true;
-    this.#policy = newer.#policy;
-    this.#backends = newer.#backends;
+    this.#successor = newer;
+    this.#backends = [];
     this.#byAddress = undefined;
-    this.#picker = newer.#picker;
+    this.#picker = nobodyPicker;
   }
 }

@@ -25,13 +25,13 @@ export function matchOf(text: string): RouteMatch {
   };
 }
 
-export function route(name: string, match: string, service = "web", sticky = false): Change {
+export function route(name: string, match: string, serviceName = "web", sticky = false): Change {
   return {
     kind: "route-put",
     route: {
       name: parseRouteName(name),
       match: matchOf(match),
-      service: parseServiceName(service),
+      service: parseServiceName(serviceName),
       sticky,
       labels: {},
       revision: parseRevision(1),

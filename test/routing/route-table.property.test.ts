@@ -3,7 +3,7 @@
 // one, three tables are asked everything: the one that was patched, one built from scratch, and a list
 // that is searched naively. A refused change must be one that the naive table refuses too.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Change } from "../../src/model/change.ts";
 import { Policy } from "../../src/model/service.ts";
