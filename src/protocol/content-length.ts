@@ -14,15 +14,3 @@ export function parseContentLength(bytes: Uint8Array, start: number, end: number
   }
   return length;
 }
-
-/** Writes `length` as decimal digits at `at`; returns the index after them. */
-export function writeDecimal(out: Uint8Array, at: number, length: number): number {
-  let digits = 1;
-  for (let rest = length; rest >= 10; rest = Math.floor(rest / 10)) digits++;
-  let rest = length;
-  for (let index = at + digits - 1; index >= at; index--) {
-    out[index] = 0x30 + (rest % 10);
-    rest = Math.floor(rest / 10);
-  }
-  return at + digits;
-}
