@@ -191,18 +191,21 @@ class CallAdapter {
   #drained(call: NodeJS.EventEmitter, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const cancelTimer = this.#options.system.after(watchStalledMsMax, () => {
-        finish();
+        forget();
         reject(stalled());
       });
-      function finish(): void {
+      function forget(): void {
         cancelTimer();
-        call.removeListener("drain", finish);
-        signal.removeEventListener("abort", finish);
+        call.removeListener("drain", goOn);
+        signal.removeEventListener("abort", goOn);
+      }
+      function goOn(): void {
+        forget();
         resolve();
       }
-      call.once("drain", finish);
-      signal.addEventListener("abort", finish, { once: true });
-      if (signal.aborted) finish();
+      call.once("drain", goOn);
+      signal.addEventListener("abort", goOn, { once: true });
+      if (signal.aborted) goOn();
     });
   }
 

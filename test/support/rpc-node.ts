@@ -13,6 +13,7 @@ import { MemoryStore } from "../../src/store/memory-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { realSystem, type System } from "../../src/system.ts";
 import { FakeServing } from "./fake-serving.ts";
+import { FakeSystem } from "./fake-system.ts";
 import { FollowingView } from "./following-view.ts";
 import { type RecordingLog, recordingLog } from "./recording-log.ts";
 
@@ -51,7 +52,9 @@ export async function startRpcNode(options: RpcNodeOptions = {}): Promise<RpcNod
   const client = new Client(server.address);
   onTestFinished(async () => {
     client.close();
-    await server.close(0);
+    const closed = server.close(0);
+    if (system instanceof FakeSystem) system.advance(0);
+    await closed;
     view.close();
     await store.close();
   });
