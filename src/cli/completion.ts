@@ -10,11 +10,19 @@ import type { ListRoutesResponse, ListServicesResponse } from "../gen/crosspoint
 import { completionNamesMax, completionTimeoutMs } from "../limits.ts";
 import { type NodeClient, withNode } from "./client.ts";
 import { type Command, type Completion, flagsOf } from "./command.ts";
+import type { Terminal } from "./terminal.ts";
 
 export const shells = ["bash", "zsh", "fish"] as const;
 
+/** The script for bash calls this; it comes with the package bash-completion, which not every machine has. */
+const bashWords = `type _get_comp_words_by_ref >/dev/null 2>&1 || _get_comp_words_by_ref() {
+    words=("\${COMP_WORDS[@]}") cword=$COMP_CWORD
+    cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
+}`;
+
 /** Prints the script that a shell sources. */
-export function printCompletionScript(shell: string): void {
+export function printCompletionScript(shell: string, terminal: Terminal): void {
+  if (shell === "bash") terminal.print(bashWords);
   script(shell, "crosspoint", "crosspoint");
 }
 

@@ -31,9 +31,10 @@ export function crosspoint(words: readonly string[], options: RunOptions = {}): 
 }
 
 export interface Running {
-  readonly pid: number;
   readonly ended: Promise<Run>;
   kill(signal: NodeJS.Signals): void;
+  /** Nobody reads what it prints any more. */
+  closeOutput(): void;
   /** Resolves when standard output has matched; rejects when the program ends first. */
   printed(pattern: RegExp): Promise<string>;
 }
@@ -58,7 +59,7 @@ export function start(words: readonly string[], options: RunOptions = {}): Runni
   const closed = new Promise<Pick<Run, "status" | "signal">>((resolve) => {
     child.on("close", (status, signal) => resolve({ status, signal }));
   });
-  const ended = Promise.all([closed, text(child.stdout), text(child.stderr)]).then(
+  const ended = Promise.all([closed, text(child.stdout).catch(() => ""), text(child.stderr)]).then(
     ([how, stdout, stderr]): Run => ({ ...how, stdout, stderr }),
   );
   const printed = (pattern: RegExp): Promise<string> =>
@@ -71,7 +72,12 @@ export function start(words: readonly string[], options: RunOptions = {}): Runni
       void ended.then((run) => reject(new Error(`ended first: ${JSON.stringify(run)}`)));
       look();
     });
-  return { pid: child.pid ?? 0, ended, kill: (signal) => void child.kill(signal), printed };
+  return {
+    ended,
+    kill: (signal) => void child.kill(signal),
+    closeOutput: () => void child.stdout.destroy(),
+    printed,
+  };
 }
 
 /** Standard output as lines. */

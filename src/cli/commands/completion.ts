@@ -14,13 +14,13 @@ export const completion: Command = {
     "source <(crosspoint completion bash)",
     "crosspoint completion fish > ~/.config/fish/completions/crosspoint.fish",
   ],
-  run({ args: [shell = ""] }) {
+  run({ args: [shell = ""], terminal }) {
     if (!shells.some((known) => known === shell)) {
       return Promise.reject(
         usageError(`SHELL: ${JSON.stringify(shell)} is not one of ${shells.join(", ")}`),
       );
     }
-    printCompletionScript(shell);
+    printCompletionScript(shell, terminal);
     return Promise.resolve(ExitStatus.Done);
   },
 };

@@ -58,7 +58,7 @@ function verdict({ route, service, backend, revision }: ExplainResponse): string
 
 /** A URL in host and path, as written: the path is what a client would send, dots and all. */
 function parseTarget(text: string): { readonly host: string; readonly path: string } {
-  const match = /^(?:(?:https?|wss?):\/\/)?(?:[^/?#@]*@)?([^/?#@]+)([^#]*)/i.exec(text);
+  const match = /^(?:[^/?#@]*@)?([^/?#@]+)([^#]*)/.exec(text.replace(/^(?:https?|wss?):\/\//i, ""));
   const host = match?.[1] ?? "";
   if (host === "" || /\s/.test(text)) {
     throw usageError(`TARGET: ${JSON.stringify(text)} is neither a URL nor tcp:PORT`);
