@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { damagedError, sqliteError, storeError } from "./sqlite-error.ts";
-import { applicationId, migrations, schemaVersion } from "./sqlite-schema.ts";
+import { applicationId, migrations } from "./sqlite-schema.ts";
 
 /**
  * Bytes that the "-wal" file keeps after a large write was moved into the main file.
@@ -15,15 +15,19 @@ import { applicationId, migrations, schemaVersion } from "./sqlite-schema.ts";
  */
 const walBytesKept = 16 * 1024 * 1024;
 
-/** Throws a RouterError that says what to do; then nothing is left open. */
-export function openSqliteFile(path: string): DatabaseSync {
+/**
+ * Throws a RouterError that says what to do; then nothing is left open.
+ *
+ * @param steps The migrations that this build knows.
+ */
+export function openSqliteFile(path: string, steps = migrations): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     prepareFile(path);
     db = new DatabaseSync(path);
-    lock(db, path);
+    lock(db, path, steps.length);
     checkWhole(db, path);
-    migrate(db);
+    migrate(db, steps);
     return db;
   } catch (thrown) {
     db?.close();
@@ -73,18 +77,18 @@ function syncParents(directory: string, top: string): void {
  * Locks the file until it is closed or the process ends, however it ends. The mode comes before the first
  * access: then SQLite keeps the index of the WAL in its own memory, not in a mapped "-shm" file.
  */
-function lock(db: DatabaseSync, path: string): void {
+function lock(db: DatabaseSync, path: string, versionKnown: number): void {
   db.exec("PRAGMA locking_mode = EXCLUSIVE");
   db.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0");
   db.exec("BEGIN IMMEDIATE");
-  checkOurs(db, path);
+  checkOurs(db, path, versionKnown);
   // Another process that was refused where we were let in may hold its read lock for a moment longer.
   db.exec("PRAGMA busy_timeout = 1000; COMMIT; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 0");
   db.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${walBytesKept}`);
 }
 
 /** Before anything is changed: a foreign file must stay as it is. */
-function checkOurs(db: DatabaseSync, path: string): void {
+function checkOurs(db: DatabaseSync, path: string, versionKnown: number): void {
   const id = pragma(db, "application_id");
   // New, or left by a process that was killed before it made the tables.
   if (id === 0 && db.prepare("SELECT 1 FROM sqlite_schema").get() === undefined) return;
@@ -97,12 +101,12 @@ function checkOurs(db: DatabaseSync, path: string): void {
     );
   }
   const version = Number(pragma(db, "user_version"));
-  if (version > schemaVersion) {
+  if (version > versionKnown) {
     throw storeError(
       "failed-precondition",
       "STORE_TOO_NEW",
       path,
-      `holds schema version ${version}, and this build knows up to ${schemaVersion}: run the newer build, or name another file`,
+      `holds schema version ${version}, and this build knows up to ${versionKnown}: run the newer build, or name another file`,
     );
   }
 }
@@ -114,12 +118,12 @@ function checkWhole(db: DatabaseSync, path: string): void {
 }
 
 /** One transaction: a kill leaves the old version or the new one. */
-function migrate(db: DatabaseSync): void {
+function migrate(db: DatabaseSync, steps: readonly string[]): void {
   const version = Number(pragma(db, "user_version"));
-  if (version === schemaVersion) return;
+  if (version === steps.length) return;
   db.exec("BEGIN IMMEDIATE");
-  for (const step of migrations.slice(version)) db.exec(step);
-  db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`);
+  for (const step of steps.slice(version)) db.exec(step);
+  db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${steps.length}`);
   db.exec("COMMIT");
 }
 

@@ -60,9 +60,6 @@ export const migrations: readonly string[] = [
   `,
 ];
 
-/** What PRAGMA user_version says in a file that this build writes. */
-export const schemaVersion = migrations.length;
-
 /** The one row of `state`. */
 export interface StoredState {
   readonly revision: number;
