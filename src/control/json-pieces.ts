@@ -29,7 +29,7 @@ function* tokens(value: unknown): Generator<string> {
     for (const item of value) {
       if (!first) yield ",";
       first = false;
-      yield* tokens(item ?? null);
+      yield* tokens(item);
     }
     yield "]";
     return;

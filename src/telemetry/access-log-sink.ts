@@ -173,11 +173,13 @@ async function openFile(path: string): Promise<Outlet> {
       { cause: reason },
     );
   }
-  return { write: appender(file), close: () => file.close() };
+  return { write: lineAppender(file), close: () => file.close() };
 }
 
 /** A full disk may take half a line: the next batch then begins on a line of its own. */
-function appender(file: FileHandle): (lines: Uint8Array) => Promise<void> {
+export function lineAppender(
+  file: Pick<FileHandle, "write">,
+): (lines: Uint8Array) => Promise<void> {
   let lineIsOpen = false;
   return async (lines) => {
     if (lineIsOpen) {

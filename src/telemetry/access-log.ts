@@ -117,6 +117,7 @@ export class AccessLog {
     buffer[at++] = quote;
     for (let i = 0; i < length; i++) {
       const code = text.charCodeAt(i);
+      // The bound keeps the read inside the table; beyond it everything is escaped anyway.
       if (code < 128 && plainByte[code] === 1) buffer[at++] = code;
       else at = writeEscape(buffer, at, code);
     }

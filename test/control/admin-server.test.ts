@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { type AdminProviders, AdminServer } from "../../src/control/admin-server.ts";
 import { recordingLog } from "../support/recording-log.ts";
@@ -41,6 +42,13 @@ async function raw(address: string, request: string): Promise<string> {
 
 function* routes(count: number): Generator {
   for (let i = 0; i < count; i++) yield { name: `r${i}`, match: { domain: `d${i}.test` } };
+}
+
+function* counted(items: Iterable<unknown>, onItem: () => void): Generator {
+  for (const item of items) {
+    onItem();
+    yield item;
+  }
 }
 
 async function* pieces(): AsyncGenerator<string> {
@@ -127,6 +135,15 @@ describe("AdminServer answers", () => {
     }
   });
 
+  test("HEAD without reading the table", async () => {
+    let read = 0;
+    const address = await listen({ snapshot: () => counted(routes(10), () => read++) });
+    await raw(address, "HEAD /snapshot HTTP/1.0\r\n\r\n");
+    expect(read).toBe(0);
+    await raw(address, "GET /snapshot HTTP/1.0\r\n\r\n");
+    expect(read).toBe(10);
+  });
+
   test("404 with what there is, 405 with what is allowed, and 500 without the secret", async () => {
     const address = await listen({
       metrics: () => {
@@ -199,12 +216,21 @@ describe("AdminServer listens", () => {
     });
   });
 
-  test("and closes although a reader of /snapshot takes nothing", async () => {
-    const address = await listen({ snapshot: () => routes(Number.POSITIVE_INFINITY) });
+  test("and waits for, but closes in spite of, a reader of /snapshot that takes nothing", async () => {
+    let read = 0;
+    const endless = routes(Number.POSITIVE_INFINITY);
+    const address = await listen({ snapshot: () => counted(endless, () => read++) });
     const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
     socket.on("error", () => undefined);
     socket.write("GET /snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await once(socket, "readable");
+    // The table is read no further than the kernel's buffers reach.
+    for (let quietTurns = 0; quietTurns < 100; ) {
+      const before = read;
+      await setImmediate();
+      quietTurns = read === before ? quietTurns + 1 : 0;
+      expect(read).toBeLessThan(1_000_000);
+    }
     await servers.pop()?.close();
     socket.destroy();
   });

@@ -25,6 +25,7 @@ describe("jsonPieces", () => {
     expect(await textOf({ set: new Set([1, 2]), values: map.values(), gone: undefined })).toBe(
       '{"set":[1,2],"values":[{"b":{"c":1}}]}',
     );
+    expect(await textOf({ toJSON: () => "short", long: { a: 1 } })).toBe('"short"');
     expect(await textOf([undefined, new Date(0)])).toBe('[null,"1970-01-01T00:00:00.000Z"]');
   });
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { accessLogQueueBytesMax } from "../../src/limits.ts";
-import { AccessLogSink, type Outlet } from "../../src/telemetry/access-log-sink.ts";
+import { AccessLogSink, lineAppender, type Outlet } from "../../src/telemetry/access-log-sink.ts";
 import { recordingLog } from "../support/recording-log.ts";
 
 let directory: string;
@@ -128,6 +128,27 @@ async function slowSink(): Promise<{
   return { sink, log, manual };
 }
 
+describe("lineAppender", () => {
+  test("begins a line of its own after a disk that was full took half a line", async () => {
+    let text = "";
+    let room = 3;
+    const write = lineAppender({
+      write: ((data: Uint8Array | string, at = 0) => {
+        const part = Buffer.from(data).subarray(at, at + room);
+        if (room === 0) return Promise.reject(new Error("ENOSPC"));
+        text += part.toString();
+        room -= part.length;
+        return Promise.resolve({ bytesWritten: part.length, buffer: data });
+      }) as Parameters<typeof lineAppender>[0]["write"],
+    });
+    await expect(write(bytes("first\n"))).rejects.toThrow("ENOSPC");
+    room = 100;
+    await write(bytes("second\n"));
+    await write(bytes("third\n"));
+    expect(text).toBe("fir\nsecond\nthird\n");
+  });
+});
+
 describe("AccessLogSink to something slow", () => {
   test("queues up to its bound, drops and counts the rest, and recovers", async () => {
     const { sink, log, manual } = await slowSink();
@@ -159,6 +180,32 @@ describe("AccessLogSink to something slow", () => {
     await manual.settle();
     await closing;
     expect(manual.taken).toEqual(["one\n", "two\n"]);
+  });
+
+  test("closes what a rotation opens after the end", async () => {
+    const opened: { closed: boolean }[] = [];
+    const opening = Promise.withResolvers<void>();
+    const sink = await AccessLogSink.open({
+      destination: "access.log",
+      log: recordingLog(),
+      openOutlet: async () => {
+        if (opened.length > 0) await opening.promise;
+        const outlet = { closed: false };
+        opened.push(outlet);
+        return {
+          write: () => Promise.resolve(),
+          close: () => {
+            outlet.closed = true;
+            return Promise.resolve();
+          },
+        };
+      },
+    });
+    const reopened = sink.reopen();
+    await sink.close();
+    opening.resolve();
+    await reopened;
+    expect(opened).toEqual([{ closed: true }, { closed: true }]);
   });
 
   test("drops and counts what comes after it was closed", async () => {
