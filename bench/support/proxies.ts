@@ -122,7 +122,14 @@ async function crosspoint(job: Job): Promise<RunningProxy | string> {
   const backend = `127.0.0.1:${job.backendPort}`;
   const matches = Array.from({ length: job.routes }, (_, route) => hostOf(route));
   const tcpPort = job.mode === "tcp" ? await freePort() : undefined;
-  await addRoutes(node, { service: "bench", backend, domains: tcpPort ? [] : matches, tcpPort });
+  try {
+    await addRoutes(node, { service: "bench", backend, domains: tcpPort ? [] : matches, tcpPort });
+  } catch (reason) {
+    await node.program.stop();
+    throw reason;
+  } finally {
+    node.client.close();
+  }
   const port = tcpPort ?? node.httpPort;
   await node.program.waitForPort(port);
   return { name: "Crosspoint", version: node.version, port, program: node.program };
