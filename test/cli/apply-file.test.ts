@@ -36,7 +36,7 @@ describe("a route", () => {
     const [change] = changesOf(`routes:\n- ${line}\n  service: web\n`);
     expect(change).toEqual({
       $case: "putRoute",
-      value: Route.fromPartial({ match, service: "web" } as Partial<Route>),
+      value: Route.fromPartial({ match, service: "web" }),
     });
   });
 

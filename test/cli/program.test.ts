@@ -9,7 +9,7 @@ import { helpTexts } from "../../src/cli/commander.ts";
 import { allCommands } from "../../src/cli/commands.ts";
 import { terminalOf } from "../../src/cli/terminal.ts";
 import { startRpcNode } from "../support/rpc-node.ts";
-import { crosspoint, start } from "./program.ts";
+import { crosspoint, dispatched, start } from "./program.ts";
 
 describe("--help", () => {
   test("is what test/cli/help.txt holds, so that documents may quote it", async () => {
@@ -52,13 +52,17 @@ test.for([
   [["serve", "--wrokers", "2"], /unknown option '--wrokers'\n\(Did you mean --workers\?\)/],
   [["serve", "extra"], /too many arguments/],
 ] as const)("%j is wrong usage: 2, and nothing on standard output", async ([words, message]) => {
-  const run = await crosspoint(words);
+  const run = await dispatched(words);
   expect(run.stderr).toMatch(message);
   expect(run).toMatchObject({ status: 2, stdout: "" });
 });
 
+test("wrong usage is 2 for the process, too", async () => {
+  expect(await crosspoint(["rout"])).toMatchObject({ status: 2, signal: null, stdout: "" });
+});
+
 test("a wrong CROSSPOINT_RPC is told by its name", async () => {
-  const run = await crosspoint(["route", "list"], { rpc: "7070" });
+  const run = await dispatched(["route", "list"], { CROSSPOINT_RPC: "7070" });
   expect(run).toMatchObject({ status: 2, stdout: "" });
   expect(run.stderr).toMatch(/^crosspoint: CROSSPOINT_RPC: "7070" is not HOST:PORT/);
 });

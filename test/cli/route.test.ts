@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { startRpcNode } from "../support/rpc-node.ts";
-import { crosspoint, linesOf } from "./program.ts";
+import { crosspoint, dispatched, linesOf } from "./program.ts";
 
 describe("route add", () => {
   test("adds a domain, says what it became, and the route is there", async () => {
@@ -118,7 +118,9 @@ describe("route add", () => {
     [["a.example.com", "w b"], /route\.service: "w b" is not a service name/],
   ] as const)("ends with 2 for %j", async ([words, message]) => {
     const node = await startRpcNode();
-    const run = await crosspoint(["route", "add", ...words], { rpc: node.server.address });
+    const run = await dispatched(["route", "add", ...words], {
+      CROSSPOINT_RPC: node.server.address,
+    });
     expect(run.stderr).toMatch(message);
     expect(run.stderr).toMatch(/^crosspoint: /);
     expect(run).toMatchObject({ status: 2, stdout: "" });

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { startRpcNode } from "../support/rpc-node.ts";
-import { crosspoint, linesOf } from "./program.ts";
+import { crosspoint, dispatched, linesOf } from "./program.ts";
 
 describe("service", () => {
   test("put, list and remove", async () => {
@@ -120,7 +120,7 @@ describe("backend", () => {
     [["remove", "web", "10.0.0.7:80", "--drain", "x"], /--drain: "x" is not a duration/],
   ] as const)("ends with 2 for %j", async ([words, message]) => {
     const rpc = (await startRpcNode()).server.address;
-    const run = await crosspoint(["backend", ...words], { rpc });
+    const run = await dispatched(["backend", ...words], { CROSSPOINT_RPC: rpc });
     expect(run.stderr).toMatch(message);
     expect(run).toMatchObject({ status: 2, stdout: "" });
   });

@@ -1,0 +1,58 @@
+// Goal: JSON that goes out and comes in is proto3 canonical JSON, where ts-proto's own is not.
+
+import { expect, test } from "vitest";
+import {
+  jsonFieldsOf,
+  messageFromJson,
+  messageToJson,
+  messageToShortJson,
+} from "../../src/cli/proto-json.ts";
+import { RegisterBackendRequest, Route } from "../../src/gen/crosspoint/v1/router.ts";
+
+// Canonical JSON writes 0, 3, 6 or 9 digits of a second, and reads any number of them.
+test.for([
+  ["1.5s", "1.500s"],
+  ["0.000000001s", "0.000000001s"],
+  ["3600s", "3600s"],
+] as const)("a duration of %s comes in as itself and goes out as %s", ([text, canonical]) => {
+  const request = messageFromJson("RegisterBackendRequest", RegisterBackendRequest, { ttl: text });
+  expect(Number(request.ttl?.seconds) + (request.ttl?.nanos ?? 0) / 1e9).toBe(
+    Number.parseFloat(text),
+  );
+  const back = messageToShortJson("RegisterBackendRequest", RegisterBackendRequest, request);
+  expect(back).toEqual({ ttl: canonical });
+});
+
+test("64-bit numbers are texts, times are RFC 3339, every field is there", () => {
+  const route = Route.fromPartial({
+    name: "a",
+    match: { $case: "tcp", value: { port: 1 } },
+    revision: 2n ** 60n,
+    createTime: new Date(1_500),
+  });
+  expect(messageToJson("Route", Route, route)).toEqual({
+    name: "a",
+    tcp: { port: 1 },
+    service: "",
+    sticky: false,
+    labels: {},
+    revision: "1152921504606846976",
+    createTime: "1970-01-01T00:00:01.500Z",
+  });
+});
+
+test("what nobody knows is refused", () => {
+  expect(() => messageFromJson("Route", Route, { nme: "a" })).toThrow(/"nme" is unknown/);
+  expect(() => messageFromJson("Route", Route, { http: {}, tcp: {} })).toThrow(/oneof/);
+});
+
+test("the fields of a message are known by both their names", () => {
+  expect(jsonFieldsOf("Service")).toEqual([
+    { jsonName: "name", protoName: "name", message: undefined },
+    { jsonName: "policy", protoName: "policy", message: undefined },
+    { jsonName: "healthCheck", protoName: "health_check", message: "HealthCheck" },
+  ]);
+  // A duration is a text in JSON: it has no keys.
+  const interval = jsonFieldsOf("HealthCheck").find(({ jsonName }) => jsonName === "interval");
+  expect(interval?.message).toBeUndefined();
+});

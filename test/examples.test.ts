@@ -1,0 +1,64 @@
+// Goal: every example does what its README says, with the command that its README gives.
+
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { crosspoint, linesOf, repository, start } from "./cli/program.ts";
+import { startRpcNode } from "./support/rpc-node.ts";
+
+const folder = join(repository, "examples");
+
+test("every example has a README with one command, of files that are there", () => {
+  const examples = readdirSync(folder);
+  expect(examples).toEqual(["follow-changes", "routes-from-a-file", "self-registering-backend"]);
+  for (const example of examples) {
+    const commands = readFileSync(join(folder, example, "README.md"), "utf8").match(/^ {4}\S.*$/gm);
+    expect(commands).toHaveLength(1);
+    const [file = ""] = /examples\/\S+/.exec(commands?.[0] ?? "") ?? [];
+    expect(readFileSync(join(repository, file), "utf8")).not.toBe("");
+  }
+});
+
+test("routes-from-a-file is a table that a node takes", async () => {
+  const node = await startRpcNode();
+  const file = join(folder, "routes-from-a-file/routes.yaml");
+  const run = await crosspoint(["apply", "-f", file], { rpc: node.server.address });
+  expect(run).toMatchObject({ status: 0, stderr: "5 changed, 0 as they were; revision 1\n" });
+  expect(linesOf(run)).toContain("+ route postgres  tcp:5432 -> postgres");
+});
+
+test("self-registering-backend is there while it runs, and gone when it ends", async () => {
+  const node = await startRpcNode();
+  const script = join(folder, "self-registering-backend/backend.ts");
+  const backend = start([], { script, rpc: node.server.address });
+  const [, address = ""] = (await backend.printed(/hello at \S+/)).split(" at ");
+  const [registered] = node.view.table.backends();
+  expect(registered).toMatchObject({ service: "hello", address, ttlMs: 10_000 });
+  expect(await (await fetch(`http://${address}/`)).text()).toBe(`hello from ${address}\n`);
+  backend.kill("SIGTERM");
+  expect(await backend.ended).toMatchObject({ status: 0, stderr: "" });
+  expect(node.view.table.backendCount).toBe(0);
+});
+
+test("follow-changes prints the domains after every change", async () => {
+  const node = await startRpcNode();
+  const rpc = node.server.address;
+  const child = spawn(process.execPath, [join(folder, "follow-changes/domains.cjs")]);
+  onTestFinished(() => void child.kill());
+  let printed = "";
+  const printedAll = new Promise<void>((resolve) => {
+    child.stdout.on("data", (chunk: Buffer) => {
+      printed += chunk.toString();
+      if (printed.includes("3: b.example.com")) resolve();
+    });
+  });
+  await crosspoint(["route", "add", "a.example.com", "web"], { rpc });
+  const watch = start(["watch", "--json"], { rpc });
+  watch.pipeTo(child.stdin);
+  await watch.printed(/"bookmark"/);
+  await crosspoint(["route", "add", "b.example.com", "web"], { rpc });
+  await crosspoint(["route", "remove", "a-example-com"], { rpc });
+  await printedAll;
+  expect(printed).toBe("1: a.example.com\n2: a.example.com b.example.com\n3: b.example.com\n");
+});
