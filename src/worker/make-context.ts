@@ -1,14 +1,15 @@
-// Puts together what the sessions of one worker share.
+// Puts the parts of one worker together: what its sessions share, made from the settings, the limits
+// and the clock that it is given.
 
 import type { WorkerStart } from "../channel/messages.ts";
+import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
-import * as limits from "../limits.ts";
 import { revisionZero } from "../model/revision.ts";
-import { RequestHead } from "../protocol/request-head.ts";
+import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
 import { CidrSet } from "../routing/cidr.ts";
 import { RouteTable } from "../routing/route-table.ts";
-import { realSystem } from "../system.ts";
+import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
 import { countersIn } from "../telemetry/counters.ts";
 import { ByteWriter } from "./byte-writer.ts";
@@ -18,31 +19,44 @@ import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
+/** Everything in limits.ts that a worker keeps. Bytes and ms. */
+export interface WorkerLimits extends SessionLimits, HeadLimits {
+  readonly headBytesMax: number;
+  readonly receiveBytes: number;
+  readonly timerTickMs: number;
+  readonly accessLogFlushMs: number;
+}
+
 /** Heads, small bodies and a chunk's edges; grows once if a head needs more. */
 const writerBytes = 64 * 1024;
 
-/** @param bounds Other limits than those of limits.ts: for tests. */
-export function makeContext(start: WorkerStart, bounds: SessionLimits = limits): WorkerContext {
+export function makeContext(
+  start: WorkerStart,
+  limits: WorkerLimits,
+  system: System,
+  ioOf: (io: Io) => Io = (io) => io,
+): WorkerContext {
   const { settings } = start;
   const counters = countersIn(start.counters);
   const accessLog = settings.accessLog
     ? new AccessLog({
         counters,
-        system: realSystem,
+        system,
         send: (lines) => start.control.postMessage({ kind: "log", lines }, [lines.buffer]),
       })
     : undefined;
+  const io = new NetIo({
+    after: (delayMs, action) => system.after(delayMs, action),
+    receiveBytes: limits.receiveBytes,
+    sendQueueBytesHigh: limits.sendQueueBytesHigh,
+  });
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
-    io: new NetIo({
-      after: (delayMs, action) => realSystem.after(delayMs, action),
-      receiveBytes: limits.receiveBytes,
-      sendQueueBytesHigh: limits.sendQueueBytesHigh,
-    }),
-    limits: bounds,
+    io: ioOf(io),
+    limits,
     counters,
-    wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: performance.now() }),
+    wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),
     sticky: new StickyCookie(settings.stickyKey),
@@ -51,9 +65,9 @@ export function makeContext(start: WorkerStart, bounds: SessionLimits = limits):
     requestHead: new RequestHead(limits),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
-    random: () => realSystem.random(),
-    nowMs: () => realSystem.monotonicMs(),
-    wallMs: () => realSystem.wallMs(),
+    random: () => system.random(),
+    nowMs: () => system.monotonicMs(),
+    wallMs: () => system.wallMs(),
   };
   return context;
 }
