@@ -45,8 +45,6 @@ export const Counter: Readonly<Record<CounterName, number>> = Object.freeze(
   Object.fromEntries(names.map((name, index) => [name, index])),
 ) as Readonly<Record<CounterName, number>>;
 
-export const counterNames: readonly CounterName[] = names;
-
 /** What says how things are now; all the others only grow and are kept when a worker ends. */
 export const gaugeNames: ReadonlySet<CounterName> = new Set<CounterName>([
   "heartbeatMs",
