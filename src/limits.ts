@@ -120,10 +120,12 @@ export const rpcKeepAliveEveryMs = 60_000;
 export const rpcKeepAliveAnswerMsMax = 20_000;
 /** A gRPC connection without calls is closed after this, in ms. */
 export const rpcIdleMsMax = 600_000;
-/** Wrong fields named in one answer, so that its trailer stays within HTTP/2's usual 16 KiB of fields. */
-export const violationsAnsweredMax = 16;
-/** Characters of a text in an error, for the same reason. */
-export const errorTextCharactersMax = 512;
+/** Wrong fields named in one answer, so that its trailer stays below the 8 KiB of fields that gRPC clients take. */
+export const violationsAnsweredMax = 10;
+/** Characters of an error's message, for the same reason. */
+export const errorMessageCharactersMax = 512;
+/** Characters of one text in an error's details, for the same reason. */
+export const errorDetailCharactersMax = 256;
 /** Changes in one piece of a snapshot: a worker applies a piece in a turn of a few ms, so that requests run in between. */
 export const snapshotPieceChangesMax = 2_000;
 /** Changes the publisher remembers for deltas; a worker further behind gets a snapshot. Twice the largest ApplyChanges. */
@@ -165,3 +167,5 @@ export const receiveBytes = 64 * 1024;
 export const timerTickMs = 100;
 /** Longest time that a line of the access log waits in a worker, in ms. */
 export const accessLogFlushMs = 200;
+/** How long RPC calls may take to end when the node leaves, in ms: they wait for workers that still serve. */
+export const rpcCloseMsMax = 1_000;

@@ -21,6 +21,8 @@ export interface Patience {
   readonly signal: AbortSignal;
   /** Throws "cancelled" or "deadline" once `signal` has aborted; `what` had not happened by then. */
   check(what: string): void;
+  /** The outcome of `work`, which ends by itself when `signal` aborts; throws as `check`. */
+  during<T>(work: Promise<T>, what: string): Promise<T>;
 }
 
 /** Runs `work` with the time that the call has, and cleans up after it. */
@@ -34,17 +36,21 @@ export async function withPatience<T>(
   const cancelTimer = system.after(waitMsOf(context.remainingMs), stop);
   if (context.signal.aborted) stop();
   else context.signal.addEventListener("abort", stop, { once: true });
+  const check = (what: string): void => {
+    if (!controller.signal.aborted) return;
+    throw context.signal.aborted
+      ? new RouterError("cancelled", `the caller left before ${what}`)
+      : new RouterError("deadline", `the deadline came before ${what}`);
+  };
+  const during = async <U>(waiting: Promise<U>, what: string): Promise<U> => {
+    try {
+      return await waiting;
+    } finally {
+      check(what);
+    }
+  };
   try {
-    return await work({
-      signal: controller.signal,
-      check(what) {
-        if (!controller.signal.aborted) return;
-        if (context.signal.aborted) {
-          throw new RouterError("cancelled", `the caller left before ${what}`);
-        }
-        throw new RouterError("deadline", `the deadline came before ${what}`);
-      },
-    });
+    return await work({ signal: controller.signal, check, during });
   } finally {
     cancelTimer();
     context.signal.removeEventListener("abort", stop);

@@ -180,7 +180,8 @@ class CallAdapter {
       }
       if (!ended) call.end();
     } catch (error) {
-      endWith(error);
+      // Whoever left hears nothing any more, and what broke off because of it is no failure.
+      if (!controller.signal.aborted) endWith(error);
     } finally {
       controller.abort();
       forget();

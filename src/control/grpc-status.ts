@@ -12,7 +12,11 @@ import {
   RetryInfo,
 } from "../gen/google/rpc/error_details.ts";
 import { Status } from "../gen/google/rpc/status.ts";
-import { errorTextCharactersMax, violationsAnsweredMax } from "../limits.ts";
+import {
+  errorDetailCharactersMax,
+  errorMessageCharactersMax,
+  violationsAnsweredMax,
+} from "../limits.ts";
 import type { RouterError, RouterErrorCode } from "../model/errors.ts";
 
 /** How a call ended, ready for the wire. */
@@ -66,7 +70,7 @@ export function grpcStatusOf(error: RouterError): GrpcStatus {
   const message =
     error.code === "internal"
       ? "internal error; the node's log has the details"
-      : cut(error.message);
+      : cut(error.message, errorMessageCharactersMax);
   const details = detailsOf(error, message).map(({ type, value }) => ({
     typeUrl: `type.googleapis.com/google.rpc.${type}`,
     value: Buffer.from(value),
@@ -102,13 +106,13 @@ function detailsOf(error: RouterError, message: string): Detail[] {
   }
   const subject = resource === undefined ? "" : `${resource.type}/${cut(resource.name)}`;
   if (error.code === "failed-precondition") {
-    const violation = { type: reasonOf(error), subject, description: message };
+    const violation = { type: reasonOf(error), subject, description: cut(message) };
     details.push(
       detail("PreconditionFailure", PreconditionFailure.encode({ violations: [violation] })),
     );
   }
   if (error.code === "resource-exhausted") {
-    const violation = { subject, description: message };
+    const violation = { subject, description: cut(message) };
     details.push(detail("QuotaFailure", QuotaFailure.encode({ violations: [violation] })));
   }
   const retryAfterMs = error.details.retryAfterMs ?? retryAfterMsOf[error.code];
@@ -145,8 +149,6 @@ function detail(type: string, writer: { finish(): Uint8Array }): Detail {
   return { type, value: writer.finish() };
 }
 
-function cut(text: string): string {
-  return text.length > errorTextCharactersMax
-    ? `${text.slice(0, errorTextCharactersMax)}...`
-    : text;
+function cut(text: string, charactersMax = errorDetailCharactersMax): string {
+  return text.length > charactersMax ? `${text.slice(0, charactersMax)}...` : text;
 }

@@ -1,5 +1,6 @@
 // Which routes, services and backends a list call names; pure questions to a table.
 
+import { backendRoutesListedMax } from "../limits.ts";
 import { type Backend, backendKeyOf } from "../model/backend.ts";
 import { invalidField } from "../model/errors.ts";
 import {
@@ -107,7 +108,7 @@ function routeBytes(route: Route): number {
 
 /** With room for the names of its routes and the reason of its health. */
 function backendBytes(table: Table, { service, address, labels }: Backend): number {
-  const routes = Math.min(table.routesOfService(service).size, 100) * 65;
+  const routes = Math.min(table.routesOfService(service).size, backendRoutesListedMax) * 65;
   return service.length + address.length + labelBytes(labels) + routes + 256;
 }
 

@@ -259,8 +259,10 @@ class RouterService {
     const service =
       request.service === "" ? undefined : parseServiceName(request.service, "service");
     await this.#table(patience);
-    const measures = await this.#parts.serving.measure(service, patience.signal);
-    patience.check("the workers had answered");
+    const measures = await patience.during(
+      this.#parts.serving.measure(service, patience.signal),
+      "the workers had answered",
+    );
     const measureOf = new Map(
       measures.map((measure) => [`${measure.service} ${measure.address}`, measure]),
     );
@@ -278,8 +280,10 @@ class RouterService {
 
   async explain(request: proto.ExplainRequest, patience: Patience): Promise<proto.ExplainResponse> {
     const question = parseQuestion(request);
-    const answer = await this.#parts.serving.explain(question, patience.signal);
-    patience.check("a worker had answered");
+    const answer = await patience.during(
+      this.#parts.serving.explain(question, patience.signal),
+      "a worker had answered",
+    );
     const { route, service, backend, steps } = answer;
     return { revision: BigInt(answer.revision), route, service, backend, steps: [...steps] };
   }

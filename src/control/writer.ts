@@ -53,6 +53,8 @@ interface Stored {
   readonly needed: Revision;
 }
 
+const notBegun = "the write began; nothing was stored";
+
 export class Writer {
   readonly #parts: WriterParts;
   #turn: Promise<unknown> = Promise.resolve();
@@ -70,29 +72,36 @@ export class Writer {
 
   /** Decides, stores, waits. A call that ends before its commit has begun writes nothing. */
   async write(request: WriteRequest, patience: Patience): Promise<Written> {
-    const stored = await this.#inTurn(() => this.#store(request, patience));
+    const stored = await this.#inTurn(() => this.#store(request, patience), patience);
     const { revision, results } = stored;
     if (request.validateOnly || request.wait === "none") return { revision, results, lagging: [] };
     return { revision, results, lagging: await this.#served(stored.needed, patience) };
   }
 
-  /** Runs `work` after everything that was queued before it. */
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#queued >= writesQueuedMax) {
-      throw new RouterError(
-        "resource-exhausted",
-        `${this.#queued} writes wait for their turn already: send fewer at once, or use ApplyChanges`,
-        { reason: "WRITES_QUEUED", retryAfterMs: 100 },
-      );
-    }
+  /** Runs `work` after everything that was queued before it; who leaves the queue is not waited for. */
+  async #inTurn<T>(work: () => Promise<T>, patience: Patience): Promise<T> {
+    patience.check(notBegun);
+    if (this.#queued >= writesQueuedMax) throw queueFull(this.#queued);
     this.#queued++;
-    const mine = this.#turn.then(work);
+    const left = Promise.withResolvers<never>();
+    const leave = (): void => {
+      try {
+        patience.check(notBegun);
+      } catch (error) {
+        left.reject(error);
+      }
+    };
+    patience.signal.addEventListener("abort", leave, { once: true });
+    const mine = this.#turn.then(() => {
+      patience.signal.removeEventListener("abort", leave);
+      return work();
+    });
     this.#turn = mine.catch(() => undefined).finally(() => this.#queued--);
-    return mine;
+    return await Promise.race([mine, left.promise]);
   }
 
   async #store(request: WriteRequest, patience: Patience): Promise<Stored> {
-    patience.check("the write began; nothing was stored");
+    patience.check(notBegun);
     await this.#caughtUp(this.#lastRevision, patience);
     const fingerprint = request.requestId === "" ? "" : fingerprintOf(request);
     if (fingerprint !== "" && !request.validateOnly) {
@@ -100,7 +109,7 @@ export class Writer {
       if (record !== undefined) return replay(record, fingerprint);
     }
     for (let tries = 1; ; tries++) {
-      patience.check("the write began; nothing was stored");
+      patience.check(notBegun);
       try {
         return await this.#tryOnce(request, fingerprint);
       } catch (error) {
@@ -172,12 +181,7 @@ export class Writer {
   }
 
   async #caughtUp(revision: Revision, patience: Patience): Promise<void> {
-    await caughtUp(
-      this.#parts.view,
-      revision,
-      patience,
-      "this node saw the table's last change; nothing was stored",
-    );
+    await caughtUp(this.#parts.view, revision, patience, notBegun);
   }
 
   /** The write stands, whatever happens here. */
@@ -200,11 +204,15 @@ export async function caughtUp(
   what: string,
 ): Promise<void> {
   if (view.table.revision >= revision) return;
-  try {
-    await view.reached(revision, patience.signal);
-  } finally {
-    patience.check(what);
-  }
+  await patience.during(view.reached(revision, patience.signal), what);
+}
+
+function queueFull(queued: number): RouterError {
+  return new RouterError(
+    "resource-exhausted",
+    `${queued} writes wait for their turn already: send fewer at once, or use ApplyChanges`,
+    { reason: "WRITES_QUEUED", retryAfterMs: 100 },
+  );
 }
 
 function replay(record: RequestRecord, fingerprint: string): Stored {

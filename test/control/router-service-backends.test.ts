@@ -165,6 +165,19 @@ describe("backends", () => {
     expect(log.messages()).toEqual(["a call failed"]);
   });
 
+  test("a measurement that breaks off at the deadline is DEADLINE_EXCEEDED, not a bug", async () => {
+    const { client, serving, log } = await startRpcNode();
+    serving.measure = (_service, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(new Error("aborted")));
+      });
+    const deadline = Date.now() + 1_000;
+    const failure = await failureOf(client.call("listBackends", {}, { deadline }));
+    expect(failure.code).toBe("DEADLINE_EXCEEDED");
+    expect(failure.message).toBe("the deadline came before the workers had answered");
+    expect(log.messages()).toEqual([]);
+  });
+
   test("deregistering that a worker has not confirmed in time says so; the removal stands", async () => {
     const { client, serving, store } = await startRpcNode();
     await client.call("registerBackend", { backend });

@@ -240,6 +240,16 @@ describe("waiting", () => {
     expect(system.timerCount).toBe(0);
   });
 
+  test("a deadline in a thousand years is an hour", async () => {
+    const { service, serving, system } = await benchOf(memory());
+    serving.serve(0);
+    const far = { ...calm, remainingMs: 3e13 };
+    const answer = service.addRoute(add("a.example.com"), far);
+    await expect.poll(() => serving.waitedFor).toEqual([1]);
+    system.advance(3_600_000);
+    expect((await answer).lagging).toHaveLength(1);
+  });
+
   test("a fleet that fails while it is waited for does not undo the write", async () => {
     const { service, serving } = await benchOf(memory());
     serving.whenServed = () => Promise.reject(new RouterError("unavailable", "draining"));
@@ -280,6 +290,24 @@ describe("a call that ends before its commit has begun", () => {
     expect((await third).revision).toBe(2n);
     const names = (await inner.read()).routes.map(({ name }) => name);
     expect(names).toEqual(["a-example-com", "c-example-com"]);
+  });
+
+  test("leaves the queue at its deadline, however long the store takes for the one before", async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const store = intruded(memory(), () => {
+      begun.resolve();
+      return gate.promise;
+    });
+    const { service, system } = await benchOf(store);
+    const stuck = service.addRoute(add("a.example.com"), calm);
+    await begun.promise;
+    const queued = codeOf(service.addRoute(add("b.example.com"), calm));
+    system.advance(10_000);
+    expect(await queued).toBe("deadline");
+    gate.resolve();
+    expect((await stuck).revision).toBe(1n);
+    expect((await service.addRoute(add("c.example.com"), calm)).revision).toBe(2n);
   });
 
   test("writes nothing when the deadline comes while the node is behind the store", async () => {

@@ -63,7 +63,10 @@ export class FakeServing implements Serving {
     return this.explanation;
   }
 
-  async measure(): Promise<readonly BackendMeasure[]> {
+  async measure(
+    _service: string | undefined,
+    _signal: AbortSignal,
+  ): Promise<readonly BackendMeasure[]> {
     if (this.failure !== undefined) throw this.failure;
     return this.measures;
   }
