@@ -73,6 +73,7 @@ describe("with no settings at all", () => {
   test.for([
     [{ STATE_DIRECTORY: "/var/lib/crosspoint" }, "/var/lib/crosspoint"],
     [{ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, "/var/lib/a"],
+    [{ STATE_DIRECTORY: "crosspoint" }, "/home-of/ada/.local/state/crosspoint"],
     [{ XDG_STATE_HOME: "/xdg" }, "/xdg/crosspoint"],
     [{ STATE_DIRECTORY: "/var/lib/c", XDG_STATE_HOME: "/xdg" }, "/var/lib/c"],
     // The XDG base directory specification: a relative path is to be ignored.

@@ -7,7 +7,8 @@ import { endQuietlyWithoutReader, surroundings } from "./surroundings.ts";
 
 const commands = allCommands(async (config) => {
   const { serve } = await import("../main.ts");
-  return serve(config);
+  // What is left open when a node has ended must not keep the process.
+  process.exit(await serve(config));
 });
 const [first, separator, ...words] = process.argv.slice(2);
 
