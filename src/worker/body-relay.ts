@@ -46,6 +46,8 @@ export class BodyRelay {
    * before `end` when the body is done or broken. The caller flushes the writer.
    */
   feed(bytes: Uint8Array, at: number, end: number, writer: ByteWriter, stream: Stream): number {
+    // Behind a message without a body stands the next one, or something that nobody may see.
+    if (this.done) return at;
     if (this.#framingIn === Framing.Chunked)
       return this.#feedChunked(bytes, at, end, writer, stream);
     let stop = end;

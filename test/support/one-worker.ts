@@ -1,0 +1,232 @@
+// One worker in the test's own thread, on real sockets: no main thread, no store, no pool of threads.
+// What it is told and what it says goes through a MessageChannel, as in a node.
+
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { encodeSnapshot } from "../../src/channel/encoding.ts";
+import type {
+  BackendMeasure,
+  FromWorker,
+  ListenerLoan,
+  ToWorker,
+  WorkerSettings,
+} from "../../src/channel/messages.ts";
+import type { Io } from "../../src/io/io.ts";
+import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
+import type { Stream } from "../../src/io/stream.ts";
+import * as limitsDefault from "../../src/limits.ts";
+import type { Backend } from "../../src/model/backend.ts";
+import type { Change } from "../../src/model/change.ts";
+import { parseRevision } from "../../src/model/revision.ts";
+import type { Route } from "../../src/model/route.ts";
+import type { Service } from "../../src/model/service.ts";
+import {
+  Counter,
+  type CounterName,
+  countersByteLength,
+  countersIn,
+} from "../../src/telemetry/counters.ts";
+import type { WorkerLimits } from "../../src/worker/make-context.ts";
+import { runWorker } from "../../src/worker/run-worker.ts";
+import { until } from "./until.ts";
+
+export interface OneWorkerOptions {
+  readonly routes?: readonly Route[];
+  readonly services?: readonly Service[];
+  readonly backends?: readonly Backend[];
+  /** What differs from limits.ts. */
+  readonly limits?: Partial<WorkerLimits>;
+  readonly settings?: Partial<WorkerSettings>;
+  readonly address?: string;
+}
+
+/** Gauges that must be 0 when nothing is open; `heartbeatMs` and `servedRevision` are none of these. */
+export const openGauges = [
+  "connectionsOpen",
+  "requestsInFlight",
+  "upstreamOpen",
+  "upstreamIdle",
+  "upgradedOpen",
+  "tcpConnectionsOpen",
+] as const satisfies readonly CounterName[];
+
+type Answer<K extends FromWorker["kind"]> = Extract<FromWorker, { kind: K }>;
+
+export class OneWorker {
+  readonly address: string;
+  readonly httpPort: number;
+  readonly tcpPort: number;
+  /** Access-log lines so far, each parsed. */
+  readonly lines: Record<string, unknown>[] = [];
+  /** Every stream that the worker accepted or dialled, in that order. */
+  readonly accepted: Stream[] = [];
+  readonly dialled: Stream[] = [];
+  /** Ended: the worker has drained. */
+  readonly ended: Promise<void>;
+  readonly #control: MessagePort;
+  readonly #counters: Float64Array;
+  readonly #loans: readonly ListenerLoan[];
+  readonly #heard: FromWorker[] = [];
+  #revision = 1;
+  #ids = 0;
+  #drained = false;
+
+  /** Listens on two free ports (HTTP and TCP) and serves `options`; resolves when it is acknowledged. */
+  static async start(
+    options: OneWorkerOptions | ((ports: { tcpPort: number }) => OneWorkerOptions),
+  ): Promise<OneWorker> {
+    const address = (typeof options === "function" ? undefined : options.address) ?? "127.0.0.1";
+    const http = openListener({ address, port: 0 });
+    const tcp = openListener({ address, port: 0 });
+    listen(http.fd, 512);
+    listen(tcp.fd, 512);
+    const chosen = typeof options === "function" ? options({ tcpPort: tcp.port }) : options;
+    const worker = new OneWorker(chosen, [
+      { id: 1, protocol: "http", address, ...http },
+      { id: 2, protocol: "tcp", address, ...tcp },
+    ]);
+    await worker.#install(chosen);
+    return worker;
+  }
+
+  private constructor(options: OneWorkerOptions, loans: readonly ListenerLoan[]) {
+    const { port1, port2 } = new MessageChannel();
+    const memory = new SharedArrayBuffer(countersByteLength);
+    this.#control = port1;
+    this.#counters = countersIn(memory);
+    this.#loans = loans;
+    this.address = loans[0]!.address;
+    this.httpPort = loans[0]!.port;
+    this.tcpPort = loans[1]!.port;
+    port1.on("message", (message: FromWorker) => this.#hear(message));
+    this.ended = runWorker(
+      {
+        workerId: 1,
+        slot: 0,
+        control: port2,
+        counters: memory,
+        settings: {
+          io: "net",
+          accessLog: false,
+          trustForwarded: [],
+          stickyKey: new Uint8Array(32).fill(7),
+          faultHooks: false,
+          ...options.settings,
+        },
+      },
+      { ...limitsDefault, timerTickMs: 10, accessLogFlushMs: 5, ...options.limits },
+      (io) => this.#watched(io),
+    );
+  }
+
+  /** Notes the streams on their way. */
+  #watched(io: Io): Io {
+    return {
+      name: io.name,
+      listen: (place, accept) =>
+        io.listen(place, (stream) => {
+          this.accepted.push(stream);
+          accept(stream);
+        }),
+      dial: (host, port, events) => {
+        const stream = io.dial(host, port, events);
+        this.dialled.push(stream);
+        return stream;
+      },
+    };
+  }
+
+  #hear(message: FromWorker): void {
+    if (message.kind === "log") {
+      const text = Buffer.from(message.lines).toString("latin1");
+      for (const line of text.split("\n")) if (line !== "") this.lines.push(JSON.parse(line));
+    } else this.#heard.push(message);
+  }
+
+  #tell(message: ToWorker): void {
+    this.#control.postMessage(message);
+  }
+
+  /** The next message of this kind that `wanted` accepts, taken out of what was heard. */
+  async #answer<K extends FromWorker["kind"]>(
+    kind: K,
+    wanted: (message: Answer<K>) => boolean = () => true,
+  ): Promise<Answer<K>> {
+    const find = (): number =>
+      this.#heard.findIndex((message) => message.kind === kind && wanted(message as Answer<K>));
+    await until(() => find() >= 0, `the worker's ${kind}`);
+    return this.#heard.splice(find(), 1)[0] as Answer<K>;
+  }
+
+  async #install(options: OneWorkerOptions): Promise<void> {
+    const { routes = [], services = [], backends = [] } = options;
+    const revision = parseRevision(this.#revision);
+    const pieces = encodeSnapshot({ revision, routes, services, backends });
+    this.#tell({ kind: "snapshot", revision, pieces, listeners: this.#loans });
+    await this.#answer("ack", (ack) => ack.revision === revision);
+  }
+
+  /** Serves a whole new table, as after a restart of the publisher. */
+  async replace(options: OneWorkerOptions): Promise<void> {
+    this.#revision++;
+    await this.#install(options);
+  }
+
+  /** Applies changes as a delta and waits for the acknowledgement. */
+  async change(...changes: readonly Change[]): Promise<void> {
+    const base = parseRevision(this.#revision);
+    const revision = parseRevision(++this.#revision);
+    this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
+    await this.#answer("ack", (ack) => ack.revision === revision);
+  }
+
+  async measures(): Promise<readonly BackendMeasure[]> {
+    const id = ++this.#ids;
+    this.#tell({ kind: "measure", id, service: undefined });
+    return (await this.#answer("measured", (message) => message.id === id)).measures;
+  }
+
+  counter(name: CounterName): number {
+    return this.#counters[Counter[name]]!;
+  }
+
+  /** The gauges that are not 0; empty when nothing is open. */
+  open(): Partial<Record<CounterName, number>> {
+    const open: Partial<Record<CounterName, number>> = {};
+    for (const name of openGauges) if (this.counter(name) !== 0) open[name] = this.counter(name);
+    return open;
+  }
+
+  /** Waits until a counter has this value. */
+  async reaches(name: CounterName, value: number): Promise<void> {
+    await until(
+      () => this.counter(name) === value,
+      () => `${name} to be ${value}; it is ${this.counter(name)}`,
+    );
+  }
+
+  /** Waits for the access log's line number `count` and answers it. */
+  async line(count: number): Promise<Record<string, unknown>> {
+    await until(() => this.lines.length >= count, `access-log line ${count}`);
+    return this.lines[count - 1]!;
+  }
+
+  /** Starts to drain; `cut` is how many connections had to be cut at the deadline. */
+  async drain(deadlineMs: number): Promise<{ readonly cut: number }> {
+    this.#drained = true;
+    this.#tell({ kind: "drain", deadlineMs });
+    const { cut } = await this.#answer("drained");
+    await this.ended;
+    return { cut };
+  }
+
+  /** Ends it whatever is open, and checks that nothing was left open in the counters. */
+  async close(): Promise<void> {
+    if (!this.#drained) await this.drain(0);
+    this.#control.close();
+    for (const { fd } of this.#loans) if (fd !== undefined) closeFd(fd);
+    const left = this.open();
+    if (Object.keys(left).length > 0) {
+      throw new Error(`a drained worker still counts ${JSON.stringify(left)}`);
+    }
+  }
+}
