@@ -2,10 +2,17 @@
 //
 // Moving a deadline later, which happens at every request, is one store: the entry stays in its
 // slot and is put further when that slot comes up. Only a deadline that moves closer is re-linked.
-// Resolution is one tick (`tickMs`): a deadline fires at most two ticks late, never early.
+//
+// Time is what the thread could use: while it stands still (a stopped process, a long turn) only a
+// little counts, or a whole worker's peers would be found too slow for what they had sent long ago.
+// A deadline fires at most two ticks late, and never early while ticks come on time.
 
 /** Slots of the wheel; deadlines beyond one turn wait another turn. A power of two. */
 const slotCount = 512;
+/** Behind the slots of the wheel: what has been found due and not yet fired. */
+const dueSlot = slotCount;
+/** Of the time between two calls of `advance`, so much counts. */
+const ticksCountedMax = 2;
 const never = Number.POSITIVE_INFINITY;
 
 /** Something that may run out of time. */
@@ -28,20 +35,24 @@ export class Timer {
 
 export class TimerWheel {
   readonly #tickMs: number;
-  readonly #slots: (Timer | undefined)[] = Array.from<Timer | undefined>({ length: slotCount });
+  readonly #slots: (Timer | undefined)[] = Array.from<Timer | undefined>({ length: slotCount + 1 });
   #tick: number;
-  /** The time of the last tick, in ms; what deadlines are computed from. */
-  nowMs: number;
+  /** What the clock said at the last `advance`, in ms. */
+  #seenMs: number;
+  /** The time at the last tick, in ms, without what did not count. */
+  #nowMs: number;
 
   constructor(options: { readonly tickMs: number; readonly nowMs: number }) {
     this.#tickMs = options.tickMs;
-    this.nowMs = options.nowMs;
+    this.#seenMs = options.nowMs;
+    this.#nowMs = options.nowMs;
     this.#tick = Math.floor(options.nowMs / options.tickMs);
   }
 
-  /** Asks for `onTimeout` in about `delayMs`; replaces what was armed before. */
+  /** Asks for `onTimeout` after `delayMs`; replaces what was armed before. */
   arm(timer: Timer, delayMs: number): void {
-    const deadlineMs = this.nowMs + delayMs;
+    // Up to a tick has passed since `#nowMs`.
+    const deadlineMs = this.#nowMs + this.#tickMs + delayMs;
     const sooner = deadlineMs < timer.deadlineMs;
     timer.deadlineMs = deadlineMs;
     if (timer.slot < 0) this.#link(timer);
@@ -59,44 +70,47 @@ export class TimerWheel {
 
   /** Fires what is due. `nowMs` never goes backwards. */
   advance(nowMs: number): void {
-    const last = Math.floor(nowMs / this.#tickMs);
-    this.nowMs = nowMs;
-    // After a stall of a whole turn every slot is looked at once, not once per missed tick.
-    if (last - this.#tick > slotCount) this.#tick = last - slotCount;
-    while (this.#tick < last) {
-      this.#tick++;
-      this.#fire(this.#tick & (slotCount - 1), nowMs);
+    this.#nowMs += Math.min(nowMs - this.#seenMs, ticksCountedMax * this.#tickMs);
+    this.#seenMs = nowMs;
+    const last = Math.floor(this.#nowMs / this.#tickMs);
+    while (this.#tick < last) this.#collect(++this.#tick & (slotCount - 1));
+    // Of the tick that has begun, too: a deadline is not to wait for the end of its tick.
+    this.#collect((last + 1) & (slotCount - 1));
+    this.#fire();
+  }
+
+  /** Moves what is due to its own list, and everything else of this slot further. */
+  #collect(slot: number): void {
+    let timer = this.#slots[slot];
+    this.#slots[slot] = undefined;
+    while (timer !== undefined) {
+      const { next }: Timer = timer;
+      if (timer.deadlineMs <= this.#nowMs) this.#put(timer, dueSlot);
+      else this.#link(timer);
+      timer = next;
     }
   }
 
-  #fire(slot: number, nowMs: number): void {
-    let timer = this.#slots[slot];
-    this.#slots[slot] = undefined;
-    // The chain is detached first: what is linked again while it fires waits for its own turn.
-    while (timer !== undefined) {
-      const next: Timer | undefined = timer.next;
-      timer.slot = -1;
-      timer.next = timer.previous = undefined;
-      if (next !== undefined) next.previous = undefined;
-      if (timer.deadlineMs <= nowMs) {
+  // Whoever is fired may arm and disarm any timer, its own and those behind it in the list.
+  #fire(): void {
+    for (;;) {
+      const timer = this.#slots[dueSlot];
+      if (timer === undefined) return;
+      this.#unlink(timer);
+      if (timer.deadlineMs > this.#nowMs) this.#link(timer);
+      else {
         timer.deadlineMs = never;
-        // Whoever is disarmed by this call is still in the detached chain: see #unlink.
-        this.#firing = next;
         timer.owner.onTimeout();
-        timer = this.#firing;
-      } else {
-        this.#link(timer);
-        timer = next;
       }
     }
   }
 
-  /** The rest of the chain that is being fired. */
-  #firing: Timer | undefined = undefined;
-
   #link(timer: Timer): void {
     const dueTick = Math.max(Math.ceil(timer.deadlineMs / this.#tickMs), this.#tick + 1);
-    const slot = dueTick & (slotCount - 1);
+    this.#put(timer, dueTick & (slotCount - 1));
+  }
+
+  #put(timer: Timer, slot: number): void {
     const head = this.#slots[slot];
     timer.slot = slot;
     timer.previous = undefined;
@@ -108,9 +122,8 @@ export class TimerWheel {
   #unlink(timer: Timer): void {
     const { previous, next } = timer;
     if (previous !== undefined) previous.next = next;
-    else if (this.#slots[timer.slot] === timer) this.#slots[timer.slot] = next;
+    else this.#slots[timer.slot] = next;
     if (next !== undefined) next.previous = previous;
-    if (this.#firing === timer) this.#firing = next;
     timer.slot = -1;
     timer.next = timer.previous = undefined;
   }
