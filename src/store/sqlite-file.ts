@@ -15,6 +15,9 @@ import { applicationId, migrations } from "./sqlite-schema.ts";
  */
 const walBytesKept = 16 * 1024 * 1024;
 
+/** SQLite's smallest page (https://www.sqlite.org/fileformat.html section 1.3.2): no database is smaller. */
+const pageBytesMin = 512;
+
 /**
  * Throws a RouterError that says what to do; then nothing is left open.
  *
@@ -37,9 +40,7 @@ export function openSqliteFile(path: string, steps = migrations): DatabaseSync {
 
 /** Directory 0700, file 0600; what exists keeps its mode. */
 function prepareFile(path: string): void {
-  const directory = dirname(resolve(path));
-  const created = mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (created !== undefined) syncParents(directory, dirname(created));
+  makeDirectory(dirname(resolve(path)));
   const found = statSync(path, { throwIfNoEntry: false });
   if (found !== undefined && !found.isFile()) {
     const what = found.isDirectory() ? "a directory" : "not a regular file";
@@ -50,27 +51,36 @@ function prepareFile(path: string): void {
       `is ${what}: name a file, such as ${path}/routes.db`,
     );
   }
-  if (
-    (found?.size ?? 0) === 0 &&
-    (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
-  ) {
+  const size = found?.size ?? 0;
+  if (size === 0 && sizeOf(`${path}-wal`) > 0) {
     // SQLite would delete the log, and with it what may be the only copy of the last writes.
-    throw damagedError(
-      path,
-      `it is ${found === undefined ? "missing" : "empty"}, but ${basename(path)}-wal is there`,
-    );
+    const what = found === undefined ? "missing" : "empty";
+    throw damagedError(path, `it is ${what}, but ${basename(path)}-wal is there`);
+  }
+  if (size > 0 && size < pageBytesMin && sizeOf(`${path}-journal`) === 0) {
+    // SQLite would take it for an empty one. (With a journal it is a creation that was cut short.)
+    throw damagedError(path, `it ends after ${size} bytes`);
   }
   if (found === undefined) closeSync(openSync(path, "wx", 0o600));
 }
 
-/** A new directory survives a power failure only once its parent is synced. */
-function syncParents(directory: string, top: string): void {
-  for (let at = dirname(directory); at.length >= top.length; at = dirname(at)) {
-    const descriptor = openSync(at, "r");
-    fsyncSync(descriptor);
-    closeSync(descriptor);
-    if (at === dirname(at)) return;
-  }
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/**
+ * Not by mkdirSync's `recursive`, which in Node 24 never returns where a directory exists but takes no new
+ * entry (ENOENT below /proc).
+ */
+function makeDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false }) !== undefined) return;
+  const parent = dirname(directory);
+  makeDirectory(parent);
+  mkdirSync(directory, { mode: 0o700 });
+  // A new entry survives a power failure only once its directory is synced.
+  const descriptor = openSync(parent, "r");
+  fsyncSync(descriptor);
+  closeSync(descriptor);
 }
 
 /**

@@ -73,6 +73,13 @@ export async function take(store: Store, after: ChangeSet["revision"], count: nu
   return taken;
 }
 
+/** All that a watch yields before it ends. */
+export async function collect(watch: AsyncIterable<ChangeSet>): Promise<ChangeSet[]> {
+  const changeSets: ChangeSet[] = [];
+  for await (const changeSet of watch) changeSets.push(changeSet);
+  return changeSets;
+}
+
 /** Two tables with the same content are equal in this form. */
 export function sorted(snapshot: Snapshot): Snapshot {
   return {

@@ -1,50 +1,24 @@
 // Goal: whatever lies at the path of an SQLite store, the process lives: it serves the good data, or it says
 // which file is wrong, why, and what to do. Never wrong data, never half of it without saying so.
-// Method: real files, each broken in one way; damage at many places of a good file, and of a good log.
+// Method: real files, each broken in one way. Damage anywhere: sqlite-damage.test.ts.
 
-import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, onTestFinished, test } from "vitest";
-import type { Change, Snapshot } from "../../src/model/change.ts";
+import { describe, expect, test } from "vitest";
 import { RouterError } from "../../src/model/errors.ts";
-import { parseServiceName } from "../../src/model/names.ts";
 import { revisionZero } from "../../src/model/revision.ts";
-import { Table } from "../../src/model/table.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import { openSqliteFile } from "../../src/store/sqlite-file.ts";
 import { migrations } from "../../src/store/sqlite-schema.ts";
-import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { put, putBackend, putRoute, sorted, take } from "./samples.ts";
+import { openAt, storedAt } from "./sqlite-fixture.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
-
-async function openAt(path: string) {
-  const store = await SqliteStore.open({ path, system: new FakeSystem() });
-  onTestFinished(() => store.close());
-  return store;
-}
 
 async function refusalOf(path: string): Promise<RouterError> {
   const thrown: unknown = await openAt(path).catch((error: unknown) => error);
   if (!(thrown instanceof RouterError)) throw new Error(`${path} was opened`);
   return thrown;
-}
-
-/** A closed store's file; `count` routes and some more. */
-async function storedAt(path: string, count = 3): Promise<Snapshot> {
-  const store = await openAt(path);
-  for (let i = 0; i < count; i++) await put(store, putRoute(`r${i}`, { labels: { n: `${i}` } }));
-  await put(store, putBackend("10.0.0.1:80"), {
-    kind: "service-put",
-    service: { name: parseServiceName("web"), policy: undefined },
-  });
-  const { revision } = await store.read();
-  const request = { id: "id", fingerprint: "f", answer: new Uint8Array(9) };
-  await store.commit({ expected: revision, changes: [putRoute("last")], request });
-  const snapshot = sorted(await store.read());
-  await store.close();
-  return snapshot;
 }
 
 function change(path: string, sql: string): void {
@@ -143,6 +117,12 @@ describe("SqliteStore: what it refuses to open", () => {
         writeFileSync(`${path}-wal`, "the only copy");
       },
       says: /empty, but routes\.db-wal is there/,
+      reason: "STORE_DAMAGED",
+    },
+    {
+      name: "a file of a few bytes",
+      make: (path) => writeFileSync(path, "S"),
+      says: /damaged \(it ends after 1 bytes\)/,
       reason: "STORE_DAMAGED",
     },
     {
@@ -314,99 +294,5 @@ describe("SqliteStore: rows that cannot be read", () => {
     await expect((await openAt(path)).findRequest("id")).rejects.toMatchObject({
       details: { reason: "STORE_DAMAGED" },
     });
-  });
-});
-
-describe("SqliteStore: damage anywhere", () => {
-  /** Opens and reads the file: the good data, less what is named, or a clear refusal. Answers which. */
-  async function outcomeOf(
-    path: string,
-    good: Snapshot,
-  ): Promise<"good" | "set aside" | "refused"> {
-    let store: SqliteStore | undefined;
-    try {
-      store = await SqliteStore.open({ path, system: new FakeSystem() });
-      const read = sorted(await store.read());
-      expect(read.revision).toBe(good.revision);
-      const routes = new Map(good.routes.map((route) => [route.name, route]));
-      for (const route of read.routes) expect(route).toEqual(routes.get(route.name));
-      if (store.rejected.length > 0) return "set aside";
-      expect(read).toEqual(good);
-      return "good";
-    } catch (thrown) {
-      if (!(thrown instanceof RouterError)) throw thrown;
-      expect(thrown.message).toContain(path);
-      expect(thrown.details.reason).toMatch(/^STORE_/);
-      return "refused";
-    } finally {
-      await store?.close();
-    }
-  }
-
-  test("a wrong byte in the file gives the good data, data named as missing, or a refusal", async () => {
-    const directory = temporaryDirectory();
-    const good = await storedAt(`${directory}/good.db`, 60);
-    const bytes = readFileSync(`${directory}/good.db`);
-    const outcomes = { good: 0, "set aside": 0, refused: 0 };
-    const random = new FakeSystem({ seed: 7 });
-    for (let i = 0; i < 400; i++) {
-      // The first page holds the header and the schema: every other byte there, then anywhere.
-      const at = i < 150 ? i : Math.floor(random.random() * bytes.length);
-      const damaged = Buffer.from(bytes);
-      damaged[at] = (damaged[at] ?? 0) ^ (1 << Math.floor(random.random() * 8));
-      const path = `${directory}/damaged.db`;
-      writeFileSync(path, damaged);
-      outcomes[await outcomeOf(path, good)]++;
-    }
-    expect(Math.min(...Object.values(outcomes))).toBeGreaterThan(5);
-  });
-
-  test("a file that ends anywhere gives the good data or a refusal", async () => {
-    const directory = temporaryDirectory();
-    const good = await storedAt(`${directory}/good.db`, 60);
-    const bytes = readFileSync(`${directory}/good.db`);
-    for (let length = 1; length < bytes.length; length += 997) {
-      writeFileSync(`${directory}/cut.db`, bytes.subarray(0, length));
-      expect(await outcomeOf(`${directory}/cut.db`, good)).toBe("refused");
-    }
-  });
-
-  test("a log that is torn or wrong anywhere gives an earlier state, whole", async () => {
-    const directory = temporaryDirectory();
-    const store = await openAt(`${directory}/routes.db`);
-    const states = new Map([[0, sorted(await store.read())]]);
-    for (let i = 0; i < 15; i++) {
-      const changes: Change[] = [
-        putRoute(`a${i % 4}`, { labels: { n: `${i}` } }),
-        putRoute(`b${i}`),
-      ];
-      const revision = await put(store, ...changes);
-      states.set(revision, sorted(await store.read()));
-    }
-    execFileSync("cp", [`${directory}/routes.db`, `${directory}/main`]);
-    execFileSync("cp", [`${directory}/routes.db-wal`, `${directory}/log`]);
-    const log = readFileSync(`${directory}/log`);
-    const random = new FakeSystem({ seed: 9 });
-    const seen = new Set<number>();
-    for (let i = 0; i < 150; i++) {
-      const at = Math.floor(random.random() * log.length);
-      const damaged = Buffer.from(i % 2 === 0 ? log.subarray(0, at) : log);
-      if (i % 2 === 1) damaged[at] = (damaged[at] ?? 0) ^ 0x10;
-      const path = `${directory}/torn${i}.db`;
-      copyFileSync(`${directory}/main`, path);
-      writeFileSync(`${path}-wal`, damaged);
-      const torn = await SqliteStore.open({ path, system: new FakeSystem() });
-      const read = sorted(await torn.read());
-      expect(read).toEqual(states.get(read.revision));
-      expect(torn.rejected).toEqual([]);
-      if (read.revision > 0) {
-        const replayed = new Table();
-        for (const set of await take(torn, revisionZero, read.revision)) replayed.apply(set);
-        expect(sorted(replayed.snapshot())).toEqual(read);
-      }
-      await torn.close();
-      seen.add(read.revision);
-    }
-    expect(seen.size).toBeGreaterThan(8);
   });
 });

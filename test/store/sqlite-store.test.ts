@@ -12,9 +12,10 @@ import { backendKeyOf } from "../../src/model/backend.ts";
 import { revisionZero } from "../../src/model/revision.ts";
 import { openSqliteFile } from "../../src/store/sqlite-file.ts";
 import { SqliteRows } from "../../src/store/sqlite-rows.ts";
-import { SqliteStore, type SqliteStoreOptions } from "../../src/store/sqlite-store.ts";
+import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { backendAt, put, putBackend, putRoute, removeRoute, sorted, take } from "./samples.ts";
+import { openAt } from "./sqlite-fixture.ts";
 import { describeStore } from "./store.contract.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
@@ -23,12 +24,6 @@ const child = fileURLToPath(new URL("store-child.ts", import.meta.url));
 describeStore("SqliteStore", (options) =>
   SqliteStore.open({ path: `${temporaryDirectory()}/routes.db`, ...options }),
 );
-
-async function openAt(path: string, options: Partial<SqliteStoreOptions> = {}) {
-  const store = await SqliteStore.open({ path, system: new FakeSystem(), ...options });
-  onTestFinished(() => store.close());
-  return store;
-}
 
 /** A store together with its connection, so that the connection can be made to fail. */
 async function openWithConnection() {
