@@ -73,7 +73,7 @@ export class RequestHead {
   readonly #headBytesMax: number;
   readonly #line: RequestLine;
   readonly #hostField = new Authority();
-  readonly #connection = new ConnectionOptions();
+  readonly #connection: ConnectionOptions;
   #hostIndex = none;
   #codingIndex = none;
   #upgradeIndex = none;
@@ -84,6 +84,7 @@ export class RequestHead {
 
   constructor(limits: HeadLimits) {
     this.fields = new HeadFields(limits.headFieldsMax);
+    this.#connection = new ConnectionOptions(limits.headFieldsMax);
     this.#headBytesMax = limits.headBytesMax;
     this.#line = new RequestLine(limits.targetBytesMax);
   }

@@ -82,12 +82,11 @@ export class RequestLine {
   }
 
   #readTarget(bytes: Uint8Array, start: number, end: number): number {
-    const scanEnd = Math.min(end, start + this.#targetBytesMax + 1);
     let at = start;
-    while (at < scanEnd && (octetClass[bytes[at]!]! & pathOctet) !== 0) at++;
+    while (at < end && (octetClass[bytes[at]!]! & pathOctet) !== 0) at++;
     const pathEnd = at;
-    if (at < scanEnd && bytes[at] === question) {
-      while (at < scanEnd && (octetClass[bytes[at]!]! & queryOctet) !== 0) at++;
+    if (at < end && bytes[at] === question) {
+      while (at < end && (octetClass[bytes[at]!]! & queryOctet) !== 0) at++;
     }
     if (at - start > this.#targetBytesMax) return this.#fail(414, "target-too-long");
     if (at === end) return 0;

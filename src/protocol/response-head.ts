@@ -46,13 +46,14 @@ export class ResponseHead {
   error = "";
 
   readonly #headBytesMax: number;
-  readonly #connection = new ConnectionOptions();
+  readonly #connection: ConnectionOptions;
   #codingIndex = none;
   #upgradeIndex = none;
   #upgradeCount = 0;
 
   constructor(limits: HeadLimits) {
     this.fields = new HeadFields(limits.headFieldsMax);
+    this.#connection = new ConnectionOptions(limits.headFieldsMax);
     this.#headBytesMax = limits.headBytesMax;
   }
 

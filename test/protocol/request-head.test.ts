@@ -220,6 +220,12 @@ describe("what goes on", () => {
     expect(kept(parsed)).toEqual(["Host", "X_Y", "Proxy-Authorization"]);
   });
 
+  test("Connection drops every field of a name it gives, and no other, whatever the order", () => {
+    const fields = ["a: 1", "ab: 1", "Connection: B, a,b ,AB-, b", "A: 2", "ba: 1", "b: 1"];
+    const parsed = parse(`${get}${fields.join("\r\n")}\r\n\r\n`);
+    expect(kept(parsed)).toEqual(["Host", "ab", "ba"]);
+  });
+
   test("Connection cannot take away what the backend decides by", () => {
     const fields = [
       "Cookie: a=b",
@@ -245,7 +251,9 @@ describe("what goes on", () => {
 });
 
 describe("Upgrade and Expect", () => {
-  const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+  const keyLine = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const versionLine = "Sec-WebSocket-Version: 13\r\n";
+  const key = keyLine + versionLine;
   const cases: readonly (readonly [string, string])[] = [
     ["Connection: Upgrade\r\nUpgrade: pinger/1\r\n", "pinger/1"],
     [`Connection: x, uPgrade\r\nUpgrade: WebSocket\r\n${key}`, "WebSocket"],
@@ -258,6 +266,13 @@ describe("Upgrade and Expect", () => {
     ["Connection: upgrade\r\nUpgrade: TLS/1.0\r\n", "no"],
     ["Connection: upgrade\r\nUpgrade: a\r\nContent-Length: 1\r\n", "no"],
     ["Connection: upgrade\r\nUpgrade: websocket\r\n", "400 bad-websocket-handshake"],
+    [`Connection: upgrade\r\nUpgrade: websocket\r\n${keyLine}`, "400 bad-websocket-handshake"],
+    [`Connection: upgrade\r\nUpgrade: websocket\r\n${versionLine}`, "400 bad-websocket-handshake"],
+    [
+      `Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: short\r\n${versionLine}`,
+      "400 bad-websocket-handshake",
+    ],
+    [`${keyLine}${keyLine}`, "400 duplicate-websocket-key"],
     [
       `Connection: upgrade\r\nUpgrade: websocket\r\n${key}Content-Length: 1\r\n`,
       "400 bad-websocket-handshake",
@@ -282,6 +297,13 @@ describe("Upgrade and Expect", () => {
     const parsed = parse(`${get}${fields}\r\n`);
     expect(parsed.head.expectContinue).toBe(waits);
     expect(kept(parsed).includes("Expect")).toBe(forwarded);
+  });
+
+  test("HTTP/1.0 cannot wait", () => {
+    const fields = "Host: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n";
+    const parsed = parse(`POST / HTTP/1.0\r\n${fields}\r\n`);
+    expect(parsed.head.expectContinue).toBe(false);
+    expect(kept(parsed)).toEqual(["Host"]);
   });
 
   test("another expectation is 417", () => {
