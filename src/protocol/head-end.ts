@@ -20,7 +20,7 @@ export class HeadScanner {
     this.#headBytesMax = limits.headBytesMax;
   }
 
-  /** Begins a new head. */
+  /** Begins a new head; needed when one was parsed without asking here. */
   reset(): void {
     this.#seen = 0;
     this.#tail = Tail.Text;
@@ -28,7 +28,8 @@ export class HeadScanner {
 
   /**
    * True when `parse` has something to say about `bytes[start..end)`; then it does not answer 0.
-   * `start` is the head's start at every call; the octets may have moved in between.
+   * `start` is the head's start at every call; the octets may have moved in between. After true the
+   * next call begins a new head, since this one is either read or refused.
    */
   scan(bytes: Uint8Array, start: number, end: number): boolean {
     let at = start + this.#seen;
@@ -42,12 +43,15 @@ export class HeadScanner {
       } else if (octet === lfOctet && tail === Tail.Cr) {
         tail = Tail.Crlf;
       } else {
+        this.reset();
         return true;
       }
       at++;
     }
     this.#seen = end - start;
     this.#tail = tail;
-    return end - start >= this.#headBytesMax;
+    if (this.#seen < this.#headBytesMax) return false;
+    this.reset();
+    return true;
   }
 }

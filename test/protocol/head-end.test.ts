@@ -46,6 +46,16 @@ describe("HeadScanner", () => {
     expect(scanner.scan(poisoned(text, 2), 2, 2 + text.length)).toBe(true);
   });
 
+  test.for([
+    ["a whole head", "GET / HTTP/1.1\r\nHost: a\r\n", "\r\n"],
+    ["too many octets", "x".repeat(199), "x"],
+  ] as const)("begins anew after %s", ([, first, last]) => {
+    const scanner = new HeadScanner(limits);
+    expect(scanner.scan(poisoned(first), 0, first.length)).toBe(false);
+    expect(scanner.scan(poisoned(first + last), 0, first.length + last.length)).toBe(true);
+    expect(scanner.scan(poisoned("G / HTTP/1.1\r\n\r\n"), 0, 16)).toBe(true);
+  });
+
   test("begins anew after reset", () => {
     const scanner = new HeadScanner(limits);
     expect(scanner.scan(poisoned("GET / HTTP/1.1\r\n"), 0, 16)).toBe(false);

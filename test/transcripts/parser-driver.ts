@@ -130,7 +130,6 @@ class Driver {
     if (this.#at === end || !this.#scanner.scan(bytes, this.#at, end)) return false;
     const next = this.#readHead(bytes, this.#at, end, this.#out);
     if (next === 0) throw new Error("the scanner called the parser for nothing");
-    this.#scanner.reset();
     if (next < 0) {
       this.#stopped = true;
       return false;
