@@ -6,6 +6,8 @@ export interface System {
   wallMs(): number;
   /** ms on a clock that never goes backwards. */
   monotonicMs(): number;
+  /** ms on a clock that all threads of the process share: for heartbeats. */
+  heartbeatMs(): number;
   /** 0 <= x < 1. */
   random(): number;
   /** Runs `action` once after `delayMs`; the answer cancels it. Does not keep the process alive. */
@@ -17,6 +19,7 @@ export interface System {
 export const realSystem: System = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
+  heartbeatMs: () => Number(process.hrtime.bigint() / 1_000_000n),
   random: () => Math.random(),
   after(delayMs, action) {
     const timer = setTimeout(action, delayMs);
@@ -42,4 +45,36 @@ export function sleep(system: System, delayMs: number, signal?: AbortSignal): Pr
     }
     signal?.addEventListener("abort", finish, { once: true });
   });
+}
+
+/** Signals that end a process, as exit statuses expect them. */
+export interface Signals {
+  /** The first SIGTERM or SIGINT. */
+  readonly asked: Promise<"SIGTERM" | "SIGINT">;
+  /** A second one, at least `insistMs` after the first: the exit status to end with at once. */
+  readonly insisted: Promise<number>;
+  onHangUp(action: () => void): void;
+}
+
+/** npm and terminals send the same signal twice within a millisecond: that is one wish, not two. */
+const insistMs = 500;
+
+/** Listens from now on; to be called before anything that takes long. */
+export function signals(): Signals {
+  const asked = Promise.withResolvers<"SIGTERM" | "SIGINT">();
+  const insisted = Promise.withResolvers<number>();
+  let firstMs: number | undefined;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      const nowMs = performance.now();
+      firstMs ??= nowMs;
+      if (nowMs - firstMs >= insistMs) insisted.resolve(signal === "SIGINT" ? 130 : 143);
+      asked.resolve(signal);
+    });
+  }
+  return {
+    asked: asked.promise,
+    insisted: insisted.promise,
+    onHangUp: (action) => process.on("SIGHUP", action),
+  };
 }

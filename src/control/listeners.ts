@@ -122,6 +122,7 @@ export class ListenerSet {
 
   /** Opens and ends what the changes of one revision ask for. Never throws for a port: see `problems`. */
   apply(changes: Iterable<Change>): void {
+    if (this.#closed) return;
     for (const port of this.#wanted.apply(changes)) this.#follow(port);
   }
 
@@ -137,6 +138,17 @@ export class ListenerSet {
       if (held.has(id)) continue;
       ending.delete(id);
       if (loan.fd !== undefined) closeDrained(this.#calls, loan.fd);
+    }
+  }
+
+  /** Ends every loan and begins no more: the node leaves. `settle` closes the sockets as their workers stop. */
+  endAll(): void {
+    this.#closed = true;
+    this.version++;
+    for (const { cancel } of this.#aside.values()) cancel();
+    for (const [slot, loans] of this.#loans.entries()) {
+      for (const [id, loan] of loans) this.#ending[slot]!.set(id, loan);
+      loans.clear();
     }
   }
 

@@ -9,7 +9,7 @@
 // of a Socket.write.
 
 import { createRequire } from "node:module";
-import { isIPv6 } from "node:net";
+import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import type * as Koffi from "koffi";
 
@@ -29,9 +29,12 @@ const IPV6_V6ONLY = 26;
 const SHUT_WR = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const F_DUPFD_CLOEXEC = 1030;
 
 /** The larger of sockaddr_in (16) and sockaddr_in6 (28), in bytes. */
 const sockaddrBytes = 28;
+/** Node calls listen(2) again when it watches; the kernel caps the figure at net.core.somaxconn. */
+const watchBacklog = 4096;
 const libcNames = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 
 /** A system call that failed; `code` is "EADDRINUSE" and the like. */
@@ -125,6 +128,8 @@ export class PeerAddress {
  */
 export function acceptOne(fd: number, peer: PeerAddress): number {
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
+  const waiting = accepted.size === 0 ? undefined : nextAccepted(fd, peer);
+  if (waiting !== undefined) return waiting;
   const got = loaded.libc!.accept4(
     fd,
     peer.at,
@@ -195,18 +200,34 @@ export function localPort(fd: number): number {
 }
 
 /**
- * Calls back on this thread's event loop whenever something waits on `fd`, again and again until it is
- * taken or the watch is closed. Keeps the event loop alive. Never closes the descriptor.
+ * Calls back on this thread's event loop whenever connections wait on the listening socket `fd`; then
+ * call `acceptOne` until -EAGAIN. Keeps the event loop alive. Never closes the descriptor.
+ *
+ * The watch is a server of Node on a duplicate of the descriptor, because Node closes its own handles
+ * before it tears a thread down. A handle of an addon (koffi.node.poll) is still called at that time,
+ * and calling into a thread that may run no JavaScript aborts the process. The price is that libuv
+ * accepts the first connection itself; it is passed on through `acceptOne`.
  */
 export function watchReadable(fd: number, callback: () => void): { close(): void } {
-  libc();
-  const handle = loaded.poll(fd, { readable: true }, callback);
-  let open = true;
+  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw new SocketError("fcntl", lastErrno(), `on descriptor ${fd}`);
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    const taken = takeOver(socket);
+    if (taken < 0) return;
+    const waiting = accepted.get(fd);
+    if (waiting?.push(taken) === undefined) accepted.set(fd, [taken]);
+    callback();
+  });
+  // No descriptors left, or the like: whoever watches hears it from `acceptOne`.
+  server.on("error", callback);
+  server.listen({ fd: copy, backlog: watchBacklog });
+  watches.add(server);
   return {
     close() {
-      if (!open) return;
-      open = false;
-      handle.close();
+      if (!watches.delete(server)) return;
+      server.close();
+      for (const taken of accepted.get(fd) ?? []) closeFd(taken);
+      accepted.delete(fd);
     },
   };
 }
@@ -214,6 +235,26 @@ export function watchReadable(fd: number, callback: () => void): { close(): void
 /** "EAGAIN" of 11 or -11. */
 export function errnoName(errno: number): string {
   return getSystemErrorName(-Math.abs(errno));
+}
+
+/** A connection that libuv accepted for a watch on `fd`, with its peer; gone peers are skipped. */
+function nextAccepted(fd: number, peer: PeerAddress): number | undefined {
+  const waiting = accepted.get(fd);
+  for (let taken = waiting?.shift(); taken !== undefined; taken = waiting?.shift()) {
+    if (libc().getpeername(taken, peer.at, peer.at + sockaddrBytes) === 0) return taken;
+    peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
+    closeFd(taken);
+  }
+  accepted.delete(fd);
+  return undefined;
+}
+
+/** The descriptor of a connection as ours, the socket closed without a word to the peer; negative: it is gone. */
+function takeOver(socket: Socket): number {
+  const handle: { readonly fd?: number } | undefined = Reflect.get(socket, "_handle");
+  const taken = handle?.fd === undefined ? -1 : libc().fcntl(handle.fd, F_DUPFD_CLOEXEC, 0);
+  socket.destroy();
+  return taken;
 }
 
 function boundSocket(at: ListenAddress, shared: boolean): number {
@@ -270,9 +311,7 @@ function libc(): Libc {
   return loaded.libc;
 }
 
-function lastErrno(): number {
-  return loaded.errno();
-}
+const lastErrno = (): number => loaded.errno();
 
 interface Libc {
   socket(family: number, type: number, protocol: number): number;
@@ -280,6 +319,8 @@ interface Libc {
   bind(fd: number, address: Uint8Array, length: number): number;
   listen(fd: number, backlog: number): number;
   accept4(fd: number, address: PinnedAddress, length: PinnedAddress, flags: number): number;
+  getpeername(fd: number, address: PinnedAddress, length: PinnedAddress): number;
+  fcntl(fd: number, command: number, argument: number): number;
   getsockname(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   inet_pton(family: number, text: string, address: Uint8Array): number;
   send(fd: number, bytes: PinnedAddress, length: number, flags: number): number;
@@ -294,11 +335,6 @@ interface Loaded {
   readonly einval: number;
   errno(): number;
   address(bytes: Uint8Array): bigint;
-  poll(
-    fd: number,
-    options: { readonly readable: boolean },
-    callback: () => void,
-  ): { close(): void };
 }
 
 /** Loads koffi and libc; a machine without them gets a reason instead of an exception. */
@@ -312,14 +348,13 @@ function load(): Loaded {
       einval: koffi.os.errno["EINVAL"] ?? 22,
       errno: koffi.errno,
       address: koffi.address,
-      poll: koffi.node.poll,
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const absent = (): never => {
       throw new Error(`no sockets by number: ${reason}`, { cause: error });
     };
-    return { libc: undefined, reason, einval: 22, errno: absent, address: absent, poll: absent };
+    return { libc: undefined, reason, einval: 22, errno: absent, address: absent };
   }
 }
 
@@ -343,6 +378,9 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     bind: lib.func("int bind(int, const uint8_t *, uint32_t)"),
     listen: lib.func("int listen(int, int)"),
     accept4: lib.func("int accept4(int, uintptr_t, uintptr_t, int)"),
+    getpeername: lib.func("int getpeername(int, uintptr_t, uintptr_t)"),
+    // Variadic in C; on x64 and arm64 Linux whole numbers are passed the same way.
+    fcntl: lib.func("int fcntl(int, int, int)"),
     getsockname: lib.func("int getsockname(int, uintptr_t, uintptr_t)"),
     inet_pton: lib.func("int inet_pton(int, const char *, _Out_ uint8_t *)"),
     send: lib.func("send", "intptr_t", ["int", "uintptr_t", "size_t", "int"]),
@@ -354,3 +392,11 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
 
 // Last, so that everything above exists: loaded once per thread.
 const loaded: Loaded = load();
+
+/** By listening descriptor: connections that libuv accepted and nobody has taken yet. */
+const accepted = new Map<number, number[]>();
+const watches = new Set<Server>();
+// A thread that dies of an exception still ends its loop's turn: it must take nobody along from the queue.
+process.on("exit", () => {
+  for (const server of watches) server.close();
+});

@@ -27,6 +27,10 @@ export class FakeSystem implements System {
     return this.#monotonicMs;
   }
 
+  heartbeatMs(): number {
+    return this.#monotonicMs;
+  }
+
   /** mulberry32. */
   random(): number {
     this.#randomState = (this.#randomState + 0x6d2b79f5) | 0;

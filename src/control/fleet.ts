@@ -1,0 +1,337 @@
+// All workers, seen from the main thread: every one of them at the newest revision.
+//
+// Knows: piscina (the only file that does) and its rules: one permanent task per worker, talked to by
+// MessagePort; a failed task is run again by us; an abort ends the thread.
+// Does not know: how a change is decided (publisher), how sockets are opened (listeners), when a
+// worker is replaced (supervisor), what a worker does (its entry file is only an address here).
+
+import { Piscina } from "piscina";
+import { encodeSnapshot } from "../channel/encoding.ts";
+import type {
+  BackendMeasure,
+  ExplainQuestion,
+  Explanation,
+  RefusedListener,
+  WorkerSettings,
+} from "../channel/messages.ts";
+import { changeLogChangesMax, portRetryMsMax, workerAnswerMsMax } from "../limits.ts";
+import type { Change, ChangeSet } from "../model/change.ts";
+import { RouterError } from "../model/errors.ts";
+import type { Revision } from "../model/revision.ts";
+import type { Table } from "../model/table.ts";
+import type { System } from "../system.ts";
+import type { Log } from "../telemetry/log-port.ts";
+import type { ListenerProblem, ListenerSet } from "./listeners.ts";
+import { sumMeasures } from "./measures.ts";
+import { type Lag, Publisher } from "./publisher.ts";
+import { ServedWaiters } from "./served-waiters.ts";
+import type { NodeLag, PortReservation, Serving } from "./serving.ts";
+import { type FleetCounters, Supervisor, type WorkerStatus } from "./supervisor.ts";
+import type { WorkerLink } from "./worker-link.ts";
+
+/** Where changes come from: a table that is patched first and told about then. */
+export interface ChangeSource {
+  readonly table: Table;
+  /** Calls `listener` after each change was applied to `table`; the answer ends it. */
+  subscribe(listener: (changeSet: ChangeSet) => void): () => void;
+}
+
+export interface FleetOptions {
+  readonly nodeName: string;
+  /** Slots; the same number that `listeners` was opened with. */
+  readonly workers: number;
+  /** Belongs to the fleet from now on: it is closed by `drain`, and when the start fails. */
+  readonly listeners: ListenerSet;
+  readonly source: ChangeSource;
+  readonly settings: WorkerSettings;
+  /** The worker's entry: its default export takes a WorkerStart. */
+  readonly workerFile: URL;
+  readonly system: System;
+  readonly log: Log;
+  /** Takes whole access-log lines. */
+  readonly onLog: (lines: Uint8Array) => void;
+}
+
+export class Fleet implements Serving {
+  readonly nodeName: string;
+  readonly #options: FleetOptions;
+  readonly #pool: Piscina;
+  readonly #publisher: Publisher;
+  readonly #supervisor: Supervisor;
+  readonly #waiters = new ServedWaiters();
+  /** By worker id: whom the publisher may name. */
+  readonly #links = new Map<number, WorkerLink>();
+  readonly #unsubscribe: () => void;
+  /** The newest snapshot for as long as a worker may need it. */
+  #encoded: { readonly revision: Revision; readonly pieces: readonly Uint8Array[] } | undefined;
+
+  /**
+   * Opens the listeners of the table's routes, starts the workers, and resolves once every worker
+   * serves the table. Rejects with the first worker's failure; nothing is left running then.
+   */
+  static async start(options: FleetOptions): Promise<Fleet> {
+    const fleet = new Fleet(options);
+    try {
+      options.listeners.apply(putsOf(options.source.table));
+      options.listeners.start();
+      await fleet.#supervisor.start();
+      return fleet;
+    } catch (error) {
+      await fleet.drain(0);
+      throw error;
+    }
+  }
+
+  private constructor(options: FleetOptions) {
+    const { workers, settings, system, log, listeners, source } = options;
+    this.nodeName = options.nodeName;
+    this.#options = options;
+    this.#publisher = new Publisher({
+      revision: source.table.revision,
+      logChangesMax: changeLogChangesMax,
+    });
+    this.#pool = new Piscina({
+      filename: options.workerFile.href,
+      minThreads: workers,
+      maxThreads: workers,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // With the default a worker that waits for messages alone would sleep and be deaf.
+      atomics: "disabled",
+      recordTiming: false,
+    });
+    this.#supervisor = new Supervisor({
+      slots: workers,
+      settings,
+      system,
+      log,
+      run: (start, port, signal) => this.#pool.run(start, { transferList: [port], signal }),
+      endIdleThread: () => this.#endIdleThread(),
+      events: {
+        ready: (link) => this.#join(link),
+        acked: (link, revision, refused) => this.#acked(link, revision, refused),
+        nacked: (link, revision, reason) => this.#nacked(link, revision, reason),
+        ended: (link) => this.#leave(link),
+        gone: (slot) => listeners.settle(slot, new Set()),
+        log: options.onLog,
+      },
+    });
+    this.#pool.on("error", (error: Error) => this.#supervisor.poolFailed(error));
+    listeners.onLoans = () => this.#touchAll();
+    this.#unsubscribe = source.subscribe((changeSet) => this.#publish(changeSet));
+  }
+
+  /** The newest revision that every worker serves. */
+  get servedRevision(): Revision {
+    return this.#publisher.servedByAll();
+  }
+
+  async whenServed(revision: Revision, signal: AbortSignal): Promise<readonly NodeLag[]> {
+    if (this.#publisher.served(revision)) return [];
+    const refused = this.#refused(revision);
+    if (refused !== undefined) return refused;
+    return await this.#waiters.wait(revision, signal, (late) => this.#lags(late));
+  }
+
+  reservePort(port: number, taken: (port: number) => boolean): Promise<PortReservation> {
+    return this.#options.listeners.reservePort(port, taken);
+  }
+
+  async explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
+    const [link] = this.#supervisor.serving();
+    if (link === undefined) throw noWorker();
+    return await this.#withTimeout(signal, (either) => link.explain(question, either));
+  }
+
+  async measure(
+    service: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly BackendMeasure[]> {
+    const links = this.#supervisor.serving();
+    if (links.length === 0) throw noWorker();
+    return await this.#withTimeout(signal, async (either) => {
+      const answers = await Promise.allSettled(links.map((link) => link.measure(service, either)));
+      const measured = answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      // A worker that is being replaced has measured nothing worth waiting for; silence of all is an error.
+      const [first] = answers;
+      if (measured.length === 0 && first?.status === "rejected")
+        throw RouterError.from(first.reason);
+      return sumMeasures(measured);
+    });
+  }
+
+  /** Ports that routes want and that nobody can be served on. */
+  problems(): readonly ListenerProblem[] {
+    return this.#options.listeners.problems();
+  }
+
+  /** See Supervisor.counters. */
+  counters(): FleetCounters {
+    return this.#supervisor.counters();
+  }
+
+  status(): readonly WorkerStatus[] {
+    return this.#supervisor.status();
+  }
+
+  /** For fault tests; the worker obeys only with `settings.faultHooks`. */
+  crashWorker(slot: number): void {
+    this.#supervisor.linkOf(slot)?.post({ kind: "crash" });
+  }
+
+  /** For fault tests; the worker obeys only with `settings.faultHooks`. */
+  stallWorker(slot: number, ms: number): void {
+    this.#supervisor.linkOf(slot)?.post({ kind: "stall", ms });
+  }
+
+  /**
+   * Accepts no more, lets open work finish until the deadline, cuts the rest, closes every socket.
+   * Answers how many connections were cut.
+   */
+  async drain(deadlineMs: number): Promise<number> {
+    this.#unsubscribe();
+    this.#options.listeners.endAll();
+    this.#touchAll();
+    const cut = await this.#supervisor.drain(deadlineMs);
+    await this.#pool.destroy();
+    this.#options.listeners.close();
+    this.#waiters.reconsider((revision) => this.#lags(revision));
+    return cut;
+  }
+
+  #publish(changeSet: ChangeSet): void {
+    this.#encoded = undefined;
+    this.#options.listeners.apply(changeSet.changes);
+    this.#publisher.publish(changeSet);
+    this.#pump();
+  }
+
+  /** Posts what the publisher decides; whoever owes an answer gets nothing, so a burst becomes one message. */
+  #pump(): void {
+    const { listeners } = this.#options;
+    for (;;) {
+      const send = this.#publisher.pollSend();
+      if (send === undefined) return;
+      const link = this.#links.get(send.worker);
+      const loans = { version: listeners.version, byId: listeners.loansOf(link?.slot ?? 0) };
+      link?.send(send, loans, () => this.#snapshotPieces());
+    }
+  }
+
+  /** Encoded once per revision, for all workers. */
+  #snapshotPieces(): readonly Uint8Array[] {
+    const { table } = this.#options.source;
+    if (this.#encoded?.revision !== table.revision) {
+      this.#encoded = { revision: table.revision, pieces: encodeSnapshot(table.snapshot()) };
+    }
+    return this.#encoded.pieces;
+  }
+
+  #touchAll(): void {
+    for (const worker of this.#links.keys()) this.#publisher.touch(worker);
+    this.#pump();
+  }
+
+  #join(link: WorkerLink): void {
+    this.#links.set(link.workerId, link);
+    this.#publisher.addWorker(link.workerId);
+    this.#pump();
+  }
+
+  #leave(link: WorkerLink): void {
+    this.#links.delete(link.workerId);
+    this.#publisher.removeWorker(link.workerId);
+    this.#settleWaiters();
+  }
+
+  #acked(link: WorkerLink, revision: Revision, refused: readonly RefusedListener[]): void {
+    this.#publisher.ack(link.workerId, revision);
+    this.#options.listeners.settle(link.slot, link.held);
+    if (refused.length > 0) this.#offerAgain(link, refused);
+    this.#settleWaiters();
+    this.#pump();
+  }
+
+  #nacked(link: WorkerLink, revision: Revision, reason: string): void {
+    const worker = link.slot;
+    this.#options.log.warn("a worker refused a revision", { worker, revision, reason });
+    this.#publisher.nack(link.workerId, revision, reason);
+    this.#pump();
+    this.#waiters.reconsider((waited) => this.#refused(waited));
+  }
+
+  #offerAgain(link: WorkerLink, refused: readonly RefusedListener[]): void {
+    const worker = link.slot;
+    this.#options.log.warn("a worker cannot listen", { worker, refused });
+    this.#options.system.after(portRetryMsMax, () => {
+      this.#publisher.touch(link.workerId);
+      this.#pump();
+    });
+  }
+
+  #settleWaiters(): void {
+    if (this.#links.size === 0) return;
+    const revision = this.#publisher.servedByAll();
+    if (this.#publisher.served(revision)) {
+      this.#waiters.served(revision);
+      // All have it: nobody needs the bytes of a snapshot before a worker is replaced.
+      if (revision === this.#publisher.latest) this.#encoded = undefined;
+    }
+  }
+
+  /** Who lags, when waiting longer cannot help: a worker refused the revision and nothing newer is on its way. */
+  #refused(revision: Revision): readonly NodeLag[] | undefined {
+    const lags = this.#publisher.lagging(revision);
+    return lags.some(({ refusal }) => refusal !== undefined) ? this.#lags(revision) : undefined;
+  }
+
+  #lags(revision: Revision): readonly NodeLag[] {
+    const servedRevision = this.servedRevision;
+    const lags = this.#publisher.lagging(revision);
+    const reasons = lags.map((lag) => this.#reasonOf(lag, revision));
+    if (this.#links.size === 0) reasons.push("no worker is running");
+    if (revision > this.#publisher.latest) {
+      const at = this.#publisher.latest;
+      reasons.unshift(
+        `revision ${revision} has not come back from the store yet (this node is at ${at})`,
+      );
+    }
+    return [{ node: this.nodeName, servedRevision, reason: reasons.join("; ") }];
+  }
+
+  #reasonOf({ worker, servedRevision, refusal }: Lag, revision: Revision): string {
+    const name = `worker ${this.#links.get(worker)?.slot ?? worker}`;
+    if (refusal !== undefined) {
+      return `${name} refused revision ${refusal.revision}: ${refusal.reason} (serves ${servedRevision})`;
+    }
+    return `${name} has not acknowledged revision ${revision} (serves ${servedRevision})`;
+  }
+
+  async #withTimeout<T>(
+    signal: AbortSignal,
+    work: (either: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const late = new AbortController();
+    const cancel = this.#options.system.after(workerAnswerMsMax, () => late.abort());
+    try {
+      return await work(AbortSignal.any([signal, late.signal]));
+    } finally {
+      cancel();
+    }
+  }
+
+  /** The one idle thread takes the next task; aborting a task ends its thread (all others run one). */
+  #endIdleThread(): void {
+    const end = new AbortController();
+    this.#pool.run({}, { signal: end.signal }).catch(() => {});
+    end.abort();
+  }
+}
+
+function* putsOf(table: Table): Iterable<Change> {
+  for (const route of table.routes()) yield { kind: "route-put", route };
+}
+
+function noWorker(): RouterError {
+  return new RouterError("unavailable", "no worker serves at the moment: try again");
+}

@@ -1,0 +1,122 @@
+// What a node says about itself on the admin port: checks, metrics, and what each worker serves.
+
+import type { Store } from "../store/store.ts";
+import type { System } from "../system.ts";
+import { Counter } from "../telemetry/counters.ts";
+import { nodeMetricsText } from "../telemetry/node-metrics.ts";
+import type { AdminProviders, Check } from "./admin-server.ts";
+import type { Fleet } from "./fleet.ts";
+import type { TableSource } from "./table-source.ts";
+
+export interface ReportParts {
+  readonly version: string;
+  readonly io: string;
+  readonly store: Store;
+  readonly source: TableSource;
+  readonly fleet: Fleet;
+  readonly system: System;
+  /** Lines that the access log's destination did not take. */
+  readonly logLinesDropped: () => number;
+  readonly draining: () => boolean;
+  readonly startedMs: number;
+}
+
+export function reportOf(parts: ReportParts): AdminProviders {
+  return {
+    health: () => [storeCheck(parts), workersCheck(parts), portsCheck(parts), entriesCheck(parts)],
+    ready: () => {
+      // A route that cannot be served, or an entry that cannot be read, is no reason to take a
+      // whole node out of service: those are told by /healthz.
+      const checks = [drainCheck(parts), workersCheck(parts)];
+      return { ready: checks.every((check) => check.ok), checks };
+    },
+    metrics: () => metrics(parts),
+    snapshot: () => snapshot(parts),
+  };
+}
+
+function drainCheck({ draining }: ReportParts): Check {
+  const leaving = draining();
+  return { name: "accepting", ok: !leaving, detail: leaving ? "draining" : "accepts connections" };
+}
+
+function workersCheck({ fleet, source }: ReportParts): Check {
+  const status = fleet.status();
+  const serving = status.filter((worker) => worker.state === "serving").length;
+  const detail = `${serving} of ${status.length} serve, revision ${fleet.servedRevision} of ${source.table.revision}`;
+  return { name: "workers", ok: serving > 0, detail };
+}
+
+function storeCheck({ store, source }: ReportParts): Check {
+  const trouble = source.trouble;
+  return { name: "store", ok: trouble === undefined, detail: trouble ?? `${store.name} answers` };
+}
+
+function portsCheck({ fleet }: ReportParts): Check {
+  const problems = fleet.problems();
+  const detail = problems.map(({ port, reason }) => `${port}: ${reason}`).join("; ");
+  return { name: "ports", ok: problems.length === 0, detail: detail || "all routes have theirs" };
+}
+
+function entriesCheck({ source, store }: ReportParts): Check {
+  const rejected = [...store.rejected, ...source.rejected];
+  const detail = rejected.map(({ key, reason }) => `${key}: ${reason}`).join("; ");
+  return { name: "entries", ok: rejected.length === 0, detail: detail || "none set aside" };
+}
+
+function metrics(parts: ReportParts): string {
+  const { fleet, source, store, system } = parts;
+  const { table } = source;
+  const status = fleet.status();
+  const { retired, live } = fleet.counters();
+  const cpu = process.cpuUsage();
+  const memory = process.memoryUsage();
+  return nodeMetricsText({
+    version: parts.version,
+    node: fleet.nodeName,
+    io: parts.io,
+    workers: live.map(({ slot, counters }) => ({
+      slot,
+      counters,
+      restarts: status[slot]?.restarts ?? 0,
+      heartbeatAgeMs: heartbeatAgeMs(counters, system),
+    })),
+    retired,
+    revision: table.revision,
+    routes: table.routeCount,
+    services: table.serviceNames().size,
+    backends: table.backendCount,
+    laggingWorkers: status.filter((worker) => worker.servedRevision < table.revision).length,
+    storeUp: source.trouble === undefined,
+    changeSetsTotal: source.changeSetsTotal,
+    quarantined: store.rejected.length + source.rejected.length,
+    accessLogLinesDropped: parts.logLinesDropped(),
+    process: {
+      cpuUserSeconds: cpu.user / 1e6,
+      cpuSystemSeconds: cpu.system / 1e6,
+      residentBytes: memory.rss,
+      heapUsedBytes: memory.heapUsed,
+      startTimeSeconds: parts.startedMs / 1000,
+    },
+  });
+}
+
+function heartbeatAgeMs(counters: Float64Array, system: System): number {
+  return Math.max(0, system.heartbeatMs() - (counters[Counter.heartbeatMs] ?? 0));
+}
+
+/** What each worker serves, and the table itself; routes are read as the text is written. */
+function snapshot({ fleet, source, store }: ReportParts): unknown {
+  const { table } = source;
+  return {
+    node: fleet.nodeName,
+    revision: table.revision,
+    store: { name: store.name, trouble: source.trouble ?? null },
+    workers: fleet.status(),
+    problems: fleet.problems(),
+    rejected: [...store.rejected, ...source.rejected],
+    routes: table.routes(),
+    services: table.services(),
+    backends: table.backends(),
+  };
+}

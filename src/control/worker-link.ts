@@ -1,0 +1,182 @@
+// One incarnation of a worker seen from the main thread: its port, its counters, what it holds.
+//
+// Knows: the messages and which answer belongs to which question.
+// Does not know: why a message is sent, threads, or what happens when the worker is gone.
+
+import type { MessagePort } from "node:worker_threads";
+import type {
+  BackendMeasure,
+  ExplainQuestion,
+  Explanation,
+  FromWorker,
+  ListenerLoan,
+  RefusedListener,
+  ToWorker,
+} from "../channel/messages.ts";
+import { RouterError } from "../model/errors.ts";
+import type { Revision } from "../model/revision.ts";
+import type { Send } from "./publisher.ts";
+
+/** All that a worker shall accept from; `version` changes when the loans do. */
+export interface Loans {
+  readonly version: number;
+  readonly byId: ReadonlyMap<number, ListenerLoan>;
+}
+
+/** What an incarnation tells the fleet. */
+export interface LinkEvents {
+  ready(): void;
+  acked(revision: Revision, refused: readonly RefusedListener[]): void;
+  nacked(revision: Revision, reason: string): void;
+  log(lines: Uint8Array): void;
+  drained(cut: number): void;
+}
+
+interface Pending {
+  resolve(answer: never): void;
+  reject(error: RouterError): void;
+}
+
+export class WorkerLink {
+  readonly workerId: number;
+  readonly slot: number;
+  /** Resolves when the thread is gone and can touch no socket any more. */
+  readonly gone: Promise<void>;
+  readonly #port: MessagePort;
+  readonly #events: LinkEvents;
+  readonly #pending = new Map<number, Pending>();
+  #lastQuestion = 0;
+  /** Loans that the worker accepts from, as of its last ack. */
+  #held: ReadonlySet<number> = new Set();
+  /** Loans that it will hold once it acks what is in flight. */
+  #offered: ReadonlySet<number> = new Set();
+  /** The version of the loans that `#offered` was made from; undefined: the worker refused some. */
+  #offeredVersion: number | undefined;
+  #ended: string | undefined;
+
+  constructor(options: {
+    readonly workerId: number;
+    readonly slot: number;
+    readonly port: MessagePort;
+    readonly events: LinkEvents;
+  }) {
+    this.workerId = options.workerId;
+    this.slot = options.slot;
+    this.#port = options.port;
+    this.#events = options.events;
+    this.gone = new Promise((resolve) => this.#port.once("close", resolve));
+    this.#port.on("message", (message: FromWorker) => this.#receive(message));
+  }
+
+  get alive(): boolean {
+    return this.#ended === undefined;
+  }
+
+  get held(): ReadonlySet<number> {
+    return this.#held;
+  }
+
+  post(message: ToWorker): void {
+    if (this.#ended === undefined) this.#port.postMessage(message);
+  }
+
+  /** Posts what the publisher decided, with the listeners that come and go by it. */
+  send(send: Send, loans: Loans, encoded: () => readonly Uint8Array[]): void {
+    const { byId, version } = loans;
+    const same = this.#offeredVersion === version && this.#offered === this.#held;
+    if (!same) this.#offered = new Set(byId.keys());
+    this.#offeredVersion = version;
+    if (send.kind === "snapshot") {
+      const { kind, revision } = send;
+      return this.post({ kind, revision, pieces: encoded(), listeners: [...byId.values()] });
+    }
+    const { kind, base, revision, changes } = send;
+    const opened = same ? [] : [...byId.values()].filter(({ id }) => !this.#held.has(id));
+    const closed = same ? [] : [...this.#held].filter((id) => !byId.has(id));
+    this.post({ kind, base, revision, changes, opened, closed });
+  }
+
+  explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
+    return this.#ask((id) => ({ kind: "explain", id, question }), signal);
+  }
+
+  measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]> {
+    return this.#ask((id) => ({ kind: "measure", id, service }), signal);
+  }
+
+  /** Nothing is sent or heard any more; whoever waits for an answer hears `reason`. Harmless twice. */
+  end(reason: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    for (const pending of this.#pending.values()) pending.reject(this.#unavailable());
+    this.#pending.clear();
+  }
+
+  /** Gives the port up; only when the thread is gone, or the far end would not be told of it. */
+  close(): void {
+    this.#port.close();
+  }
+
+  #ask<T>(message: (id: number) => ToWorker, signal: AbortSignal): Promise<T> {
+    const id = ++this.#lastQuestion;
+    if (this.#ended !== undefined) return Promise.reject(this.#unavailable());
+    return new Promise<T>((resolve, reject) => {
+      const late = (): void => {
+        this.#pending.delete(id);
+        const text = `worker ${this.slot} did not answer in time`;
+        reject(new RouterError("deadline", text));
+      };
+      if (signal.aborted) return late();
+      const forget = (): void => signal.removeEventListener("abort", late);
+      signal.addEventListener("abort", late, { once: true });
+      this.#pending.set(id, {
+        resolve: (answer) => (forget(), resolve(answer)),
+        reject: (error) => (forget(), reject(error)),
+      });
+      this.post(message(id));
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    if (this.#ended !== undefined) return;
+    switch (message.kind) {
+      case "ready":
+        return this.#events.ready();
+      case "ack":
+        this.#held = without(this.#offered, message.refused);
+        return this.#events.acked(message.revision, message.refused);
+      case "nack":
+        return this.#events.nacked(message.revision, message.reason);
+      case "explained":
+        return this.#answer(message.id, message.explanation);
+      case "measured":
+        return this.#answer(message.id, message.measures);
+      case "log":
+        return this.#events.log(message.lines);
+      case "drained":
+        return this.#events.drained(message.cut);
+      default:
+        // A worker of the same program sends nothing else; what it might is not worth a crash.
+        return message satisfies never;
+    }
+  }
+
+  #answer(id: number, answer: unknown): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the id ties it to the question
+    pending?.resolve(answer as never);
+  }
+
+  #unavailable(): RouterError {
+    return new RouterError("unavailable", `worker ${this.slot} has ended: ${this.#ended}`);
+  }
+}
+
+function without(
+  offered: ReadonlySet<number>,
+  refused: readonly RefusedListener[],
+): ReadonlySet<number> {
+  if (refused.length === 0) return offered;
+  return new Set([...offered].filter((id) => !refused.some((loan) => loan.id === id)));
+}

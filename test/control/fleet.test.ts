@@ -1,0 +1,375 @@
+// Goal: every worker serves every change; a worker that dies takes its connections along and nothing else.
+// Method: real threads and real sockets with a small worker (test/support/stub-worker.ts) that accepts,
+// greets with its id and revision, and misbehaves on demand.
+
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { Fleet, type FleetOptions } from "../../src/control/fleet.ts";
+import { ListenerSet } from "../../src/control/listeners.ts";
+import type { Change, ChangeSet } from "../../src/model/change.ts";
+import { parseRevision } from "../../src/model/revision.ts";
+import { Table } from "../../src/model/table.ts";
+import { realSystem } from "../../src/system.ts";
+import { Counter } from "../../src/telemetry/counters.ts";
+import { recordingLog } from "../support/recording-log.ts";
+import type { StubLabel } from "../support/stub-worker.ts";
+import { changeSetOf, putRoute, removeRoute, routeOf } from "../support/table-fixtures.ts";
+
+const host = "127.0.0.1";
+const never = new AbortController().signal;
+const open: { close(): unknown }[] = [];
+
+afterEach(async () => {
+  for (const thing of open.splice(0).toReversed()) await thing.close();
+});
+
+/** A table that tests write to. */
+class Source {
+  readonly table = new Table();
+  #listener: ((changeSet: ChangeSet) => void) | undefined;
+
+  subscribe(listener: (changeSet: ChangeSet) => void): () => void {
+    this.#listener = listener;
+    return () => (this.#listener = undefined);
+  }
+
+  write(...changes: readonly Change[]) {
+    const changeSet = changeSetOf(this.table.revision + 1, ...changes);
+    this.table.apply(changeSet);
+    this.#listener?.(changeSet);
+    return changeSet.revision;
+  }
+}
+
+async function startFleet(
+  options: Partial<FleetOptions> & { readonly first?: readonly Change[] } = {},
+) {
+  const source = new Source();
+  source.write(...(options.first ?? [putRoute("first", "first.example.com")]));
+  const log = recordingLog();
+  const workers = options.workers ?? 2;
+  const system = realSystem;
+  const listeners = await ListenerSet.open({
+    http: [{ address: host, port: 0 }],
+    tcpAddresses: [host],
+    tcpPorts: { first: 3000, last: 3500 },
+    slots: workers,
+    system,
+    log,
+  });
+  const fleet = await Fleet.start({
+    nodeName: "n1",
+    workers,
+    listeners,
+    source,
+    settings: {
+      io: "net",
+      accessLog: false,
+      trustForwarded: [],
+      stickyKey: new Uint8Array(32),
+      faultHooks: true,
+    },
+    workerFile: new URL("../support/stub-worker.ts", import.meta.url),
+    system,
+    log,
+    onLog: () => {},
+    ...options,
+  });
+  open.push({ close: () => fleet.drain(0) });
+  return { fleet, source, listeners, log, port: listeners.http[0]!.port };
+}
+
+interface Greeting {
+  readonly worker: number;
+  readonly revision: number;
+}
+
+/** Connects and hears who answers; rejects when nobody does. */
+async function greeting(port: number): Promise<Greeting & { readonly socket: Socket }> {
+  const socket = connect(port, host);
+  open.push({ close: () => socket.destroy() });
+  const [bytes] = (await once(socket, "data")) as [Buffer];
+  const [worker, revision] = bytes.toString().trim().split(" ").map(Number);
+  socket.on("error", () => {});
+  return { worker: worker!, revision: revision!, socket };
+}
+
+const stub = (name: string, label: StubLabel): Change => ({
+  kind: "route-put",
+  route: { ...routeOf(name, `${name}.example.com`), labels: { stub: label } },
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const states = (fleet: Fleet): string[] => fleet.status().map(({ state }) => state);
+const inMs = (ms: number): AbortSignal => AbortSignal.timeout(ms);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+describe("a fleet", () => {
+  test("serves the table in every worker once it has started", async () => {
+    const { fleet, port } = await startFleet();
+    expect(states(fleet)).toEqual(["serving", "serving"]);
+    expect(fleet.servedRevision).toBe(1);
+    expect(await greeting(port)).toMatchObject({ revision: 1 });
+  });
+
+  test("serves a change in every worker when the wait for it returns", async () => {
+    const { fleet, source, port } = await startFleet();
+    for (let n = 0; n < 200; n++) {
+      const revision = source.write(putRoute(`r${n}`, `r${n}.example.com`));
+      expect(await fleet.whenServed(revision, never)).toEqual([]);
+      expect((await greeting(port)).revision).toBe(revision);
+    }
+  });
+
+  test("turns a burst into few messages", async () => {
+    const { fleet, source } = await startFleet({ workers: 1 });
+    let revision = parseRevision(0);
+    for (let n = 0; n < 1_000; n++) revision = source.write(putRoute("r", `r${n}.example.com`));
+    expect(await fleet.whenServed(revision, never)).toEqual([]);
+    const applied = totalOf(fleet, Counter.changesApplied);
+    // The first snapshot, the first change, all the others.
+    expect(applied).toBe(3);
+  });
+
+  test("opens a TCP route's port before it says that it is served, and closes it likewise", async () => {
+    const { fleet, source } = await startFleet();
+    const port = await freePort();
+    expect(await fleet.whenServed(source.write(putRoute("db", port)), never)).toEqual([]);
+    const { socket, worker } = await greeting(port);
+    expect([1, 2]).toContain(worker);
+    expect(await fleet.whenServed(source.write(removeRoute("db")), never)).toEqual([]);
+    await expect(greeting(port)).rejects.toThrow("ECONNREFUSED");
+    // The connection that was open carries on.
+    socket.write("still here");
+    expect(String((await once(socket, "data"))[0])).toBe("still here");
+  });
+
+  test("lends a port that comes free later without a change of the table", async () => {
+    const stranger = createServer().listen(0, host);
+    await once(stranger, "listening");
+    const { port } = stranger.address() as { port: number };
+    const { fleet, source } = await startFleet();
+    await fleet.whenServed(source.write(putRoute("db", port)), never);
+    expect(fleet.problems()).toMatchObject([{ port }]);
+    stranger.close();
+    await until(() => fleet.problems().length === 0);
+    expect(await greeting(port)).toMatchObject({ revision: 2 });
+  });
+
+  test("says which workers lag when the wait ends too early", async () => {
+    const { fleet, source } = await startFleet();
+    const revision = source.write(stub("s", "silent"));
+    expect(await fleet.whenServed(revision, inMs(20))).toEqual([
+      {
+        node: "n1",
+        servedRevision: 1,
+        reason:
+          "worker 0 has not acknowledged revision 2 (serves 1); worker 1 has not acknowledged revision 2 (serves 1)",
+      },
+    ]);
+    const [lag] = await fleet.whenServed(parseRevision(9), inMs(20));
+    expect(lag!.reason).toContain(
+      "revision 9 has not come back from the store yet (this node is at 2)",
+    );
+  });
+
+  test("says at once that a revision was refused, and why, also to who comes later", async () => {
+    const { fleet, source, log } = await startFleet();
+    const revision = source.write(stub("bad", "nack"));
+    const lag = [
+      {
+        node: "n1",
+        servedRevision: 1,
+        reason: expect.stringContaining(
+          "refused revision 2: the stub refuses a snapshot (serves 1)",
+        ),
+      },
+    ];
+    expect(await fleet.whenServed(revision, never)).toEqual(lag);
+    expect(await fleet.whenServed(revision, never)).toEqual(lag);
+    expect(fleet.status()[0]).toMatchObject({ servedRevision: 1, lastNack: { revision: 2 } });
+    expect(log.messages()).toContain("a worker refused a revision");
+    expect(await fleet.whenServed(source.write(removeRoute("bad")), never)).toEqual([]);
+  });
+
+  test("repairs a delta that does not fit with a snapshot", async () => {
+    const { fleet, source } = await startFleet();
+    expect(await fleet.whenServed(source.write(stub("odd", "nack-delta")), never)).toEqual([]);
+    expect(fleet.servedRevision).toBe(2);
+  });
+
+  test("asks one worker to explain and all to measure", async () => {
+    const { fleet } = await startFleet();
+    expect(await fleet.explain({ kind: "tcp", port: 1 }, never)).toMatchObject({
+      revision: 1,
+      route: "r",
+    });
+    expect(await fleet.measure("web", never)).toEqual([
+      {
+        service: "web",
+        address: "10.0.0.1:80",
+        inFlight: 2,
+        total: 20,
+        failures: 4,
+        lastFailure: "refused",
+      },
+    ]);
+    await expect(fleet.measure("none", inMs(20))).rejects.toThrow("did not answer in time");
+  });
+});
+
+describe("a worker that ends", () => {
+  test("is replaced; its socket's queue and the other worker's connections live on", async () => {
+    const { fleet, source, port } = await startFleet();
+    const held = new Map<number, Socket>();
+    while (held.size < 2) {
+      const { worker, socket } = await greeting(port);
+      held.set(worker, socket);
+    }
+    const cut = once(held.get(1)!, "close");
+    fleet.crashWorker(0);
+    const during = Array.from({ length: 20 }, () => greeting(port));
+    await cut;
+    const answers = await Promise.all(during);
+    expect(new Set(answers.map(({ worker }) => worker))).not.toContain(0);
+    await until(() => fleet.status()[0]!.state === "serving");
+    expect(fleet.status()[0]).toMatchObject({
+      workerId: 3,
+      restarts: 1,
+      servedRevision: 1,
+      lastFailure: "told to crash",
+    });
+    held.get(2)!.write("still here");
+    expect(String((await once(held.get(2)!, "data"))[0])).toBe("still here");
+    expect(await fleet.whenServed(source.write(putRoute("r", "r.example.com")), never)).toEqual([]);
+  });
+
+  test("loses no new connection, 10 times in a row, with changes in between", async () => {
+    const { fleet, source, port } = await startFleet();
+    let running = true;
+    let connections = 0;
+    const load = (async () => {
+      while (running) {
+        const { socket } = await greeting(port);
+        socket.resetAndDestroy();
+        connections++;
+      }
+    })();
+    for (let round = 0; round < 10; round++) {
+      const before = fleet.status()[round % 2]!.workerId;
+      fleet.crashWorker(round % 2);
+      const revision = source.write(putRoute("r", `r${round}.example.com`));
+      await until(() => fleet.status()[round % 2]!.workerId !== before);
+      await until(() => states(fleet).every((state) => state === "serving"));
+      expect(await fleet.whenServed(revision, never)).toEqual([]);
+    }
+    running = false;
+    await load;
+    expect(connections).toBeGreaterThan(10);
+    expect(fleet.status().map(({ restarts }) => restarts)).toEqual([5, 5]);
+  });
+
+  test("is replaced too when its task ends by itself, and its thread serves no more", async () => {
+    const { fleet, source, port } = await startFleet({ workers: 1 });
+    source.write(stub("q", "quit"));
+    await until(() => fleet.status()[0]!.workerId === 2);
+    expect(fleet.status()[0]!.lastFailure).toContain("ended without being told to");
+    source.write(removeRoute("q"));
+    await until(() => fleet.servedRevision === 3);
+    for (let n = 0; n < 20; n++) expect((await greeting(port)).worker).not.toBe(1);
+  });
+
+  test("counts on: what it had counted is kept", async () => {
+    const { fleet, port } = await startFleet({ workers: 1 });
+    await greeting(port);
+    const accepted = (): number => totalOf(fleet, Counter.connectionsAccepted);
+    expect(accepted()).toBe(1);
+    fleet.crashWorker(0);
+    await until(() => fleet.status()[0]!.restarts === 1);
+    expect(accepted()).toBe(1);
+    await greeting(port);
+    expect(accepted()).toBe(2);
+  });
+
+  test("is ended and replaced when it falls silent", async () => {
+    const { fleet, port } = await startFleet({ workers: 1 });
+    fleet.stallWorker(0, 60_000);
+    const waiting = greeting(port);
+    await until(() => fleet.status()[0]!.workerId === 2);
+    expect(fleet.status()[0]!.lastFailure).toMatch(/silent for \d+ ms/);
+    expect((await waiting).worker).toBe(2);
+  });
+});
+
+describe("a fleet that cannot start", () => {
+  test.for([
+    {
+      name: "because the worker's file cannot be loaded",
+      options: { workerFile: new URL("../support/failing-worker.ts", import.meta.url) },
+      message: "bad module state",
+    },
+    {
+      name: "because a worker dies of the first table",
+      options: { first: [stub("bad", "die-at-start")] },
+      message: "cannot start with this table",
+    },
+    {
+      name: "because a worker refuses the first table",
+      options: { first: [stub("bad", "nack")] },
+      message: "it refused its first table: the stub refuses a snapshot",
+    },
+  ])("says so and leaves nothing running: $name", async ({ options, message }) => {
+    await expect(startFleet(options)).rejects.toThrow(message);
+  });
+});
+
+describe("draining", () => {
+  test("refuses new connections, lets open ones finish, and counts none as cut", async () => {
+    const { fleet, port } = await startFleet();
+    const { socket } = await greeting(port);
+    const drained = fleet.drain(10_000);
+    await until(() => fleet.status().some(({ state }) => state === "drained"));
+    await expect(greeting(port)).rejects.toThrow("ECONNREFUSED");
+    socket.write("last words");
+    expect(String((await once(socket, "data"))[0])).toBe("last words");
+    socket.end();
+    expect(await drained).toBe(0);
+    expect(states(fleet)).toEqual(["drained", "drained"]);
+  });
+
+  test("cuts what is open at the deadline and says how much", async () => {
+    const { fleet, port } = await startFleet();
+    const { socket } = await greeting(port);
+    const closed = once(socket, "close");
+    expect(await fleet.drain(30)).toBe(1);
+    await closed;
+  });
+
+  test("whoever waits for a revision hears that no worker runs", async () => {
+    const { fleet, source } = await startFleet();
+    const waiting = fleet.whenServed(source.write(stub("s", "silent")), never);
+    await fleet.drain(0);
+    expect((await waiting)[0]!.reason).toBe("no worker is running");
+    await expect(fleet.explain({ kind: "tcp", port: 1 }, never)).rejects.toThrow(
+      "no worker serves",
+    );
+  });
+});
+
+/** Over live and ended workers. */
+function totalOf(fleet: Fleet, counter: number): number {
+  const { retired, live } = fleet.counters();
+  return live.reduce((sum, { counters }) => sum + counters[counter]!, retired[counter]!);
+}
