@@ -36,6 +36,8 @@ export interface ExchangeClient {
   requestMayGoOn(): void;
   /** Answered; `close`: this connection carries no further request. */
   exchangeDone(close: boolean): void;
+  /** The answer broke off where only a reset tells the client so. */
+  cut(): void;
   /** The backend said 101; `early` bytes came behind its head. */
   upgraded(upstream: UpstreamConnection, early: Uint8Array, start: number, end: number): void;
 }
@@ -78,6 +80,12 @@ export class Exchange implements UpstreamOwner {
   /** Whether body bytes of the request can be taken now. */
   get takesBody(): boolean {
     return this.#phase >= Phase.Sent && this.connection !== undefined;
+  }
+
+  /** The backend reads the request's body slowly, until `requestMayGoOn`. */
+  get isUpstreamClogged(): boolean {
+    const queuedBytes = this.connection?.stream.queuedBytes ?? 0;
+    return queuedBytes > this.#context.limits.sendQueueBytesHigh;
   }
 
   /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
@@ -164,10 +172,6 @@ export class Exchange implements UpstreamOwner {
       return end;
     }
     flush(writer, connection.stream);
-    // The backend reads slowly: so do we, until onUpstreamWritable.
-    if (connection.stream.queuedBytes > this.#context.limits.sendQueueBytesHigh) {
-      this.#client.stream.pause();
-    }
     return next;
   }
 
@@ -315,8 +319,8 @@ export class Exchange implements UpstreamOwner {
       const hard = this.#response.endsByClose;
       this.#end(false);
       this.record.end(this.#client.downstream.address);
-      if (hard) this.#client.stream.destroy(true);
-      this.#client.exchangeDone(true);
+      if (hard) this.#client.cut();
+      else this.#client.exchangeDone(true);
       return;
     }
     this.#answer(status, reason, detail);

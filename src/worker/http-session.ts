@@ -2,7 +2,8 @@
 // an exchange answer each, and decides when the connection ends.
 //
 // Bytes that cannot be used yet (half a head, a body whose backend is still being dialled, a second
-// request behind one that is not answered) are held, up to a bound; then the reading stops.
+// request behind one that is not answered, or whose client does not read its answers) are held, up
+// to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
@@ -35,6 +36,9 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #host = "";
   #inputEnded = false;
   #consuming = false;
+  #stopped = false;
+  /** What waited to be sent when lingering was last looked at, in bytes. */
+  #unsentBytes = Number.POSITIVE_INFINITY;
   #tunnel: Tunnel | undefined;
 
   constructor(context: WorkerContext, sessions: Sessions, stream: Stream) {
@@ -70,6 +74,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     if (this.#held.length === 0) {
       const at = this.#consume(bytes, start, end);
       if (at < end && this.#state < State.Linger) this.#hold(bytes, at, end);
+      this.#steer();
       return;
     }
     this.#hold(bytes, start, end);
@@ -83,6 +88,9 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
 
   onWritable(): void {
     this.#exchange.clientWritable();
+    if (this.#state !== State.Head) return;
+    if (this.#held.length > 0) this.#beginHead();
+    this.#goOn();
   }
 
   onClose(_reason: CloseReason): void {
@@ -94,9 +102,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   // --- what the exchange says
 
   requestMayGoOn(): void {
-    if (this.#state >= State.Tunnel) return;
-    this.#resume();
-    this.#goOn();
+    if (this.#state < State.Tunnel) this.#goOn();
   }
 
   exchangeDone(close: boolean): void {
@@ -104,9 +110,16 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     if (close) return this.#linger();
     this.#state = State.Head;
     this.#context.wheel.arm(this.#timer, this.#context.limits.downstreamIdleMsMax);
-    this.#resume();
     // Called from within #consume: its loop goes on by itself.
-    if (!this.#consuming) this.#goOn();
+    if (this.#consuming) return;
+    if (this.#held.length > 0) this.#beginHead();
+    this.#goOn();
+  }
+
+  cut(): void {
+    this.#state = State.Gone;
+    this.stream.destroy(true);
+    this.#leave();
   }
 
   upgraded(upstream: UpstreamConnection, early: Uint8Array, start: number, end: number): void {
@@ -137,7 +150,9 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   /** No further request on this connection; what is under way carries on. */
   drain(): void {
     this.#exchange.keepAlive = false;
-    if (this.#state === State.Head && this.#held.length === 0) this.#linger();
+    if (this.#state !== State.Head || this.#held.length > 0) return;
+    // A request may be on its way up from the kernel: it is answered; one tick later it would be here.
+    this.#context.wheel.arm(this.#timer, 0);
   }
 
   destroy(): void {
@@ -153,7 +168,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #consume(bytes: Uint8Array, start: number, end: number): number {
     this.#consuming = true;
     let at = start;
-    while (at < end && this.#state < State.Answer) {
+    while (at < end && this.#state < State.Answer && !this.#isClogged) {
       const next =
         this.#state === State.Head
           ? this.#readHead(bytes, at, end)
@@ -215,14 +230,15 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
-    const { wheel, limits } = this.#context;
-    if (this.#held.length === 0 && this.#state === State.Head) {
-      // The first bytes of a head: from now on it has only so long, however it trickles.
-      wheel.arm(this.#timer, limits.requestHeadMsMax);
-      this.#scanner?.reset();
-    }
+    if (this.#held.length === 0 && this.#state === State.Head) this.#beginHead();
     this.#held.add(bytes, start, end);
-    if (this.#state !== State.Head && this.#held.length > limits.headBytesMax) this.stream.pause();
+  }
+
+  /** The first bytes of a head are held: from now on it has only so long, however it trickles. */
+  #beginHead(): void {
+    const { wheel, limits } = this.#context;
+    wheel.arm(this.#timer, this.#isClogged ? limits.bodyIdleMsMax : limits.requestHeadMsMax);
+    this.#scanner?.reset();
   }
 
   /** Goes on with what is held. */
@@ -233,6 +249,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
       const at = this.#consume(held.bytes, held.start, held.end);
       if (this.#state < State.Tunnel) this.#heldUsedTo(at);
     }
+    this.#steer();
     if (this.#inputEnded) this.#endOfInput();
   }
 
@@ -240,12 +257,32 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     const held = this.#held;
     const wasUsed = at > held.start;
     held.dropTo(at);
-    if (wasUsed && held.length > 0 && this.#state === State.Head) {
-      this.#context.wheel.arm(this.#timer, this.#context.limits.requestHeadMsMax);
-      this.#scanner?.reset();
-    }
-    if (this.#state !== State.Head && held.length <= this.#context.limits.headBytesMax) return;
-    this.#resume();
+    if (wasUsed && held.length > 0 && this.#state === State.Head) this.#beginHead();
+  }
+
+  /** Between requests: the client does not read its answers, so it gets no further ones. */
+  get #isClogged(): boolean {
+    return (
+      this.#state === State.Head &&
+      this.stream.queuedBytes > this.#context.limits.sendQueueBytesHigh
+    );
+  }
+
+  /**
+   * Stops reading while more than a head's worth is held that cannot be used now, or while the
+   * backend is slow in taking the body; reads on as soon as neither is so. Whatever changes one of
+   * them comes by here: every use of held bytes, and `onWritable` of either side.
+   */
+  #steer(): void {
+    if (this.#state >= State.Tunnel) return;
+    const waits = this.#state !== State.Head || this.#isClogged;
+    const stop =
+      (waits && this.#held.length > this.#context.limits.headBytesMax) ||
+      (this.#state === State.Body && this.#exchange.isUpstreamClogged);
+    if (stop === this.#stopped) return;
+    this.#stopped = stop;
+    if (stop) this.stream.pause();
+    else this.stream.resume();
   }
 
   /** A head that comes in many pieces is only parsed when it can be whole, or wrong. */
@@ -257,16 +294,17 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     return this.#scanner.scan(bytes, start, end);
   }
 
-  #resume(): void {
-    if (!this.#inputEnded) this.stream.resume();
-  }
-
   // --- ends
 
   /** The client sends no more. What is complete is still answered (a half-close is legal). */
   #endOfInput(): void {
-    if (this.#state === State.Head) this.#linger();
-    else if (this.#state === State.Body && (this.#held.length === 0 || this.#exchange.takesBody)) {
+    if (this.#state === State.Head) {
+      // Whole requests may be held back until the client reads.
+      if (!this.#isClogged || this.#held.length === 0) this.#linger();
+    } else if (
+      this.#state === State.Body &&
+      (this.#held.length === 0 || this.#exchange.takesBody)
+    ) {
       this.#exchange.fail(400, "request-malformed", "the body ended early");
     } else if (this.#state === State.Tunnel) this.#tunnel?.clientEnded();
   }
@@ -274,14 +312,14 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   onTimeout(): void {
     switch (this.#state) {
       case State.Head:
-        if (this.#held.length > 0) this.#answerAndClose(408, "request-slow", "", undefined);
-        else this.#linger();
-        return;
+        if (this.#held.length === 0 || this.#isClogged) return this.#linger();
+        return this.#answerAndClose(408, "request-slow", "", undefined);
       case State.Body:
       case State.Answer:
         return this.#exchange.timedOut();
+      case State.Linger:
+        return this.#lingered();
       default:
-        this.destroy();
     }
   }
 
@@ -326,7 +364,21 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     this.#held.clear();
     this.stream.end();
     this.stream.resume();
+    this.#unsentBytes = Number.POSITIVE_INFINITY;
     this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
+  }
+
+  /** A slow reader gets the rest of its answer as long as it takes some; the kernel sends its part alone. */
+  #lingered(): void {
+    const { queuedBytes } = this.stream;
+    if (queuedBytes > 0 && queuedBytes < this.#unsentBytes) {
+      this.#unsentBytes = queuedBytes;
+      this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
+      return;
+    }
+    this.#state = State.Gone;
+    this.stream.destroy(false);
+    this.#leave();
   }
 
   #leave(): void {

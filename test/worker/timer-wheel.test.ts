@@ -94,23 +94,23 @@ test.for(seeds)("deadlines fire once, not early, at most two ticks late, seed %i
   simulation.settle();
 });
 
-describe("a wheel", () => {
-  const made = (): {
-    wheel: TimerWheel;
-    timer: (onTimeout: () => void) => Timer;
-    pass: (ms: number) => void;
-  } => {
-    const wheel = new TimerWheel({ tickMs, nowMs: 0 });
-    let nowMs = 0;
-    return {
-      wheel,
-      timer: (onTimeout) => new Timer({ onTimeout }),
-      pass: (ms) => {
-        for (const end = nowMs + ms; nowMs < end; ) wheel.advance((nowMs += tickMs));
-      },
-    };
+function made(): {
+  wheel: TimerWheel;
+  timer: (onTimeout: () => void) => Timer;
+  pass: (ms: number) => void;
+} {
+  const wheel = new TimerWheel({ tickMs, nowMs: 0 });
+  let nowMs = 0;
+  return {
+    wheel,
+    timer: (onTimeout) => new Timer({ onTimeout }),
+    pass: (ms) => {
+      for (const end = nowMs + ms; nowMs < end; ) wheel.advance((nowMs += tickMs));
+    },
   };
+}
 
+describe("a wheel", () => {
   test("goes on when a timeout disarms all the others that are due with it", () => {
     const { wheel, timer, pass } = made();
     let fired = 0;
