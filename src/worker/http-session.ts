@@ -289,7 +289,6 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #worthParsing(): boolean {
     if (this.#state !== State.Head) return true;
     const { bytes, start, end } = this.#held;
-    if (end - start > this.#context.limits.headBytesMax) return true;
     this.#scanner ??= new HeadScanner(this.#context.limits);
     return this.#scanner.scan(bytes, start, end);
   }
