@@ -35,7 +35,7 @@ async function openWithConnection() {
   if (state === undefined) throw new Error("a new file has a state");
   const store = new SqliteStore({ path, system }, rows, state);
   onTestFinished(() => store.close());
-  return { store, db, system };
+  return { store, db, rows, system };
 }
 
 describe("SqliteStore: what a file keeps", () => {
@@ -230,6 +230,19 @@ describe("SqliteStore: a disk that fails", () => {
     expect(await store.commit({ expected: revision, changes: many, request })).toBe(revision + 1);
     expect((await store.read()).routes).toHaveLength(1001);
     expect(await take(store, revisionZero, 2)).toHaveLength(2);
+  });
+
+  test("a write that fails half way leaves nothing behind, not even its transaction", async () => {
+    const { store, rows } = await openWithConnection();
+    const failing = (): void =>
+      rows.transaction(() => {
+        rows.apply("routes", "half", "{}");
+        throw new Error("half way");
+      });
+    expect(failing).toThrow("half way");
+    expect(await put(store, putRoute("a"))).toBe(1);
+    expect((await store.read()).routes.map((route) => route.name)).toEqual(["a"]);
+    expect(store.rejected).toEqual([]);
   });
 
   test("a backend whose removal the store refuses stays, and goes once it is taken", async () => {

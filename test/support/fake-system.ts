@@ -40,7 +40,9 @@ export class FakeSystem implements System {
   }
 
   after(delayMs: number, action: () => void): () => void {
-    const timer: Timer = { dueMs: this.#monotonicMs + Math.max(0, delayMs), action };
+    // As Node's setTimeout: what does not fit into 31 bits fires after 1 ms.
+    const waitMs = delayMs > 2 ** 31 - 1 ? 1 : Math.max(0, delayMs);
+    const timer: Timer = { dueMs: this.#monotonicMs + waitMs, action };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
