@@ -18,8 +18,8 @@ const hashPrime = 0x01000193;
 export class PathTable {
   #root: CompiledRoute | undefined;
   readonly #byHash = new ChurnMap<number, CompiledRoute[]>();
-  /** How many prefixes have so many segments; no zero at the end, so its length bounds the walk. */
-  readonly #countOfDepth: number[] = [];
+  /** Segments of the deepest prefix there ever was; the walk over a path goes no further. */
+  #depthMax = 0;
   #size = 0;
 
   get size(): number {
@@ -47,9 +47,7 @@ export class PathTable {
     const routes = this.#byHash.get(hash);
     if (routes === undefined) this.#byHash.set(hash, [route]);
     else routes.push(route);
-    const depth = depthOf(prefix);
-    while (this.#countOfDepth.length <= depth) this.#countOfDepth.push(0);
-    this.#countOfDepth[depth]! += 1;
+    this.#depthMax = Math.max(this.#depthMax, depthOf(prefix));
   }
 
   /** Harmless when it is not there. */
@@ -67,8 +65,6 @@ export class PathTable {
     if (position < 0) return;
     routes.splice(position, 1);
     if (routes.length === 0) this.#byHash.delete(hash);
-    this.#countOfDepth[depthOf(prefix)]! -= 1;
-    while (this.#countOfDepth.at(-1) === 0) this.#countOfDepth.pop();
     this.#size--;
   }
 
@@ -81,12 +77,11 @@ export class PathTable {
   /** The longest prefix that covers the path `bytes[start]` up to, not including, `bytes[end]`. */
   match(bytes: Uint8Array, start: number, end: number): CompiledRoute | undefined {
     let longest = this.#root;
-    if (start >= end || bytes[start] !== slash) return longest;
-    const counts = this.#countOfDepth;
+    if (start >= end) return longest;
     let hash = Math.imul(hashBasis ^ slash, hashPrime);
-    for (let at = start + 1, depth = 1; depth < counts.length; at++) {
+    for (let at = start + 1, depth = 1; depth <= this.#depthMax; at++) {
       if (at === end || bytes[at] === slash) {
-        if (counts[depth]! > 0) longest = this.#find(hash, bytes, start, at) ?? longest;
+        longest = this.#find(hash, bytes, start, at) ?? longest;
         if (at === end) break;
         depth++;
       }

@@ -135,23 +135,21 @@ export class RouteTable {
     for (const route of net.routes.values()) {
       if (route === undefined) continue;
       const key = matchKeyOf(route.match);
-      const rival = claimed.get(key) ?? this.#holderAfter(net, route, key);
+      const rival = claimed.get(key) ?? this.#holderAfter(net, route);
       if (rival !== undefined) throw conflict(route, rival);
       claimed.set(key, route.name);
     }
     return net;
   }
 
-  /** Another route that has this match in the table and keeps it through the change. */
-  #holderAfter(net: NetChange, route: Route, key: MatchKey): RouteName | undefined {
+  /** The route that has this match in the table, if the change does not name it. */
+  #holderAfter(net: NetChange, route: Route): RouteName | undefined {
     const holder =
       route.match.kind === "tcp"
         ? this.#byPort.get(route.match.port)
         : this.#domains.holder(route.match.domain, route.match.pathPrefix);
-    if (holder === undefined || holder.name === route.name) return undefined;
-    if (!net.routes.has(holder.name)) return holder.name;
-    const after = net.routes.get(holder.name);
-    return after !== undefined && matchKeyOf(after.match) === key ? holder.name : undefined;
+    // What the change says of the holder itself, `claimed` knows.
+    return holder === undefined || net.routes.has(holder.name) ? undefined : holder.name;
   }
 
   #portsMoved(net: NetChange): { tcpPortsAdded: number[]; tcpPortsRemoved: number[] } {

@@ -126,6 +126,26 @@ test.for(policies)("%s has nobody to pick in a service without backends", (polic
   expect(picker.peek(seeded())).toBeUndefined();
 });
 
+describe("random", () => {
+  test("gives each backend the part of chance that is its weight, to the point", () => {
+    const backends = backendsOf([100, 300, 100]);
+    const picker = pickerOfPolicy(Policy.Random, backends);
+    const drawn = [0, 0.19, 0.2, 0.79, 0.8, 0.99].map((draw) =>
+      backends.indexOf(picker.pick(() => draw, [], 0)!),
+    );
+    expect(drawn).toEqual([0, 0, 1, 1, 2, 2]);
+  });
+
+  test("spreads second tries by the weights of the untried", () => {
+    const backends = backendsOf([100, 300, 500, 100]);
+    const picker = pickerOfPolicy(Policy.Random, backends);
+    const drawn = [0, 0.19, 0.2, 0.79, 0.8, 0.99].map((draw) =>
+      backends.indexOf(picker.pick(() => draw, [backends[2]!], 1)!),
+    );
+    expect(drawn).toEqual([0, 0, 1, 1, 3, 3]);
+  });
+});
+
 describe("round-robin", () => {
   test("takes turns, beginning anywhere", () => {
     expect(rotation([1, 1, 1], 7, 0)).toBe("abcabca");
@@ -159,6 +179,20 @@ describe("least-loaded", () => {
     backends[0]!.endpoint.inFlight = 10;
     const [busy, idle] = countPicks(pickerOfPolicy(Policy.LeastLoaded, backends), backends, 1000);
     expect([busy, idle]).toEqual([0, 1000]);
+  });
+
+  test.for([
+    [100, 300],
+    [300, 100],
+    [1, 1000],
+    [1000, 1],
+  ])("avoids the busy one of two with the weights %j, always", (weights) => {
+    for (const busy of [0, 1]) {
+      const backends = backendsOf(weights);
+      backends[busy]!.endpoint.inFlight = 10;
+      const counts = countPicks(pickerOfPolicy(Policy.LeastLoaded, backends), backends, 1000);
+      expect(counts[busy]).toBe(0);
+    }
   });
 
   test("avoids the busiest of many", () => {

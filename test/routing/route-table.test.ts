@@ -231,6 +231,16 @@ describe("services and backends", () => {
     expect(table.service("s")?.picker).toBe(picker);
   });
 
+  test("a new policy holds for the backends that are there, and its end too", () => {
+    const table = tableOf(backend("s", "10.0.0.1:80"), backend("s", "10.0.0.2:80"));
+    const picks = (): string[] =>
+      Array.from({ length: 4 }, () => table.service("s")!.picker.pick(() => 0, [], 0)!.address);
+    change(table, service("s", Policy.RoundRobin));
+    expect(new Set(picks()).size).toBe(2);
+    change(table, serviceRemoved("s"));
+    expect(new Set(picks()).size).toBe(1);
+  });
+
   test("a removed backend says so, and its address goes with its last user", () => {
     const table = tableOf(backend("s", "10.0.0.1:80"), backend("t", "10.0.0.1:80"));
     const [inS, inT] = ["s", "t"].map((name) => table.service(name)?.backendAt("10.0.0.1:80"));
@@ -255,6 +265,7 @@ describe("services and backends", () => {
   test("a service of many backends finds each by its address", () => {
     const addresses = Array.from({ length: 300 }, (_, i) => `10.0.${i % 7}.${i % 256}:${80 + i}`);
     const table = tableOf(...addresses.map((address) => backend("s", address)));
+    expect(table.service("s")?.backendAt(addresses[17]!)?.address).toBe(addresses[17]);
     change(table, backendRemoved("s", addresses[17]!));
     for (const address of addresses) {
       const expected = address === addresses[17] ? undefined : address;
