@@ -20,6 +20,10 @@ export const responseHeadMsMax = 60_000;
 export const connectMsMax = 1_000;
 /** Backends tried for one request while nothing was sent (flynn's router: 4). */
 export const connectTriesMax = 4;
+/** Bytes of the body of an idempotent request that are kept for sending it once more when an idle connection turns out dead. */
+export const replayBodyBytesMax = 16 * 1024;
+/** Interim answers (1xx) to one request before 502. Go's client takes 5; a backend that says 102 every second for a minute needs more. */
+export const interimAnswersMax = 100;
 /** Idle time after which a pooled upstream connection is closed, in ms. */
 export const upstreamIdleMsMax = 4_000;
 /** The idle time we ask backends to allow at least, in ms; see docs/OPERATING.md. Node's default is 5 s. */
@@ -150,6 +154,8 @@ export const portRetryMsMax = 30_000;
 export const sourceRetryMsMin = 100;
 /** Longest pause before the store is read again after a failure, in ms; the pauses double. */
 export const sourceRetryMsMax = 5_000;
+/** A watch of the store that lasts this long works, also when nothing changes, in ms: a refusal takes a round trip. */
+export const sourceSettledMs = 1_000;
 
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.

@@ -21,6 +21,12 @@ export class BackendChoice {
     return this.#tried.length;
   }
 
+  /** Nothing was tried for this request yet. */
+  reset(): void {
+    this.#service = undefined;
+    this.#tried.length = 0;
+  }
+
   begin(service: ServiceState): void {
     this.#service = service;
     this.#tried.length = 0;

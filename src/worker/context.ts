@@ -22,6 +22,8 @@ export interface SessionLimits {
   readonly responseHeadMsMax: number;
   readonly connectMsMax: number;
   readonly connectTriesMax: number;
+  readonly replayBodyBytesMax: number;
+  readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
   readonly tunnelIdleMsMax: number;

@@ -6,11 +6,11 @@
 //
 // One per client connection, reused for all its requests. Retries follow RFC 9110 section 9.2.2:
 // another backend while nothing was sent; once more, on a fresh connection, when a connection that
-// had been idle died before it answered an idempotent request without a body.
+// had been idle died before it answered an idempotent request whose body, if any, is kept.
 
 import type { CloseReason, Stream } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
-import { Method } from "../protocol/request-head.ts";
+import { Method, type RequestHead } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -57,6 +57,8 @@ export class Exchange implements UpstreamOwner {
   route: CompiledRoute | undefined;
   /** The address that the client's sticky cookie named, or undefined. */
   stickyAddress: string | undefined;
+  /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
+  waitsForContinue = false;
   connection: UpstreamConnection | undefined;
   readonly #context: WorkerContext;
   readonly #client: ExchangeClient;
@@ -126,10 +128,20 @@ export class Exchange implements UpstreamOwner {
     this.headOnly = isHead(head);
     this.keepAlive = head.keepAlive && !this.#context.draining;
     this.stickyAddress = undefined;
-    this.#replayable = head.isIdempotent && head.framing === Framing.None && !head.upgrade;
+    this.waitsForContinue = head.expectContinue;
+    this.#replayable = this.#isReplayable(head);
+    this.choice.reset();
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
     this.#response.begin();
     this.#json = wantsJson(bytes, head);
+  }
+
+  /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
+  #isReplayable(head: RequestHead): boolean {
+    if (!head.isIdempotent || head.upgrade) return false;
+    if (head.framing === Framing.None) return true;
+    const { replayBodyBytesMax } = this.#context.limits;
+    return head.framing === Framing.Length && head.contentLength <= replayBodyBytesMax;
   }
 
   /** Writes the head, and sends it or keeps it until a connection stands. */
@@ -171,6 +183,9 @@ export class Exchange implements UpstreamOwner {
       this.fail(400, "request-malformed", requestBody.error);
       return end;
     }
+    if (next > at) this.waitsForContinue = false;
+    // Framed by its length, a body leaves as it came.
+    if (this.#replayable && connection.reused) connection.saveMore(bytes, at, next);
     flush(writer, connection.stream);
     return next;
   }
@@ -182,21 +197,23 @@ export class Exchange implements UpstreamOwner {
     this.record.reason = "client-closed";
     this.#context.counters[Counter.clientAborts]! += 1;
     this.#end(false);
-    this.record.end(this.#client.downstream.address);
+    this.#closeRecord();
   }
 
   /** The session's timer ran out in the middle of this exchange. */
   timedOut(): void {
-    this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    if (!this.requestBody.done && !this.#upstreamIsSlow()) this.fail(408, "request-slow", "");
-    else {
-      this.choice.failed("timeout");
-      this.fail(504, "backend-slow", "");
+    if (this.#response.begun && this.#client.stream.queuedBytes > 0) {
+      return this.fail(408, "client-slow", "");
     }
+    if (!this.requestBody.done && !this.#isBackendSlow()) return this.fail(408, "request-slow", "");
+    this.#context.counters[Counter.upstreamTimeouts]! += 1;
+    this.choice.failed("timeout");
+    this.fail(504, "backend-slow", "");
   }
 
-  #upstreamIsSlow(): boolean {
-    return (this.connection?.stream.queuedBytes ?? 0) > 0;
+  /** While the request's body is under way: it is the backend that does not do its part. */
+  #isBackendSlow(): boolean {
+    return this.waitsForContinue || (this.connection?.stream.queuedBytes ?? 0) > 0;
   }
 
   // --- what the connection to the backend does
@@ -296,6 +313,7 @@ export class Exchange implements UpstreamOwner {
 
   /** The upgraded connection has ended. */
   upgradeEnded(bytesIn: number, bytesOut: number): void {
+    this.record.tries = this.choice.tries;
     this.choice.done();
     this.record.bytesIn = bytesIn;
     this.record.bytesOut = bytesOut;
@@ -318,7 +336,7 @@ export class Exchange implements UpstreamOwner {
       this.record.reason = reason;
       const hard = this.#response.endsByClose;
       this.#end(false);
-      this.record.end(this.#client.downstream.address);
+      this.#closeRecord();
       if (hard) this.#client.cut();
       else this.#client.exchangeDone(true);
       return;
@@ -330,7 +348,7 @@ export class Exchange implements UpstreamOwner {
     const { writer } = this.#context;
     const close = !this.keepAlive || !this.requestBody.done || status === 400;
     this.record.status = status;
-    this.record.reason = reason;
+    this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
     this.#end(false);
     writer.length = 0;
     writeLocalAnswer(writer, {
@@ -348,10 +366,15 @@ export class Exchange implements UpstreamOwner {
   }
 
   #finish(close: boolean): void {
+    this.#closeRecord();
+    this.#client.exchangeDone(close);
+  }
+
+  #closeRecord(): void {
     this.record.tries = this.choice.tries;
     this.record.bytesIn = this.requestBody.bytes;
+    if (this.#response.begun) this.record.bytesOut = this.#response.bytes;
     this.record.end(this.#client.downstream.address);
-    this.#client.exchangeDone(close);
   }
 
   /** Gives the backend's connection back, or up. */

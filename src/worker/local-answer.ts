@@ -14,6 +14,7 @@ export type Reason =
   | "backend-malformed"
   | "backend-slow"
   | "request-slow"
+  | "client-slow"
   | "request-malformed"
   | "method-refused"
   | "draining";
@@ -44,6 +45,7 @@ const sentences: Readonly<Record<Reason, string>> = {
   "backend-malformed": "the backend's answer was malformed",
   "backend-slow": "the backend did not answer in time",
   "request-slow": "the request did not arrive in time",
+  "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
   "method-refused": "this method is not forwarded",
   draining: "this node is leaving",

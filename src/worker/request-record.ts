@@ -9,6 +9,8 @@ import { sentRequestId } from "./request-writer.ts";
 
 /** Request line, host and id of a typical request fit; a longer one grows the buffer once. */
 const textBytesUsual = 512;
+/** A buffer up to this size stays with an idle connection; a larger one is given back. */
+const textBytesKeptMax = 2048;
 const noBytes = new Uint8Array(0);
 
 export class RequestRecord {
@@ -92,6 +94,7 @@ export class RequestRecord {
     accessLog.textField(AccessField.reason, this.reason);
     accessLog.bytesField(AccessField.requestId, text, this.#hostEnd, this.#idEnd);
     accessLog.end();
+    if (this.#text.length > textBytesKeptMax) this.#text = noBytes;
   }
 
   #keep(bytes: Uint8Array, start: number, end: number, at: number): number {
@@ -111,6 +114,6 @@ function countStatus(counters: Float64Array, status: number): void {
   if (status >= 500) counters[Counter.responses5xx]! += 1;
   else if (status >= 400) counters[Counter.responses4xx]! += 1;
   else if (status >= 300) counters[Counter.responses3xx]! += 1;
+  // Interim answers, 101 with them, were counted when they were passed on.
   else if (status >= 200) counters[Counter.responses2xx]! += 1;
-  else if (status >= 100) counters[Counter.responses1xx]! += 1;
 }

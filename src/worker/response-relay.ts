@@ -1,6 +1,7 @@
 // The answer of one exchange: its head is checked and rewritten, its body relayed, its end noticed.
 
 import { Framing } from "../protocol/framing.ts";
+import { HeadScanner } from "../protocol/head-end.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
@@ -14,6 +15,8 @@ import {
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 const noBytes = new Uint8Array(0);
+/** A buffer up to this size is kept for the next head in pieces; a larger one is given back. */
+const keptBytesMax = 2048;
 
 export class ResponseRelay {
   /** The head of the final answer has been sent. */
@@ -33,6 +36,8 @@ export class ResponseRelay {
   /** The beginning of a head that has not arrived whole. */
   #partial: Uint8Array = noBytes;
   #partialLength = 0;
+  #scanner: HeadScanner | undefined;
+  #interims = 0;
   #upstreamKeepAlive = false;
   #paused = false;
 
@@ -45,6 +50,7 @@ export class ResponseRelay {
   begin(): void {
     this.begun = this.anyByte = false;
     this.#partialLength = 0;
+    this.#interims = 0;
     this.#options.close = false;
   }
 
@@ -58,6 +64,11 @@ export class ResponseRelay {
     return this.#body.framingOut === Framing.UntilClose;
   }
 
+  /** Bytes of the body that were passed on. */
+  get bytes(): number {
+    return this.#body.bytes;
+  }
+
   receive(bytes: Uint8Array, start: number, end: number): void {
     this.anyByte = true;
     if (this.begun) return this.#relay(bytes, start, end);
@@ -69,9 +80,12 @@ export class ResponseRelay {
     this.#keep(bytes, start, end);
     const whole = this.#partial;
     const length = this.#partialLength;
+    // A head in many pieces is parsed once: when it is whole, or wrong.
+    if (this.#scanner?.scan(whole, 0, length) === false) return;
     this.#partialLength = 0;
     const at = this.#readHeads(whole, 0, length);
     if (at >= 0) this.#relay(whole, at, length);
+    if (this.#partialLength === 0 && whole.length > keptBytesMax) this.#partial = noBytes;
   }
 
   /** The backend ends its side. True: that completed the answer, or there is nothing to complete. */
@@ -117,21 +131,39 @@ export class ResponseRelay {
 
   /** Passes a 1xx on (RFC 9110 section 15.2). False: this was 101, and the exchange is over. */
   #interim(bytes: Uint8Array, head: ResponseHead, next: number, end: number): boolean {
-    const { writer, counters } = this.#context;
-    counters[Counter.responses1xx]! += 1;
+    const exchange = this.#exchange;
     const switching = head.status === 101;
-    if (switching && !this.#exchange.upgrade) {
-      this.#exchange.malformedAnswer("101 to a request that asked for no upgrade");
+    const wrong = switching ? this.#whyNoSwitch(head) : this.#whyNoInterim();
+    if (wrong !== "") {
+      exchange.malformedAnswer(wrong);
       return false;
     }
+    const { writer, counters, limits } = this.#context;
+    counters[Counter.responses1xx]! += 1;
     // A client of HTTP/1.0 does not know interim answers.
-    if (this.#exchange.minor === 1) {
+    if (exchange.minor === 1) {
       writer.length = 0;
       writeInterimHead(writer, bytes, head);
       flush(writer, this.#client.stream);
     }
-    if (switching) this.#exchange.switchProtocols(bytes, next, end);
+    if (switching) exchange.switchProtocols(bytes, next, end);
+    else {
+      if (head.status === 100) exchange.waitsForContinue = false;
+      const { done } = exchange.requestBody;
+      this.#client.progressed(done ? limits.responseHeadMsMax : limits.bodyIdleMsMax);
+    }
     return !switching;
+  }
+
+  /** RFC 9110 section 7.8: asked for, and with the protocol named. */
+  #whyNoSwitch(head: ResponseHead): string {
+    if (!this.#exchange.upgrade) return "101 to a request that asked for no upgrade";
+    return head.upgradeEnd === head.upgradeStart ? "101 without Upgrade" : "";
+  }
+
+  #whyNoInterim(): string {
+    const tooMany = ++this.#interims > this.#context.limits.interimAnswersMax;
+    return tooMany ? "too many interim answers" : "";
   }
 
   #beginAnswer(bytes: Uint8Array, head: ResponseHead): void {
@@ -187,7 +219,6 @@ export class ResponseRelay {
   }
 
   #complete(nothingLeft: boolean): void {
-    this.#exchange.record.bytesOut = this.#body.bytes;
     this.#exchange.answered(nothingLeft && this.#upstreamKeepAlive);
   }
 
@@ -197,7 +228,10 @@ export class ResponseRelay {
       return;
     }
     this.#partialLength = 0;
-    if (end > start) this.#keep(bytes, start, end);
+    if (end === start) return;
+    this.#keep(bytes, start, end);
+    this.#scanner ??= new HeadScanner(this.#context.limits);
+    this.#scanner.reset();
   }
 
   #keep(bytes: Uint8Array, start: number, end: number): void {

@@ -17,6 +17,8 @@ export interface UpstreamOwner {
 }
 
 const noBytes = new Uint8Array(0);
+/** A buffer up to this size stays with an idle connection; a larger one is given back. */
+const keptBytesMax = 2048;
 
 export class UpstreamConnection implements StreamEvents {
   readonly endpoint: Endpoint;
@@ -53,6 +55,24 @@ export class UpstreamConnection implements StreamEvents {
     if (this.saved.length < length) this.saved = new Uint8Array(Math.max(1024, length));
     this.saved.set(bytes.subarray(0, length));
     this.savedLength = length;
+  }
+
+  /** Keeps more behind it: bytes[start..end) of the body. */
+  saveMore(bytes: Uint8Array, start: number, end: number): void {
+    const length = this.savedLength + (end - start);
+    if (this.saved.length < length) {
+      const grown = new Uint8Array(length * 2);
+      grown.set(this.saved.subarray(0, this.savedLength));
+      this.saved = grown;
+    }
+    this.saved.set(bytes.subarray(start, end), this.savedLength);
+    this.savedLength = length;
+  }
+
+  /** What was kept is not needed any more. */
+  forgetSaved(): void {
+    this.savedLength = 0;
+    if (this.saved.length > keptBytesMax) this.saved = noBytes;
   }
 
   /** Gives up: nothing more is heard of it. With `reset` the backend sees RST rather than FIN. */

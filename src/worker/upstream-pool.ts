@@ -40,7 +40,7 @@ export class UpstreamPool {
   release(connection: UpstreamConnection, wanted: boolean): void {
     const context = this.#context();
     connection.owner = undefined;
-    connection.savedLength = 0;
+    connection.forgetSaved();
     let idle = idleOf(connection.endpoint);
     if (idle === undefined) connection.endpoint.pool = idle = [];
     const full = idle.length >= context.limits.upstreamIdlePerBackendMax;

@@ -27,9 +27,9 @@ export interface Served {
   /** The first of them. */
   readonly backend: RawBackend;
   /** A new connection to the HTTP listener. */
-  client(): Promise<Peer>;
+  readonly client: () => Promise<Peer>;
   /** A new connection to the TCP listener. */
-  tcpClient(): Promise<Peer>;
+  readonly tcpClient: () => Promise<Peer>;
 }
 
 /** Serves "*" and a TCP port by service "web"; when the test ends, checks that nothing stays open. */
