@@ -47,7 +47,10 @@ export class NetStream implements Stream {
   #fd = -1;
   #connected: boolean;
   #blocked = false;
+  #paused = false;
   #over = false;
+  /** Why nothing can be sent any more; what the peer sent before may still be read. */
+  #sendError: Error | undefined;
   #error: NodeJS.ErrnoException | undefined;
 
   constructor(
@@ -81,9 +84,7 @@ export class NetStream implements Stream {
   #listen(): void {
     const socket = this.#socket;
     socket.on("error", (error) => (this.#error = error));
-    socket.on("end", () => {
-      if (!this.#over) this.events.onEnd();
-    });
+    socket.on("end", () => this.#ended());
     socket.on("close", () => this.#closed());
     if (this.#connected) return;
     socket.once("connect", () => {
@@ -91,6 +92,13 @@ export class NetStream implements Stream {
       this.#learnDescriptor();
       if (!this.#over) this.events.onConnect();
     });
+  }
+
+  #ended(): void {
+    if (this.#over) return;
+    // The kernel tells of a reset once: the send has heard it, so the read finds an end.
+    if (this.#sendError === undefined) this.events.onEnd();
+    else this.#socket.destroy(this.#sendError);
   }
 
   #learnDescriptor(): void {
@@ -119,16 +127,14 @@ export class NetStream implements Stream {
   write(bytes: Uint8Array, start: number, end: number): boolean {
     const socket = this.#socket;
     // Once destroyed, the descriptor's number may already belong to somebody else.
-    if (this.#over || socket.destroyed) return true;
+    if (this.#over || socket.destroyed || this.#sendError !== undefined) return true;
     let from = start;
     if (this.#fd >= 0 && socket.writableLength === 0) {
       const sent = sendPinned(this.#fd, addressOf(bytes) + from, end - from);
       if (sent === end - from) return true;
       if (sent >= 0) from += sent;
       else if (sent !== -EAGAIN) {
-        socket.destroy(
-          Object.assign(new Error(`send: ${errnoName(sent)}`), { code: errnoName(sent) }),
-        );
+        this.#failSending(sent);
         return true;
       }
     }
@@ -136,6 +142,15 @@ export class NetStream implements Stream {
     if (socket.writableLength <= this.#shared.sendQueueBytesHigh) return true;
     this.#blocked = true;
     return false;
+  }
+
+  /** A peer that answers, closes and is still sent to: its answer waits to be read (RFC 9112 section 9.6). */
+  #failSending(errno: number): void {
+    this.#sendError = Object.assign(new Error(`send: ${errnoName(errno)}`), {
+      code: errnoName(errno),
+    });
+    // Nobody is reading: then nobody would ever learn of it.
+    if (this.#paused || this.#socket.readableEnded) this.#socket.destroy(this.#sendError);
   }
 
   readonly #onFlushed = (): void => {
@@ -157,10 +172,15 @@ export class NetStream implements Stream {
   }
 
   pause(): void {
-    if (!this.#over) this.#socket.pause();
+    if (this.#over) return;
+    this.#paused = true;
+    this.#socket.pause();
+    if (this.#sendError !== undefined) this.#socket.destroy(this.#sendError);
   }
 
   resume(): void {
-    if (!this.#over) this.#socket.resume();
+    if (this.#over) return;
+    this.#paused = false;
+    this.#socket.resume();
   }
 }
