@@ -84,6 +84,12 @@ export class Exchange implements UpstreamOwner {
     return this.#phase >= Phase.Sent && this.connection !== undefined;
   }
 
+  /** How long nothing may happen until the answer begins, in ms. */
+  get silentMsMax(): number {
+    const { bodyIdleMsMax, responseHeadMsMax } = this.#context.limits;
+    return this.requestBody.done ? responseHeadMsMax : bodyIdleMsMax;
+  }
+
   /** The backend reads the request's body slowly, until `requestMayGoOn`. */
   get isUpstreamClogged(): boolean {
     const queuedBytes = this.connection?.stream.queuedBytes ?? 0;
@@ -222,7 +228,7 @@ export class Exchange implements UpstreamOwner {
     const connection = this.connection!;
     this.#phase = Phase.Sent;
     connection.stream.write(connection.saved, 0, connection.savedLength);
-    this.#client.progressed(this.#context.limits.responseHeadMsMax);
+    this.#client.progressed(this.silentMsMax);
     this.#client.requestMayGoOn();
   }
 

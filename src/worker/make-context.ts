@@ -47,6 +47,7 @@ export function makeContext(
     : undefined;
   const io = new NetIo({
     after: (delayMs, action) => system.after(delayMs, action),
+    atTurnEnd: (action) => system.atTurnEnd(action),
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
   });

@@ -138,7 +138,7 @@ export class ResponseRelay {
       exchange.malformedAnswer(wrong);
       return false;
     }
-    const { writer, counters, limits } = this.#context;
+    const { writer, counters } = this.#context;
     counters[Counter.responses1xx]! += 1;
     // A client of HTTP/1.0 does not know interim answers.
     if (exchange.minor === 1) {
@@ -149,8 +149,7 @@ export class ResponseRelay {
     if (switching) exchange.switchProtocols(bytes, next, end);
     else {
       if (head.status === 100) exchange.waitsForContinue = false;
-      const { done } = exchange.requestBody;
-      this.#client.progressed(done ? limits.responseHeadMsMax : limits.bodyIdleMsMax);
+      this.#client.progressed(exchange.silentMsMax);
     }
     return !switching;
   }
