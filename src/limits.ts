@@ -80,6 +80,8 @@ export const historyChangesMax = 200_000;
 export const recentChangesMax = 4_096;
 /** Writes whose request id a store remembers, so that the same call again has no second effect. */
 export const requestsKeptMax = 10_000;
+/** Bytes that SQLite's log keeps after a large write was moved to the main file; ordinary writes need 4 MiB (its wal_autocheckpoint of 1000 pages). */
+export const storeLogBytesKept = 16 * 1024 * 1024;
 /** A TTL timer this late, in ms, means that the process stood still and heard no renewal: the TTL starts again. */
 export const leaseLateMsMax = 1_000;
 /** Time until an expiry that the store refused is tried again, in ms. */

@@ -6,14 +6,9 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { storeLogBytesKept } from "../limits.ts";
 import { damagedError, sqliteError, storeError } from "./sqlite-error.ts";
 import { applicationId, migrations } from "./sqlite-schema.ts";
-
-/**
- * Bytes that the "-wal" file keeps after a large write was moved into the main file.
- * Ordinary writes need 4 MB (SQLite's wal_autocheckpoint of 1000 pages).
- */
-const walBytesKept = 16 * 1024 * 1024;
 
 /** SQLite's smallest page (https://www.sqlite.org/fileformat.html section 1.3.2): no database is smaller. */
 const pageBytesMin = 512;
@@ -57,8 +52,8 @@ function prepareFile(path: string): void {
     const what = found === undefined ? "missing" : "empty";
     throw damagedError(path, `it is ${what}, but ${basename(path)}-wal is there`);
   }
-  if (size > 0 && size < pageBytesMin && sizeOf(`${path}-journal`) === 0) {
-    // SQLite would take it for an empty one. (With a journal it is a creation that was cut short.)
+  if (size > 0 && size < pageBytesMin) {
+    // SQLite would take it for an empty one.
     throw damagedError(path, `it ends after ${size} bytes`);
   }
   if (found === undefined) closeSync(openSync(path, "wx", 0o600));
@@ -94,7 +89,7 @@ function lock(db: DatabaseSync, path: string, versionKnown: number): void {
   checkOurs(db, path, versionKnown);
   // Another process that was refused where we were let in may hold its read lock for a moment longer.
   db.exec("PRAGMA busy_timeout = 1000; COMMIT; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 0");
-  db.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${walBytesKept}`);
+  db.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${storeLogBytesKept}`);
 }
 
 /** Before anything is changed: a foreign file must stay as it is. */

@@ -91,7 +91,6 @@ export class SqliteStore implements Store {
 
   async read(): Promise<Snapshot> {
     return this.#use(() => {
-      this.#rejected.clear();
       return {
         revision: this.#revision,
         routes: this.#readTable("routes", decodeRoute, (route) => route.name),

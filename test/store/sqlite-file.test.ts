@@ -9,9 +9,10 @@ import { RouterError } from "../../src/model/errors.ts";
 import { revisionZero } from "../../src/model/revision.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import { openSqliteFile } from "../../src/store/sqlite-file.ts";
-import { migrations } from "../../src/store/sqlite-schema.ts";
+import { migrations, rowCrc } from "../../src/store/sqlite-schema.ts";
+import { encodeValue } from "../../src/store/value-codec.ts";
 import { FakeSystem } from "../support/fake-system.ts";
-import { put, putBackend, putRoute, sorted, take } from "./samples.ts";
+import { put, putBackend, putRoute, routeNamed, sorted, take } from "./samples.ts";
 import { openAt, storedAt } from "./sqlite-fixture.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
@@ -274,6 +275,19 @@ describe("SqliteStore: rows that cannot be read", () => {
       code: "out-of-range",
       details: { metadata: { oldest: String(revision) } },
     });
+  });
+
+  test("a row under another name than its own is set aside", async () => {
+    const path = `${temporaryDirectory()}/routes.db`;
+    await storedAt(path);
+    const value = encodeValue(routeNamed("r1"));
+    change(
+      path,
+      `UPDATE routes SET value = '${value}', crc = ${rowCrc("r2", value)} WHERE key = 'r2'`,
+    );
+    const store = await openAt(path);
+    expect((await store.read()).routes.map((route) => route.name)).not.toContain("r2");
+    expect(store.rejected).toEqual([{ key: "route r2", reason: 'the row names "r1"' }]);
   });
 
   test("a revision that lost its last change is not taken for a smaller one", async () => {

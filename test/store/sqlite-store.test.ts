@@ -156,7 +156,14 @@ describe("SqliteStore: what a file keeps", () => {
     expect(existsSync(`${directory}/routes.db-shm`)).toBe(false);
   });
 
-  test("a write is synced before it is acknowledged: a copy of the files as they are has it", async () => {
+  test("every commit is synced: SQLite is told so, and did not fall back", async () => {
+    const { db } = await openWithConnection();
+    expect(db.prepare("PRAGMA synchronous").get()).toMatchObject({ synchronous: 2 });
+    expect(db.prepare("PRAGMA journal_mode").get()).toMatchObject({ journal_mode: "wal" });
+    expect(db.prepare("PRAGMA locking_mode").get()).toMatchObject({ locking_mode: "exclusive" });
+  });
+
+  test("a write is in the files before it is acknowledged: a copy of them as they are has it", async () => {
     const directory = temporaryDirectory();
     const store = await openAt(`${directory}/routes.db`);
     await put(store, putRoute("a"), putRoute("b"));
