@@ -12,6 +12,8 @@ export interface System {
   random(): number;
   /** Runs `action` once after `delayMs`; the answer cancels it. Does not keep the process alive. */
   after(delayMs: number, action: () => void): () => void;
+  /** Runs `action` once, when the events of this turn of the event loop have been handled. */
+  atTurnEnd(action: () => void): void;
   /** Runs `action` every `periodMs`; the answer ends it. Does not keep the process alive. */
   every(periodMs: number, action: () => void): () => void;
 }
@@ -26,6 +28,7 @@ export const realSystem: System = {
     timer.unref();
     return () => clearTimeout(timer);
   },
+  atTurnEnd: (action) => void setImmediate(action),
   every(periodMs, action) {
     const timer = setInterval(action, periodMs);
     timer.unref();

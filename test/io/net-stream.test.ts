@@ -41,7 +41,12 @@ const timers = (delayMs: number, action: () => void): (() => void) => {
 };
 
 function netIo(): NetIo {
-  return new NetIo({ after: timers, receiveBytes: 64 * 1024, sendQueueBytesHigh: 64 * 1024 });
+  return new NetIo({
+    after: timers,
+    atTurnEnd: (action) => void setImmediate(action),
+    receiveBytes: 64 * 1024,
+    sendQueueBytesHigh: 64 * 1024,
+  });
 }
 
 /** A stream that was accepted, and its client. */

@@ -47,6 +47,10 @@ export class FakeSystem implements System {
     return () => this.#timers.delete(timer);
   }
 
+  atTurnEnd(action: () => void): void {
+    this.after(0, action);
+  }
+
   every(periodMs: number, action: () => void): () => void {
     let cancel = (): void => {};
     const arm = (): void => {

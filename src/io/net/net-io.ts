@@ -14,6 +14,7 @@ import {
 } from "../sockets.ts";
 import type { Listener, Stream, StreamEvents } from "../stream.ts";
 import { type NetShared, NetStream } from "./net-stream.ts";
+import { SendBatch } from "./send-batch.ts";
 
 /** Connections accepted in one go before others get a turn. */
 const acceptsPerTurnMax = 64;
@@ -23,6 +24,8 @@ const acceptRestMs = 100;
 export interface NetIoOptions {
   /** Runs an action once after some ms. */
   readonly after: (delayMs: number, action: () => void) => () => void;
+  /** Runs an action once, when this turn's events have been handled. */
+  readonly atTurnEnd: (action: () => void) => void;
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
   /** Told whenever accepting had to rest, with the cause. */
@@ -49,6 +52,7 @@ export class NetIo implements Io {
       received: Buffer.allocUnsafeSlow(options.receiveBytes),
       sendQueueBytesHigh: options.sendQueueBytesHigh,
       byNumber: socketsAvailable(),
+      batch: new SendBatch(options.atTurnEnd),
     };
   }
 

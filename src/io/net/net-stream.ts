@@ -2,12 +2,13 @@
 //
 // Reading goes through `onread` into one buffer that all streams of the worker share: the kernel
 // fills it, the session looks at it, and the next read may use it again. Writing goes past Socket's
-// queue: what the kernel takes at once is sent by number from the caller's buffer, nothing copied
-// or allocated; only the rest is copied and left to the Socket (bench/results/small-requests.json).
+// queue: small pieces are gathered and sent by number at the end of the turn (send-batch.ts), large
+// ones at once from the caller's buffer; only what the kernel does not take is left to the Socket.
 
 import type { Socket } from "node:net";
-import { errnoName, pin, sendPinned } from "../sockets.ts";
+import { errnoName, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
+import type { BatchTarget, SendBatch } from "./send-batch.ts";
 
 /** What all streams of one worker share. */
 export interface NetShared {
@@ -17,6 +18,8 @@ export interface NetShared {
   readonly sendQueueBytesHigh: number;
   /** Descriptors can be used by number here. */
   readonly byNumber: boolean;
+  /** What is sent in this turn. */
+  readonly batch: SendBatch;
 }
 
 /** Nothing was taken and nothing is wrong: errno 11 on every Linux. */
@@ -36,7 +39,7 @@ function addressOf(bytes: Uint8Array): number {
   return pinned.firstAt;
 }
 
-export class NetStream implements Stream {
+export class NetStream implements Stream, BatchTarget {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
@@ -128,20 +131,40 @@ export class NetStream implements Stream {
     const socket = this.#socket;
     // Once destroyed, the descriptor's number may already belong to somebody else.
     if (this.#over || socket.destroyed || this.#sendError !== undefined) return true;
-    let from = start;
-    if (this.#fd >= 0 && socket.writableLength === 0) {
-      const sent = sendPinned(this.#fd, addressOf(bytes) + from, end - from);
-      if (sent === end - from) return true;
-      if (sent >= 0) from += sent;
-      else if (sent !== -EAGAIN) {
-        this.#failSending(sent);
-        return true;
+    if (this.#fd < 0) this.#queue(bytes, start, end);
+    else if (socket.writableLength === 0 && this.#shared.batch.add(this, bytes, start, end)) {
+      return true;
+    } else {
+      // Larger than a batch takes, or behind what waits already: in order, and from where it is.
+      this.#shared.batch.flush();
+      this.#send(bytes, start, end - start, addressOf(bytes) + start);
+    }
+    return !this.#blocked;
+  }
+
+  sendGathered(bytes: Uint8Array, at: number, length: number, address: PinnedAddress): void {
+    if (this.#over || this.#socket.destroyed || this.#sendError !== undefined) return;
+    this.#send(bytes, at, length, address);
+  }
+
+  #send(bytes: Uint8Array, at: number, length: number, address: PinnedAddress): void {
+    let sent = 0;
+    if (this.#socket.writableLength === 0) {
+      sent = sendPinned(this.#fd, address, length);
+      if (sent === length) return;
+      if (sent < 0) {
+        if (sent !== -EAGAIN) return this.#failSending(sent);
+        sent = 0;
       }
     }
-    socket.write(Buffer.from(bytes.subarray(from, end)), this.#onFlushed);
-    if (socket.writableLength <= this.#shared.sendQueueBytesHigh) return true;
-    this.#blocked = true;
-    return false;
+    this.#queue(bytes, at + sent, at + length);
+  }
+
+  /** Leaves bytes to the Socket, which sends them when the kernel takes more. */
+  #queue(bytes: Uint8Array, start: number, end: number): void {
+    const socket = this.#socket;
+    socket.write(Buffer.from(bytes.subarray(start, end)), this.#onFlushed);
+    if (socket.writableLength > this.#shared.sendQueueBytesHigh) this.#blocked = true;
   }
 
   /** A peer that answers, closes and is still sent to: its answer waits to be read (RFC 9112 section 9.6). */
@@ -160,11 +183,15 @@ export class NetStream implements Stream {
   };
 
   end(): void {
-    if (!this.#over) this.#socket.end();
+    if (this.#over) return;
+    this.#shared.batch.flush();
+    this.#socket.end();
   }
 
   destroy(reset: boolean): void {
     if (this.#over) return;
+    // What was written before has been written: it leaves first, as far as the kernel takes it.
+    this.#shared.batch.flush();
     this.#over = true;
     if (this.#socket.destroyed) return;
     if (reset && this.#connected) this.#socket.resetAndDestroy();
