@@ -40,6 +40,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "config-values.ts",
     "nearest.ts",
     "yaml.ts",
+    "version.ts",
     "limits.ts",
     "system.ts",
   ],

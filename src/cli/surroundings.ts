@@ -1,6 +1,6 @@
 // The real process around a run of the command: its streams, environment and version.
 
-import packageJson from "../../package.json" with { type: "json" };
+import { readVersion } from "../version.ts";
 import type { Surroundings } from "./commander.ts";
 import { terminalOf } from "./terminal.ts";
 
@@ -8,7 +8,7 @@ export function surroundings(): Surroundings {
   return {
     terminal: terminalOf(process.stdout, process.stderr, process.env),
     env: process.env,
-    version: packageJson.version,
+    version: readVersion(),
   };
 }
 

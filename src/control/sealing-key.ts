@@ -27,21 +27,21 @@ export async function loadSealingKey(directory: string): Promise<Uint8Array> {
   }
 }
 
-/** Written beside and linked into place: two nodes that start at once agree on whose key it is. */
+/**
+ * Written beside and linked into place: two nodes that start at once agree on whose key it is. The draft
+ * has a name of its own, so that one that a kill left behind is in nobody's way.
+ */
 async function create(path: string): Promise<Uint8Array> {
-  const draft = `${path}.${process.pid}`;
+  const draft = `${path}.${randomBytes(8).toString("hex")}`;
   const file = await open(draft, "wx", 0o600);
   try {
     await file.writeFile(randomBytes(keyBytes));
     await file.sync();
-  } finally {
-    await file.close();
-  }
-  try {
     await link(draft, path);
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
   } finally {
+    await file.close();
     await unlink(draft);
   }
   return await readFile(path);

@@ -2,7 +2,7 @@
 // tells of, ours and others' alike. When the store goes away the table stays as it is; when it comes
 // back the difference is found and told as one change.
 
-import { sourceRetryMsMax, sourceRetryMsMin } from "../limits.ts";
+import { sourceRetryMsMax, sourceRetryMsMin, sourceSettledMs } from "../limits.ts";
 import { sameBackend } from "../model/backend.ts";
 import type { Change, ChangeSet, Snapshot } from "../model/change.ts";
 import { RouterError } from "../model/errors.ts";
@@ -39,12 +39,14 @@ export class TableSource implements TableView {
   readonly #waiters = new Set<Waiter>();
   readonly #stopping = new AbortController();
   #following: Promise<void> = Promise.resolve();
+  /** Before the store is read again. */
+  #pauseMs = sourceRetryMsMin;
 
   /** Reads the table; rejects as the store does when it cannot be read. */
   static async start(options: TableSourceOptions): Promise<TableSource> {
     const source = new TableSource(options);
     source.#reconcile(await options.store.read());
-    for (const { key, reason } of [...options.store.rejected, ...source.rejected]) {
+    for (const { key, reason } of options.store.rejected) {
       options.log.warn("an entry of the store is set aside", { key, reason });
     }
     source.#following = source.#follow();
@@ -87,66 +89,103 @@ export class TableSource implements TableView {
   }
 
   async #follow(): Promise<void> {
-    const { store, system, log } = this.#options;
     const { signal } = this.#stopping;
-    let pauseMs = sourceRetryMsMin;
     while (!signal.aborted) {
       try {
-        for await (const changeSet of store.watch(this.table.revision, signal)) {
-          this.#apply(changeSet);
-          pauseMs = sourceRetryMsMin;
-        }
+        await this.#watch();
         if (!signal.aborted)
           throw new RouterError("store-unavailable", "the watch ended by itself");
       } catch (error) {
-        const cause = RouterError.from(error);
-        if (this.trouble === undefined) {
-          log.warn("the store cannot be followed; traffic goes on with the last table", {
-            store: store.name,
-            revision: this.table.revision,
-            cause: cause.message,
-          });
-        }
-        this.trouble = cause.message;
-        await sleep(system, pauseMs, signal);
-        pauseMs = Math.min(pauseMs * 2, sourceRetryMsMax);
-        if (!signal.aborted) await this.#readAgain();
+        this.#failed(RouterError.from(error));
+        await this.#readAgain();
       }
     }
   }
 
-  async #readAgain(): Promise<void> {
-    const { store, log } = this.#options;
+  /** Applies what the store tells, until that ends. */
+  async #watch(): Promise<void> {
+    const { store, system } = this.#options;
+    const { signal } = this.#stopping;
+    // That a read succeeds proves little: a watch that lasts, or brings something, does.
+    const cancel = system.after(sourceSettledMs, () => this.#settled());
     try {
-      this.#reconcile(await store.read());
-      log.info("the store is followed again", { store: store.name, revision: this.table.revision });
-      this.trouble = undefined;
-    } catch (error) {
-      this.trouble = RouterError.from(error).message;
+      for await (const changeSet of store.watch(this.table.revision, signal)) {
+        this.#apply(changeSet);
+        this.#settled();
+      }
+    } finally {
+      cancel();
+    }
+  }
+
+  #settled(): void {
+    this.#pauseMs = sourceRetryMsMin;
+    if (this.trouble === undefined) return;
+    this.trouble = undefined;
+    const { store, log } = this.#options;
+    log.info("the store is followed again", { store: store.name, revision: this.table.revision });
+  }
+
+  #failed(cause: RouterError): void {
+    const { store, log } = this.#options;
+    if (this.trouble === undefined) {
+      log.warn("the store cannot be followed; traffic goes on with the last table", {
+        store: store.name,
+        revision: this.table.revision,
+        cause: cause.message,
+      });
+    }
+    this.trouble = cause.message;
+  }
+
+  /** Until it can be read, ever more slowly. */
+  async #readAgain(): Promise<void> {
+    const { store, system } = this.#options;
+    const { signal } = this.#stopping;
+    for (;;) {
+      await sleep(system, this.#pauseMs, signal);
+      if (signal.aborted) return;
+      this.#pauseMs = Math.min(this.#pauseMs * 2, sourceRetryMsMax);
+      try {
+        return this.#reconcile(await store.read());
+      } catch (error) {
+        this.#failed(RouterError.from(error));
+      }
     }
   }
 
   /** Makes the table what `snapshot` says, as one change, unless nothing differs. */
   #reconcile(snapshot: Snapshot): void {
-    if (snapshot.revision <= this.table.revision) return;
+    if (snapshot.revision < this.table.revision)
+      throw behind(snapshot.revision, this.table.revision);
+    if (snapshot.revision === this.table.revision) return;
+    this.#setAside.clear(); // the difference names anew whatever is not served
     this.#apply({ revision: snapshot.revision, changes: differenceOf(this.table, snapshot) });
   }
 
   #apply(changeSet: ChangeSet): void {
     if (changeSet.revision <= this.table.revision) return; // repeated: already applied
-    const before = this.#setAside.entries.length;
+    const known = new Set(this.rejected.map(({ key }) => key));
     const admitted = this.#setAside.admit(this.table, changeSet);
     this.table.apply(admitted);
     this.changeSetsTotal++;
-    if (this.#setAside.entries.length > before && this.changeSetsTotal > 1) {
-      const { log } = this.#options;
-      log.warn("a route of the store is set aside", { entries: this.#setAside.entries });
+    for (const { key, reason } of this.rejected) {
+      if (known.has(key)) continue;
+      this.#options.log.warn("an entry of the store is set aside", { key, reason });
     }
     for (const listener of this.#listeners) listener(admitted);
     for (const waiter of this.#waiters) {
       if (waiter.revision <= this.table.revision) waiter.resolve();
     }
   }
+}
+
+/** Somebody put an old copy of the store in place: what serves is not given up for that. */
+function behind(revision: Revision, served: Revision): RouterError {
+  return new RouterError(
+    "store-unavailable",
+    `the store is at revision ${revision}, behind the ${served} that this node serves: if an old copy was restored on purpose, restart the node`,
+  );
 }
 
 /** The changes that turn `table` into `wanted`. */
