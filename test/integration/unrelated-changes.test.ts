@@ -1,0 +1,45 @@
+// Goal: open connections and requests do not notice changes that do not name them.
+// Method: the soak program, small: a real node in a process of its own, every echo checked.
+
+import { expect, test } from "vitest";
+import {
+  runUnrelatedChanges,
+  type UnrelatedChangesFigures,
+  unrelatedChangesFailures,
+} from "../soak/unrelated-changes.ts";
+
+test("upgraded, TCP and keep-alive connections live through changes of others", async () => {
+  const figures = await runUnrelatedChanges({ writes: 200, connections: 8, seed: 7 });
+  expect(unrelatedChangesFailures(figures)).toEqual([]);
+});
+
+const good: UnrelatedChangesFigures = {
+  writes: 4,
+  changes: 9,
+  upgraded: 1,
+  tcp: 1,
+  cut: [],
+  echoes: 5,
+  requests: 5,
+  failedRequests: [],
+  requestMs: [],
+  closedByChange: 0,
+  workersSeen: 2,
+  residentBytes: [1e8, 1e8, 1e8, 1e8, 1e8],
+};
+
+test.for<{ wrong: Partial<UnrelatedChangesFigures>; says: string }>([
+  { wrong: { cut: ["a TCP connection"] }, says: "a TCP connection" },
+  { wrong: { failedRequests: ["a 503"] }, says: "a 503" },
+  { wrong: { closedByChange: 1 }, says: "1 connections closed by a change" },
+  { wrong: { workersSeen: 1 }, says: "only one worker had connections" },
+  { wrong: { echoes: 1 }, says: "nothing flowed" },
+  { wrong: { closedByChange: Number.NaN }, says: "NaN connections closed by a change" },
+  {
+    wrong: { residentBytes: [1e8, 1e8, 2e8] },
+    says: "memory grew by 95 MiB after the first quarter",
+  },
+])("the judge sees $says", ({ wrong, says }) => {
+  expect(unrelatedChangesFailures(good)).toEqual([]);
+  expect(unrelatedChangesFailures({ ...good, ...wrong })).toEqual([says]);
+});
