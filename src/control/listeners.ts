@@ -87,6 +87,12 @@ export class ListenerSet {
   /** Binds the HTTP listeners; they listen once `start` is called. Rejects "failed-precondition" naming the address. */
   static async open(options: ListenerOptions): Promise<ListenerSet> {
     const set = new ListenerSet(options);
+    const reason = set.#calls.socketsUnavailableReason();
+    if (reason !== undefined) {
+      options.log.warn("workers listen themselves: one that ends resets whoever waits for it", {
+        reason,
+      });
+    }
     try {
       for (const at of options.http) await set.#openHttp(at);
       if (options.http.length > 0 && set.#http.length === 0) {

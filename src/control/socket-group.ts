@@ -13,7 +13,13 @@ import { RouterError } from "../model/errors.ts";
 /** What a group needs of io/sockets.ts; tests put failures in between. */
 export type SocketCalls = Pick<
   typeof realSockets,
-  "socketsAvailable" | "openListener" | "listen" | "probeExclusive" | "acceptOne" | "closeFd"
+  | "socketsAvailable"
+  | "socketsUnavailableReason"
+  | "openListener"
+  | "listen"
+  | "probeExclusive"
+  | "acceptOne"
+  | "closeFd"
 >;
 
 export const socketCalls: SocketCalls = realSockets;

@@ -26,7 +26,6 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const SHUT_WR = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_DUPFD_CLOEXEC = 1030;
@@ -63,12 +62,12 @@ export type PinnedAddress = number;
 
 /** True where descriptors can be opened, lent and accepted from; else see `socketsUnavailableReason`. */
 export function socketsAvailable(): boolean {
-  return loaded.libc !== undefined;
+  return loaded().libc !== undefined;
 }
 
 /** Why there are no sockets by number here; undefined when there are. */
 export function socketsUnavailableReason(): string | undefined {
-  return loaded.libc === undefined ? loaded.reason : undefined;
+  return loaded().libc === undefined ? loaded().reason : undefined;
 }
 
 /**
@@ -130,13 +129,13 @@ export function acceptOne(fd: number, peer: PeerAddress): number {
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
   const waiting = accepted.size === 0 ? undefined : nextAccepted(fd, peer);
   if (waiting !== undefined) return waiting;
-  const got = loaded.libc!.accept4(
+  const got = loaded().libc!.accept4(
     fd,
     peer.at,
     peer.at + sockaddrBytes,
     SOCK_NONBLOCK | SOCK_CLOEXEC,
   );
-  return got < 0 ? -loaded.errno() : got;
+  return got < 0 ? -loaded().errno() : got;
 }
 
 /** "192.0.2.1" or "2001:db8::1" (RFC 5952); an IPv4 address inside IPv6 is written as IPv4. */
@@ -155,7 +154,7 @@ export function peerText({ bytes }: PeerAddress): string {
 export function pin(bytes: Uint8Array): PinnedAddress {
   // Reading `.buffer` is what moves a small typed array off the heap, for good.
   if (bytes.buffer.byteLength === 0) return 0;
-  return Number(loaded.address(bytes));
+  return Number(loaded().address(bytes));
 }
 
 /**
@@ -163,15 +162,8 @@ export function pin(bytes: Uint8Array): PinnedAddress {
  * Never raises SIGPIPE. 20 ns less than passing a Uint8Array, 80 ns less than a subarray of one.
  */
 export function sendPinned(fd: number, address: PinnedAddress, length: number): number {
-  const sent = loaded.libc!.send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -loaded.errno() : sent;
-}
-
-/** As `sendPinned`, for bytes that are not long-lived. */
-export function sendNow(fd: number, bytes: Uint8Array, start: number, length: number): number {
-  const view = start === 0 ? bytes : bytes.subarray(start);
-  const sent = loaded.libc!.sendBytes(fd, view, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -loaded.errno() : sent;
+  const sent = loaded().libc!.send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -loaded().errno() : sent;
 }
 
 /** Sends small writes at once (RFC 9293 section 3.7.4 switched off). A failure is harmless: the peer has left. */
@@ -180,17 +172,12 @@ export function setNoDelay(fd: number): void {
   libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.byteLength);
 }
 
-/** Sends FIN after what was sent; 0 or a negative errno. */
-export function shutdownWrite(fd: number): number {
-  return libc().shutdown(fd, SHUT_WR) < 0 ? -lastErrno() : 0;
-}
-
 export function closeFd(fd: number): void {
   libc().close(fd);
 }
 
 /** The port that a bound socket has. */
-export function localPort(fd: number): number {
+function localPort(fd: number): number {
   const name = new PeerAddress();
   name.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
   if (libc().getsockname(fd, name.at, name.at + sockaddrBytes) < 0) {
@@ -284,7 +271,7 @@ function sockaddr(family: number, at: ListenAddress): Uint8Array {
   view.setUint16(2, at.port);
   const ip = bytes.subarray(family === AF_INET6 ? 8 : 4);
   if (libc().inet_pton(family, at.address, ip) !== 1) {
-    throw new SocketError("inet_pton", loaded.einval, `"${at.address}" is not an IP address`);
+    throw new SocketError("inet_pton", loaded().einval, `"${at.address}" is not an IP address`);
   }
   return bytes;
 }
@@ -307,11 +294,12 @@ const isMapped = (bytes: DataView): boolean =>
   bytes.getUint32(8) === 0 && bytes.getUint32(12) === 0 && bytes.getUint32(16) === 0xffff;
 
 function libc(): Libc {
-  if (loaded.libc === undefined) throw new Error(`no sockets by number: ${loaded.reason}`);
-  return loaded.libc;
+  const { libc: calls, reason } = loaded();
+  if (calls === undefined) throw new Error(`no sockets by number: ${reason}`);
+  return calls;
 }
 
-const lastErrno = (): number => loaded.errno();
+const lastErrno = (): number => loaded().errno();
 
 interface Libc {
   socket(family: number, type: number, protocol: number): number;
@@ -324,8 +312,6 @@ interface Libc {
   getsockname(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   inet_pton(family: number, text: string, address: Uint8Array): number;
   send(fd: number, bytes: PinnedAddress, length: number, flags: number): number;
-  sendBytes(fd: number, bytes: Uint8Array, length: number, flags: number): number;
-  shutdown(fd: number, how: number): number;
   close(fd: number): number;
 }
 
@@ -335,6 +321,17 @@ interface Loaded {
   readonly einval: number;
   errno(): number;
   address(bytes: Uint8Array): bigint;
+}
+
+let once: Loaded | undefined;
+
+/**
+ * Once per thread and not before the first use: koffi aborts the process when its thread is terminated
+ * while it loads. So a thread that has nothing to do yet can be terminated without care, and one that
+ * has is terminated only after it said that it is ready (supervisor.ts).
+ */
+function loaded(): Loaded {
+  return (once ??= load());
 }
 
 /** Loads koffi and libc; a machine without them gets a reason instead of an exception. */
@@ -384,14 +381,9 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     getsockname: lib.func("int getsockname(int, uintptr_t, uintptr_t)"),
     inet_pton: lib.func("int inet_pton(int, const char *, _Out_ uint8_t *)"),
     send: lib.func("send", "intptr_t", ["int", "uintptr_t", "size_t", "int"]),
-    sendBytes: lib.func("send", "intptr_t", ["int", "uint8_t *", "size_t", "int"]),
-    shutdown: lib.func("int shutdown(int, int)"),
     close: lib.func("int close(int)"),
   };
 }
-
-// Last, so that everything above exists: loaded once per thread.
-const loaded: Loaded = load();
 
 /** By listening descriptor: connections that libuv accepted and nobody has taken yet. */
 const accepted = new Map<number, number[]>();

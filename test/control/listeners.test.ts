@@ -417,14 +417,19 @@ describe("a stored route whose port somebody else has", () => {
 });
 
 describe("without sockets by number", () => {
-  const sockets: SocketCalls = { ...socketCalls, socketsAvailable: () => false };
+  const sockets: SocketCalls = {
+    ...socketCalls,
+    socketsAvailable: () => false,
+    socketsUnavailableReason: () => "no koffi",
+  };
 
-  test("loans have no descriptor, and port 0 is still a real port", async () => {
-    const { set } = await openSet({ http: [{ address: host, port: 0 }], sockets });
+  test("loans have no descriptor, port 0 is still a real port, and the log says what is lost", async () => {
+    const { set, log } = await openSet({ http: [{ address: host, port: 0 }], sockets });
     set.start();
     const [loan] = set.loansOf(1).values();
     expect(loan).toMatchObject({ protocol: "http", fd: undefined });
     expect(loan!.port).toBeGreaterThan(0);
+    expect(log.entries).toMatchObject([{ level: "warn", fields: { reason: "no koffi" } }]);
   });
 
   test("a port that somebody has is refused all the same", async () => {
