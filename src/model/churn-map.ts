@@ -31,7 +31,6 @@ export class ChurnMap<K, V extends object> {
 
   /** Harmless when it is not there. */
   delete(key: K): void {
-    if (this.#values.get(key) === undefined) return;
     this.#values.set(key, undefined);
     this.#gone ??= new Set();
     this.#gone.add(key);

@@ -12,7 +12,7 @@ const dot = 0x2e;
  */
 export function hostOf(bytes: Uint8Array, start: number, end: number): string {
   let hostEnd = portAt(bytes, start, end);
-  if (hostEnd > start && bytes[hostEnd - 1] === dot) hostEnd--;
+  if (bytes[hostEnd - 1] === dot) hostEnd--;
   const codes: number[] = [];
   for (let i = start; i < hostEnd; i++) codes.push(lowerCase(bytes[i]!));
   return String.fromCharCode.apply(undefined, codes);

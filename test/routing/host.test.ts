@@ -36,6 +36,10 @@ test("never turns a character beyond ASCII into a letter", () => {
   expect(hostOf(Uint8Array.of(0xc9), 0, 1)).toBe("\u00c9");
 });
 
+test("reads nothing before the host", () => {
+  expect(hostOf(new TextEncoder().encode("a.:80"), 2, 5)).toBe("");
+});
+
 test("reads a host as long as a request line", () => {
   const bytes = new TextEncoder().encode("A".repeat(16_384));
   expect(hostOf(bytes, 0, bytes.length)).toBe("a".repeat(16_384));

@@ -63,6 +63,12 @@ const busiest = (policy: Policy): number => {
   return Math.max(...backends.map(({ endpoint }) => endpoint.inFlight));
 };
 
+const firstOfRotation = (...draws: number[]): number => {
+  const backends = backendsOf([3, 2]);
+  const picker = pickerOfPolicy(Policy.RoundRobin, backends);
+  return backends.indexOf(picker.pick(() => draws.shift() ?? 0, [], 0)!);
+};
+
 describe.for(combinations)("$policy, $name", ({ policy, weights }) => {
   test("spreads an idle service by weight", () => {
     const backends = backendsOf(weights);
@@ -161,6 +167,21 @@ describe("round-robin", () => {
       const letters = rotation([5, 1, 1], 70, draw);
       expect(letters.replaceAll(/[^a]/g, "")).toHaveLength(50);
     }
+  });
+
+  test("begins anywhere with unequal weights too", () => {
+    expect(firstOfRotation(0, 0)).toBe(0);
+    expect(firstOfRotation(0, 0.99)).toBe(1);
+  });
+
+  test("does not pay those that were tried for the turn of another", () => {
+    const backends = backendsOf([2, 1]);
+    const picker = pickerOfPolicy(Policy.RoundRobin, backends);
+    const [heavy, light] = backends;
+    expect(picker.pick(lowest, [], 0)).toBe(heavy);
+    expect(picker.pick(lowest, [heavy!], 1)).toBe(light);
+    expect(picker.pick(lowest, [], 0)).toBe(light);
+    expect(picker.pick(lowest, [], 0)).toBe(heavy);
   });
 
   test("goes on with the next when one was tried", () => {
