@@ -56,6 +56,8 @@ export const completionNamesMax = 1_000;
 export const clientMessageBytesMax = 256 * 1024 * 1024;
 /** Entries the command asks for per page of a list. */
 export const clientPageSize = 1_000;
+/** Characters of the node's own log that wait while standard error takes none; what comes on top is dropped. */
+export const logWaitingCharactersMax = 1024 * 1024;
 /** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
 export const accessLogBatchBytes = 32 * 1024;
 /** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */

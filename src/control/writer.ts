@@ -114,9 +114,7 @@ export class Writer {
         return await this.#tryOnce(request, fingerprint);
       } catch (error) {
         const current = currentRevisionOf(error);
-        if (current === undefined || request.ifRevision !== 0 || tries >= commitTriesMax) {
-          throw error;
-        }
+        if (current === undefined || tries >= commitTriesMax) throw error;
         await this.#caughtUp(current, patience);
       }
     }
@@ -160,10 +158,9 @@ export class Writer {
     }
   }
 
-  /** Ports that are named must be free; ports to be allocated stay 0. */
+  /** Every port must be free; the ones that would be allocated are given back and stay 0. */
   async #validate(steps: readonly Step[], base: Revision): Promise<Stored> {
-    const named = steps.filter((step) => step.open === undefined);
-    const claims = await claimPorts(named, this.#parts.view.table, this.#parts.serving);
+    const claims = await claimPorts(steps, this.#parts.view.table, this.#parts.serving);
     claims.release();
     return { revision: base, results: steps.map(renderResult), needed: base };
   }

@@ -90,14 +90,22 @@ describe("listening", () => {
     expect(v6.server.address).toMatch(/^\[::1\]:[1-9]\d*$/);
   });
 
-  test("a port in use is refused by name, with nothing on standard error", async () => {
+  test("a port in use is refused by name, and grpc-js speaks through our log", async () => {
     const { server } = await listen(anyPort);
     const port = Number(server.address.split(":")[1]);
-    const second = listen({ kind: "tcp", address: "127.0.0.1", port });
+    const log = recordingLog();
+    const second = GrpcServer.listen({
+      address: { kind: "tcp", address: "127.0.0.1", port },
+      service: {} as RouterCalls,
+      image,
+      system: realSystem,
+      log,
+    });
     await expect(second).rejects.toMatchObject({
       code: "failed-precondition",
       message: `cannot listen on 127.0.0.1:${port}: another process listens there; stop it or choose another --rpc`,
     });
+    expect(log.messages()).toEqual(["grpc"]);
   });
 
   test("an address of another machine is refused by name", async () => {

@@ -43,6 +43,13 @@ describe("AddRoute", () => {
     expect([...serving.held]).toEqual([3001, 3002]);
   });
 
+  test("an allocated port is not one whose name is taken", async () => {
+    const { client } = await startRpcNode();
+    await client.call("addRoute", { route: routeFields("a.io", "web", { name: "tcp-3000" }) });
+    const { route } = await client.call("addRoute", { route: routeFields(0) });
+    expect(route?.name).toBe("tcp-3001");
+  });
+
   test("TestTCPPortAllocation: ten ports, the eleventh fails, a port of our own choice passes", async () => {
     const { client, serving } = await startRpcNode();
     const names: (string | undefined)[] = [];
@@ -179,6 +186,8 @@ describe("AddRoute", () => {
     expect(serving.held.size).toBe(0);
     expect(serving.waitedFor).toEqual([]);
     serving.foreign.add(5433);
+    for (let port = 3000; port < 3010; port++) serving.foreign.add(port);
+    expect((await failureOf(validate(0))).code).toBe("RESOURCE_EXHAUSTED");
     expect((await failureOf(validate(5433))).code).toBe("FAILED_PRECONDITION");
     await client.call("addRoute", { route: routeFields("app.example.com") });
     expect((await failureOf(validate("app.example.com", "api"))).code).toBe("ALREADY_EXISTS");

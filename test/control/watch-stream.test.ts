@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { createRouterService } from "../../src/control/router-service.ts";
-import type { WatchResponse } from "../../src/gen/crosspoint/v1/router.ts";
+import { PutServiceRequest, Wait, type WatchResponse } from "../../src/gen/crosspoint/v1/router.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { FakeServing } from "../support/fake-serving.ts";
 import { FakeSystem } from "../support/fake-system.ts";
@@ -99,6 +99,26 @@ describe("Watch", () => {
     expect(heard).toBe(false);
     gate.resolve();
     expect(await event).toBe("servicePut web@1");
+  });
+
+  test("the table that a watch begins with holds what this node has answered", async () => {
+    const system = new FakeSystem();
+    const store = new MemoryStore({ system });
+    const view = await FollowingView.of(store);
+    const service = createRouterService({ store, view, system, serving: new FakeServing() });
+    const gate = Promise.withResolvers<void>();
+    view.gate = gate.promise;
+    const calm = { signal: new AbortController().signal, remainingMs: undefined };
+    const web = { name: "web" };
+    await service.putService(
+      PutServiceRequest.fromPartial({ service: web, wait: Wait.NONE }),
+      calm,
+    );
+    const watch = service.watch({ afterRevision: 0n }, calm.signal)[Symbol.asyncIterator]();
+    const first = watch.next();
+    await new Promise(setImmediate);
+    gate.resolve();
+    expect((await first).value).toMatchObject({ revision: 1n, event: { $case: "servicePut" } });
   });
 
   test("a watcher that leaves stops the store's watch", async () => {

@@ -240,6 +240,34 @@ describe("waiting", () => {
     expect(system.timerCount).toBe(0);
   });
 
+  test.for([
+    [1_000, 750],
+    [100, 75],
+    [60_000, 59_750],
+  ] as const)(
+    "a wait of %i ms ends after %i, so that the answer still arrives",
+    async ([remainingMs, waitedMs]) => {
+      const { service, serving, system } = await benchOf(memory());
+      serving.serve(0);
+      let answered = false;
+      const answer = service.addRoute(add("a.example.com"), { ...calm, remainingMs });
+      void answer.then(() => (answered = true));
+      await expect.poll(() => serving.waitedFor).toEqual([1]);
+      system.advance(waitedMs - 1);
+      await new Promise(setImmediate);
+      expect(answered).toBe(false);
+      system.advance(1);
+      expect((await answer).lagging).toHaveLength(1);
+    },
+  );
+
+  test("a call that is answered leaves no timer behind", async () => {
+    const { service, system } = await benchOf(memory());
+    await service.addRoute(add("a.example.com"), calm);
+    await codeOf(service.getRoute({ name: "nobody" }, calm));
+    expect(system.timerCount).toBe(0);
+  });
+
   test("a deadline in a thousand years is an hour", async () => {
     const { service, serving, system } = await benchOf(memory());
     serving.serve(0);
