@@ -287,8 +287,11 @@ export class Fleet implements Serving {
 
   #lags(revision: Revision): readonly NodeLag[] {
     const servedRevision = this.servedRevision;
-    const lags = this.#publisher.lagging(revision);
-    const reasons = lags.map((lag) => this.#reasonOf(lag, revision));
+    const slotOf = ({ worker }: Lag): number => this.#links.get(worker)?.slot ?? worker;
+    const reasons = this.#publisher
+      .lagging(revision)
+      .toSorted((a, b) => slotOf(a) - slotOf(b))
+      .map((lag) => reasonOf(slotOf(lag), lag, revision));
     if (this.#links.size === 0) reasons.push("no worker is running");
     if (revision > this.#publisher.latest) {
       const at = this.#publisher.latest;
@@ -297,14 +300,6 @@ export class Fleet implements Serving {
       );
     }
     return [{ node: this.nodeName, servedRevision, reason: reasons.join("; ") }];
-  }
-
-  #reasonOf({ worker, servedRevision, refusal }: Lag, revision: Revision): string {
-    const name = `worker ${this.#links.get(worker)?.slot ?? worker}`;
-    if (refusal !== undefined) {
-      return `${name} refused revision ${refusal.revision}: ${refusal.reason} (serves ${servedRevision})`;
-    }
-    return `${name} has not acknowledged revision ${revision} (serves ${servedRevision})`;
   }
 
   async #withTimeout<T>(
@@ -330,6 +325,13 @@ export class Fleet implements Serving {
 
 function* putsOf(table: Table): Iterable<Change> {
   for (const route of table.routes()) yield { kind: "route-put", route };
+}
+
+function reasonOf(slot: number, { servedRevision, refusal }: Lag, revision: Revision): string {
+  if (refusal !== undefined) {
+    return `worker ${slot} refused revision ${refusal.revision}: ${refusal.reason} (serves ${servedRevision})`;
+  }
+  return `worker ${slot} has not acknowledged revision ${revision} (serves ${servedRevision})`;
 }
 
 function noWorker(): RouterError {

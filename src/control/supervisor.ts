@@ -166,20 +166,15 @@ export class Supervisor {
   poolFailed(error: Error): void {
     this.#options.log.error("a worker thread failed", { error });
     for (const { incarnation } of this.#slots) {
-      if (incarnation?.ready === false) this.#end(incarnation, error.message);
+      // Its task waits for a thread that does not come: nothing is terminated.
+      if (incarnation?.ready === false) this.#terminate(incarnation, error.message);
     }
   }
 
   /** Lets every worker finish its open work; ends what is not done at the deadline. Answers how many connections were cut. */
   async drain(deadlineMs: number): Promise<number> {
     this.#stopping.abort();
-    for (const { incarnation } of this.#slots) {
-      if (incarnation?.servedMs === undefined) {
-        if (incarnation !== undefined) this.#end(incarnation, "the node leaves");
-      } else {
-        incarnation.link.post({ kind: "drain", deadlineMs });
-      }
-    }
+    for (const { link } of this.#running.keys()) link.post({ kind: "drain", deadlineMs });
     const late = new AbortController();
     const ends = Promise.all(this.#running.values()).then(() => late.abort());
     await Promise.race([
@@ -227,8 +222,10 @@ export class Supervisor {
     const { events } = this.#options;
     return {
       ready: () => {
+        const { link, reason, thread } = incarnation();
         incarnation().ready = true;
-        events.ready(incarnation().link);
+        if (reason !== undefined) thread.abort();
+        else events.ready(link);
       },
       acked: (revision, refused) => this.#acked(incarnation(), revision, refused),
       nacked: (revision, reason) => {
@@ -332,7 +329,10 @@ export class Supervisor {
       if (incarnation.servedMs === undefined) {
         const { workerStartMsMax } = limits;
         if (nowMs - startedMs > workerStartMsMax) {
-          this.#end(incarnation, `it did not serve within ${workerStartMsMax} ms of its start`);
+          this.#terminate(
+            incarnation,
+            `it did not serve within ${workerStartMsMax} ms of its start`,
+          );
         }
       } else if (silentMs > limits.workerSilentMsMax) {
         this.#end(incarnation, `it has been silent for ${Math.round(silentMs)} ms`);
@@ -340,8 +340,14 @@ export class Supervisor {
     }
   }
 
-  /** Hard: the thread is terminated, its connections are cut. */
+  /** As soon as the thread may be terminated: while it loads that could abort the process (io/sockets.ts). */
   #end(incarnation: Incarnation, reason: string): void {
+    incarnation.reason ??= reason;
+    if (incarnation.ready) incarnation.thread.abort();
+  }
+
+  /** At once; its connections are cut. */
+  #terminate(incarnation: Incarnation, reason: string): void {
     incarnation.reason ??= reason;
     incarnation.thread.abort();
   }
