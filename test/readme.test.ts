@@ -1,0 +1,346 @@
+// Goal: what the documents say is so. Commands in them run or at least exist, links lead somewhere, tables say
+// what the source says.
+// Method: every Markdown file of ours is read; the first two minutes of README.md are typed into a real node.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, onTestFinished, test } from "vitest";
+import packageJson from "../package.json" with { type: "json" };
+import { dispatched, start } from "./cli/program.ts";
+import { documents, withTables } from "./support/document-tables.ts";
+import { filesUnder, root } from "./support/source-tree.ts";
+
+const all = documents();
+const named = (path: string): string => readFileSync(join(root, path), "utf8");
+
+test("the documents are there", () => {
+  const paths = all.map(({ path }) => path);
+  for (const name of ["README", "CONTRIBUTING", "CHANGELOG", "SECURITY"]) {
+    expect(paths).toContain(`${name}.md`);
+  }
+  for (const name of ["ARCHITECTURE", "OPERATING", "API", "OUT_OF_SCOPE", "LIFE_OF_A_ROUTE"]) {
+    expect(paths).toContain(`docs/${name}.md`);
+  }
+});
+
+test("their tables are what the source says: node test/support/document-tables.ts writes them", () => {
+  for (const { path, text: markdown } of all) expect(markdown, path).toBe(withTables(markdown));
+});
+
+test("the settings, the limits, the exit statuses and the fields of the log are told once each", () => {
+  const told = all.flatMap(({ text: markdown }) =>
+    [...markdown.matchAll(/<!-- table:([a-z-]+) -->/g)].map(([, name = ""]) => name),
+  );
+  expect(told.toSorted()).toEqual(["access-log", "exit-statuses", "limits", "settings"]);
+});
+
+describe("links and paths", () => {
+  test("every link leads to what is there", () => {
+    const broken = all.flatMap(({ path, text: markdown }) =>
+      [...markdown.matchAll(/\]\(([^)\s]+)\)/g)]
+        .map(([, target = ""]) => target)
+        .filter((target) => !/^https?:/.test(target))
+        .filter((target) => !isThere(path, target))
+        .map((target) => `${path}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test("every file that is named is there", () => {
+    const pattern = /(?<![\w/.-])(?:src|test|bench|docs|examples|proto)\/[\w./-]*[\w/]/g;
+    const missing = all.flatMap(({ path, text: markdown }) =>
+      [...markdown.matchAll(pattern)]
+        .map(([found]) => found)
+        .filter((found) => !/NNNN|NAME|bench\/results/.test(found))
+        .filter((found) => !existsSync(join(root, found)))
+        .map((found) => `${path}: ${found}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test("every folder of src/ has its line in ARCHITECTURE.md", () => {
+    const architecture = named("docs/ARCHITECTURE.md");
+    const folders = readdirSync(join(root, "src"), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+    expect(folders.filter((name) => !architecture.includes(`| \`src/${name}/\` |`))).toEqual([]);
+  });
+
+  function isThere(from: string, target: string): boolean {
+    const [file = "", anchor] = target.split("#", 2);
+    const path = file === "" ? from : join(dirname(from), file);
+    if (!existsSync(join(root, path))) return false;
+    return anchor === undefined || anchorsOf(named(path)).includes(anchor);
+  }
+});
+
+describe("commands", () => {
+  test("every command and flag of `crosspoint` is one that its help knows", async () => {
+    const wrong: string[] = [];
+    const told = all.flatMap(({ text: markdown }) => crosspointCommands(markdown));
+    expect(told.length).toBeGreaterThan(20);
+    for (const words of told) {
+      const depth = /^(?:route|service|backend)$/.test(words[0] ?? "") ? 2 : 1;
+      const path = words.slice(0, depth).filter((word) => /^[a-z]/.test(word));
+      const { status, stdout } = await dispatched([...path, "--help"]);
+      const known = (flag: string): boolean =>
+        new RegExp(`(?<![\\w-])${flag}(?![\\w-])`).test(stdout);
+      const flags = words.flatMap((word) => /^--?[a-z][a-z-]*/.exec(word)?.[0] ?? []);
+      if (status !== 0) wrong.push(words.join(" "));
+      wrong.push(...flags.filter((flag) => !known(flag)).map((flag) => [...path, flag].join(" ")));
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("every npm script is there", () => {
+    const told = all.flatMap(({ text: markdown }) => [
+      ...markdown.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[a-z]+)\b/g),
+    ]);
+    expect(told.length).toBeGreaterThan(5);
+    const missing = told
+      .map(([, name = ""]) => name)
+      .filter((name) => !Object.hasOwn(packageJson.scripts, name));
+    expect(missing).toEqual([]);
+  });
+
+  test("every benchmark whose table README.md shows is a question of bench/", () => {
+    const names = [...named("README.md").matchAll(/<!-- bench:([a-z-]+) -->/g)].map(
+      ([, name]) => name,
+    );
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.filter((name) => !existsSync(join(root, `bench/${name}.ts`)))).toEqual([]);
+  });
+});
+
+describe("lists of the API and of answers", () => {
+  const sources = filesUnder("src", ".ts").filter(({ path }) => !path.startsWith("src/gen/"));
+  const words = (pattern: RegExp, folder: string): string[] =>
+    sources
+      .filter(({ path }) => path.startsWith(folder))
+      .flatMap(({ text: source }) => [...source.matchAll(pattern)].map(([, word = ""]) => word));
+
+  test("API.md names every reason that an error may carry, and no other", () => {
+    const given = [
+      ...words(/\breason: "([A-Z_]+)"/g, "src/"),
+      ...words(/\brefuse\(\s*"([A-Z_]+)"/g, "src/control/"),
+      ...words(/"(STORE_[A-Z_]+)"/g, "src/store/"),
+    ];
+    const table = /\| reason \| code \|\n[^]*?\n\n/.exec(named("docs/API.md"))?.[0] ?? "";
+    const told = [...table.matchAll(/`([A-Z_]+)`/g)].map(([, word = ""]) => word);
+    expect(told.toSorted()).toEqual([...new Set(given)].toSorted());
+  });
+
+  test("LIFE_OF_A_REQUEST.md names every reason for which the router answers by itself", () => {
+    const answer = /(?:#answer|\bfail|#answerAndClose)\(\s*\d+,\s*"([a-z-]+)"/g;
+    const given = new Set([
+      ...words(answer, "src/worker/"),
+      "request-malformed",
+      "backend-malformed",
+    ]);
+    // CONNECT is refused by the head's reader already, as malformed; the exchange only makes sure.
+    given.delete("method-refused");
+    const table =
+      /\| reason \| status [^]*?\n\n/.exec(named("docs/LIFE_OF_A_REQUEST.md"))?.[0] ?? "";
+    const told = [...table.matchAll(/^\| `([a-z-]+)`/gm)].map(([, word = ""]) => word);
+    expect(told.toSorted()).toEqual([...given].toSorted());
+  });
+
+  test("API.md and CHANGELOG.md know the contract's calls and this version", () => {
+    const calls = [...named("proto/crosspoint/v1/router.proto").matchAll(/^ {2}rpc (\w+)/gm)];
+    const changelog = named("CHANGELOG.md");
+    expect(calls.length).toBeGreaterThan(10);
+    expect(calls.filter(([, call = ""]) => !changelog.includes(call))).toEqual([]);
+    expect(changelog).toContain(`## ${packageJson.version} - `);
+  });
+});
+
+describe("typed into a real node", () => {
+  test("the first two minutes of README.md", async () => {
+    const blocks = shellBlocks("README.md");
+    const [first = "", ...others] = blocks.flatMap((block) => block.split("\n").filter(Boolean));
+    expect(first).toBe("npm start -- --demo");
+    const node = await startDemo();
+    const shown: string[] = [];
+    for (const line of others) shown.push(await type(line, node));
+    const [demo, , route, backend, hello, explained, list, watched] = shown;
+    expect(demo).toMatch(/^Hello from sample backend (?:one|two): GET \/ for demo\.localhost/);
+    expect(route).toContain("hello.localhost -> hello");
+    expect(backend).toContain("hello -> 127.0.0.1:");
+    expect(hello).toBe("hello\n");
+    expect(explained).toMatch(/^route hello-localhost -> service hello -> backend 127\.0\.0\.1:/m);
+    expect(list).toMatch(/^hello-localhost +hello\.localhost +hello/m);
+    expect(watched).toMatch(/\+ route hello-localhost {2}hello\.localhost -> hello/);
+    expect(shown).toHaveLength(8);
+    const again = await type("curl http://demo.localhost:8080", node);
+    const samples = [demo, again].map((answer) => /backend (\w+)/.exec(answer ?? "")?.[1] ?? "");
+    expect(samples.toSorted()).toEqual(["one", "two"]);
+  });
+
+  test("the calls of API.md, and the paths of the admin port", async () => {
+    const node = await startDemo();
+    const commands = shellBlocks("docs/API.md")
+      .join("")
+      .replaceAll("\\\n", "")
+      .split("\n")
+      .filter(Boolean);
+    expect(commands.length).toBeGreaterThan(3);
+    const answers: string[] = [];
+    for (const command of commands) answers.push(await type(command, node));
+    const [methods, added, registered, explained, health] = answers;
+    expect(methods).toContain("crosspoint.v1.RouterService/AddRoute\n");
+    expect(JSON.parse(added ?? "")).toMatchObject({ route: { name: "app-example-com" } });
+    expect(JSON.parse(registered ?? "")).toHaveProperty("revision");
+    expect(JSON.parse(explained ?? "")).toMatchObject({ backend: "10.0.0.7:8080" });
+    expect(JSON.parse(health ?? "")).toEqual({ status: "SERVING" });
+    const paths = [...named("docs/OPERATING.md").matchAll(/^\| `(\/[a-z]+)` \|/gm)];
+    expect(paths).toHaveLength(5);
+    for (const [, path = ""] of paths) {
+      expect((await fetch(`http://${node.admin}${path}`)).status, path).toBe(200);
+    }
+  });
+
+  test("what OPERATING.md says about the end of a node", async () => {
+    const node = await startDemo();
+    node.running.kill("SIGTERM");
+    const { status, signal, stderr } = await node.running.ended;
+    expect({ status, signal }).toEqual({ status: 0, signal: null });
+    expect(stderr).toContain('"cut":0');
+    const wrong = await start(["--drian", "1s"], { script: mainFile }).ended;
+    expect(wrong.status).toBe(2);
+  });
+});
+
+const mainFile = join(root, "src/main.ts");
+
+interface DemoNode {
+  readonly running: ReturnType<typeof start>;
+  readonly rpc: string;
+  readonly admin: string;
+  readonly httpPort: number;
+  /** Stands for port 9000 of the documents. */
+  readonly otherPort: number;
+}
+
+/** `npm start -- --demo` on free ports; ends with the test. */
+async function startDemo(): Promise<DemoNode> {
+  const state = mkdtempSync(join(tmpdir(), "crosspoint-"));
+  onTestFinished(() => rmSync(state, { recursive: true, force: true }));
+  const addresses = ["--http", "--rpc", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const words = ["--demo", ...addresses, "--state", state];
+  const running = start(words, { script: mainFile });
+  const ready = await running.printed(/^ready .*\n/m);
+  const value = (key: string): string => new RegExp(`${key}=(\\S+)`).exec(ready)?.[1] ?? "";
+  const httpPort = Number(value("http").split(":").at(-1));
+  return {
+    running,
+    rpc: value("rpc"),
+    admin: value("admin"),
+    httpPort,
+    otherPort: await freePort(),
+  };
+}
+
+/** What a line of a document prints, with this node's ports in it. Rejects when it fails. */
+async function type(line: string, node: DemoNode): Promise<string> {
+  const here = line
+    .replaceAll("127.0.0.1:7070", node.rpc)
+    .replaceAll(":8080", (port, at: number) =>
+      // A port of the documents' own machine, not a backend's in a request.
+      line.slice(0, at).endsWith(".localhost") ? `:${node.httpPort}` : port,
+    )
+    .replaceAll("9000", String(node.otherPort));
+  const url = /^curl (\S+)$/.exec(here)?.[1];
+  if (url !== undefined) return await get(new URL(url));
+  const command = here
+    .replace(/^npx crosspoint\b/, `"${process.execPath}" src/cli/main.ts`)
+    .replace(/^npx node\b/, `"${process.execPath}"`)
+    .replace(/^npx buf\b/, "node_modules/.bin/buf")
+    // It would follow for ever.
+    .replace(/main\.ts watch$/, "main.ts watch --timeout 2s");
+  if (command === here) throw new Error(`no idea how to type ${line}`);
+  return command.endsWith("&") ? await runBeside(command, node) : await run(command, node);
+}
+
+async function run(command: string, { rpc }: DemoNode): Promise<string> {
+  const child = spawn("sh", ["-c", command], {
+    cwd: root,
+    env: { ...process.env, CROSSPOINT_RPC: rpc },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const closed = once(child, "close");
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [status]: unknown[] = await closed;
+  if (status !== 0) throw new Error(`${command} ended with ${String(status)}: ${stderr}`);
+  return stdout;
+}
+
+/** Starts a server that `command` leaves in the background; it is there when this resolves. */
+async function runBeside(command: string, { otherPort }: DemoNode): Promise<string> {
+  const child = spawn("sh", ["-c", `exec ${command.slice(0, -1)}`], { cwd: root, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const url = new URL(`http://127.0.0.1:${otherPort}`);
+  const end = performance.now() + 8_000;
+  while (!(await get(url).then(isThere, isAway))) {
+    if (performance.now() > end) throw new Error(`nobody listens: ${command}`);
+  }
+  return "";
+}
+
+const isThere = (): boolean => true;
+const isAway = (): boolean => false;
+
+/** As curl does it, `*.localhost` included; machines need not have curl. */
+async function get(url: URL): Promise<string> {
+  const asked = request({
+    host: "127.0.0.1",
+    port: url.port,
+    path: url.pathname,
+    headers: { host: url.host },
+    agent: false,
+  });
+  asked.end();
+  const [response] = await once(asked, "response");
+  return await text(response);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** The ```sh blocks of a document. */
+function shellBlocks(path: string): string[] {
+  return [...named(path).matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
+}
+
+/** As a reader of Markdown makes them of headings. */
+function anchorsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+/** The words behind `crosspoint` wherever a document shows a command: in a block, or in backticks. */
+function crosspointCommands(markdown: string): string[][] {
+  const blocks = [...markdown.matchAll(/^```(?:sh|console|text)?\n([^]*?)^```$/gm)];
+  const indented = [...markdown.matchAll(/^ {4}(\S.*)$/gm)].map(([, line = ""]) => line);
+  const lines = [...blocks.flatMap(([, block = ""]) => block.split("\n")), ...indented];
+  const inline = [...markdown.replaceAll(/^```[^]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)];
+  return [...lines, ...inline.map(([, code = ""]) => code)]
+    .map((line) => /^\s*(?:npx )?crosspoint ([a-z-][^#|>]*)/.exec(line)?.[1] ?? "")
+    .filter((command) => command !== "")
+    .map((command) => command.trim().split(/\s+/));
+}
