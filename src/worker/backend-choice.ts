@@ -10,7 +10,9 @@ export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
   current: BackendState | undefined;
   readonly #context: WorkerContext;
+  /** The first `#triedCount` count; the array keeps its length, which costs more to change than to count. */
   readonly #tried: BackendState[] = [];
+  #triedCount = 0;
   #service: ServiceState | undefined;
 
   constructor(context: WorkerContext) {
@@ -18,33 +20,33 @@ export class BackendChoice {
   }
 
   get tries(): number {
-    return this.#tried.length;
+    return this.#triedCount;
   }
 
   /** Nothing was tried for this request yet. */
   reset(): void {
     this.#service = undefined;
-    this.#tried.length = 0;
+    this.#triedCount = 0;
   }
 
   begin(service: ServiceState): void {
     this.#service = service;
-    this.#tried.length = 0;
+    this.#triedCount = 0;
   }
 
   /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (service === undefined || this.#tried.length >= this.#context.limits.connectTriesMax) {
+    if (service === undefined || this.#triedCount >= this.#context.limits.connectTriesMax) {
       return undefined;
     }
-    const usable = preferred !== undefined && !preferred.removed && this.#tried.length === 0;
+    const usable = preferred !== undefined && !preferred.removed && this.#triedCount === 0;
     const chosen = usable
       ? preferred
-      : service.picker.pick(this.#context.random, this.#tried, this.#tried.length);
+      : service.picker.pick(this.#context.random, this.#tried, this.#triedCount);
     if (chosen === undefined) return undefined;
-    this.#tried.push(chosen);
+    this.#tried[this.#triedCount++] = chosen;
     this.current = chosen;
     chosen.endpoint.inFlight += 1;
     chosen.requestsTotal += 1;

@@ -50,7 +50,11 @@ export class ByteWriter {
   }
 
   all(source: Uint8Array): void {
-    this.range(source, 0, source.length);
+    const count = source.length;
+    if (count <= loopBytesMax) return this.range(source, 0, count);
+    this.reserve(count);
+    this.bytes.set(source, this.length);
+    this.length += count;
   }
 
   /** Latin-1 text; characters beyond it become "?". */
@@ -70,7 +74,8 @@ export class ByteWriter {
     let count = 0;
     let rest = value;
     do {
-      const quotient = Math.floor(rest / 10);
+      // Beyond 31 bits `| 0` would wrap; lengths and statuses are below.
+      const quotient = rest < 0x7fffffff ? (rest / 10) | 0 : Math.floor(rest / 10);
       digitsScratch[count++] = 48 + (rest - quotient * 10);
       rest = quotient;
     } while (rest > 0);

@@ -57,13 +57,16 @@ export function writeRequestHead(
   backendAddress: string,
 ): void {
   const { writer } = context;
-  writer.range(bytes, head.methodStart, head.methodEnd);
-  writer.byte(32);
-  writer.range(bytes, head.targetStart, head.targetEnd);
-  writer.all(versionLine);
-  if (head.hostFieldReplaced)
-    field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
-  copyFields(writer, bytes, head.fields);
+  if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart);
+  else {
+    writer.range(bytes, head.methodStart, head.methodEnd);
+    writer.byte(32);
+    writer.range(bytes, head.targetStart, head.targetEnd);
+    writer.all(versionLine);
+    if (head.hostFieldReplaced)
+      field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
+    copyFields(writer, bytes, head.fields, -1);
+  }
   if (seen.hostField < 0 && !head.hostFieldReplaced) textField(writer, hostName, backendAddress);
   writeForwarding(context, bytes, head, downstream);
   if (head.framing === Framing.Length) {
@@ -75,11 +78,30 @@ export function writeRequestHead(
   endLine(writer);
 }
 
-/** Copies the fields that stay; notes where the forwarding fields are and leaves those out. */
-function copyFields(writer: ByteWriter, bytes: Uint8Array, fields: HeadFields): void {
+/** Whether the request line goes on as it came: then it is copied in one run with the first fields. */
+function isLineKept(head: RequestHead): boolean {
+  return (
+    head.minor === 1 &&
+    !head.hostFieldReplaced &&
+    head.fields.count > 0 &&
+    head.targetStart === head.methodEnd + 1 &&
+    head.fields.nameStart[0] === head.targetEnd + versionLine.length
+  );
+}
+
+/**
+ * Copies the fields that stay; notes where the forwarding fields are and leaves those out.
+ * @param lineStart Where the request line begins that goes before them; -1: it is written already.
+ */
+function copyFields(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  fields: HeadFields,
+  lineStart: number,
+): void {
   seen.for = seen.proto = seen.host = seen.port = seen.start = seen.id = seen.hostField = -1;
-  let runStart = -1;
-  let runEnd = -1;
+  let runStart = lineStart;
+  let runEnd = lineStart < 0 ? -1 : fields.nameStart[0]!;
   for (let i = 0; i < fields.count; i++) {
     if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i)) continue;
     const start = fields.nameStart[i]!;
@@ -135,14 +157,10 @@ function writeForwarding(
   else if (head.authorityEnd > head.authorityStart) {
     field(writer, forwardedHost, bytes, head.authorityStart, head.authorityEnd);
   }
-  if (downstream.trusted && seen.start >= 0)
+  if (downstream.trusted && seen.start >= 0) {
     copyValue(writer, requestStart, bytes, fields, seen.start);
-  else {
-    writer.all(requestStart);
-    writer.number(wallMs());
-    endLine(writer);
-  }
-  writer.all(requestId);
+    writer.all(requestId);
+  } else writer.all(startLineAt(wallMs()));
   const id = seen.id;
   if (id >= 0 && isRequestId(bytes, fields.valueStart[id]!, fields.valueEnd[id]!)) {
     sentRequestId.start = fields.valueStart[id]!;
@@ -153,6 +171,17 @@ function writeForwarding(
     requestIds.write(writer);
   }
   endLine(writer);
+}
+
+/** "X-Request-Start: 1790000000000\r\nX-Request-Id: " of the last millisecond that was asked for: some hundred requests share it. */
+const startLine = { wallMs: -1, bytes: ascii("") };
+
+function startLineAt(wallMs: number): Uint8Array {
+  if (wallMs !== startLine.wallMs) {
+    startLine.wallMs = wallMs;
+    startLine.bytes = ascii(`X-Request-Start: ${wallMs}\r\nX-Request-Id: `);
+  }
+  return startLine.bytes;
 }
 
 /** The peer is a proxy we trust: its list is continued, its scheme and port are kept. */

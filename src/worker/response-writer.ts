@@ -13,6 +13,8 @@ const close = ascii("Connection: close\r\n");
 const keepAlive = ascii("Connection: keep-alive\r\n");
 const upgradeFields = ascii("Connection: upgrade\r\nUpgrade: ");
 const crlf = ascii("\r\n");
+/** "HTTP/1.1 200 " */
+const statusBytes = 13;
 
 /** One per connection, reused for all its answers. */
 export interface ResponseHeadOptions {
@@ -62,14 +64,23 @@ export function writeInterimHead(writer: ByteWriter, bytes: Uint8Array, head: Re
 }
 
 function writeStatusAndFields(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
-  writer.all(version);
-  writer.number(head.status);
-  writer.byte(32);
-  writer.range(bytes, head.reasonStart, head.reasonEnd);
-  writer.all(crlf);
   const { fields } = head;
   let runStart = -1;
   let runEnd = -1;
+  const lineEnd = head.reasonEnd + crlf.length;
+  // Some leave the space before an empty reason out; we do not (RFC 9112 section 4).
+  const spaced = bytes[head.reasonStart - 1] === 32;
+  if (spaced && head.minor === 1 && fields.count > 0 && fields.nameStart[0] === lineEnd) {
+    // The status line goes on as it came, in one run with the first fields.
+    runStart = head.reasonStart - statusBytes;
+    runEnd = lineEnd;
+  } else {
+    writer.all(version);
+    writer.number(head.status);
+    writer.byte(32);
+    writer.range(bytes, head.reasonStart, head.reasonEnd);
+    writer.all(crlf);
+  }
   for (let i = 0; i < fields.count; i++) {
     if (fields.dropped[i] === 1) continue;
     const start = fields.nameStart[i]!;
