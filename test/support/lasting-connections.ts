@@ -41,7 +41,7 @@ export class EchoingConnection {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { headers: { host } });
     await once(socket, "open");
     return new EchoingConnection((connection) => {
-      socket.on("message", (data) => connection.received(String(data)));
+      socket.on("message", (data) => connection.received((data as Buffer).toString("latin1")));
       socket.on("error", (error) => connection.ended(error.message));
       socket.on("close", (code) => connection.ended(`closed with ${code}`));
       return {
