@@ -30,6 +30,9 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_DUPFD_CLOEXEC = 1030;
 
+/** accept(2): what a connection that was gone before its turn is called on other systems. */
+const ECONNABORTED = 103;
+
 /** The larger of sockaddr_in (16) and sockaddr_in6 (28), in bytes. */
 const sockaddrBytes = 28;
 /** Node calls listen(2) again when it watches; the kernel caps the figure at net.core.somaxconn. */
@@ -39,14 +42,12 @@ const libcNames = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1
 /** A system call that failed; `code` is "EADDRINUSE" and the like. */
 export class SocketError extends Error {
   readonly code: string;
-  readonly syscall: string;
 
   constructor(syscall: string, errno: number, what: string) {
     const code = errnoName(errno);
     super(`${syscall} ${what}: ${code}`);
     this.name = "SocketError";
     this.code = code;
-    this.syscall = syscall;
   }
 }
 
@@ -123,7 +124,9 @@ export class PeerAddress {
 
 /**
  * Takes one connection from the queue: its descriptor (non-blocking, close-on-exec), or a negative
- * errno: -EAGAIN when nobody waits, -EMFILE when there are no descriptors left. Allocates nothing.
+ * errno: -EAGAIN when nobody waits, -EMFILE when there are no descriptors left, -ECONNABORTED when
+ * the peer had reset it while it waited: its request, if there is one, is not wanted any more.
+ * Allocates nothing.
  */
 export function acceptOne(fd: number, peer: PeerAddress): number {
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
@@ -135,7 +138,10 @@ export function acceptOne(fd: number, peer: PeerAddress): number {
     peer.at + sockaddrBytes,
     SOCK_NONBLOCK | SOCK_CLOEXEC,
   );
-  return got < 0 ? -loaded().errno() : got;
+  if (got < 0) return -loaded().errno();
+  if (loaded().libc!.getpeername(got, peer.at, peer.at + sockaddrBytes) === 0) return got;
+  closeFd(got);
+  return -ECONNABORTED;
 }
 
 /** "192.0.2.1" or "2001:db8::1" (RFC 5952); an IPv4 address inside IPv6 is written as IPv4. */
@@ -356,15 +362,14 @@ function load(): Loaded {
 }
 
 function openLibrary(koffi: typeof Koffi): Koffi.LibraryHandle {
-  const failures: string[] = [];
   for (const name of libcNames) {
     try {
       return koffi.load(name);
-    } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+    } catch {
+      // Another libc, or another machine: the next name may be the one.
     }
   }
-  throw new Error(`libc cannot be loaded: ${failures.join("; ")}`);
+  throw new Error(`libc cannot be loaded: tried ${libcNames.join(", ")}`);
 }
 
 function bindLibc(lib: Koffi.LibraryHandle): Libc {

@@ -200,13 +200,13 @@ describe("the request line", () => {
   );
 });
 
+const ask = (cookie: string): string =>
+  `GET / HTTP/1.1\r\nHost: a.test\r\n${cookie === "" ? "" : `Cookie: x=y; ${cookie}; z=_backend\r\n`}\r\n`;
+const cookieOf = (answer: StrictMessage): string =>
+  valuesOf(answer, "set-cookie")[0]?.split(";")[0] ?? "";
+
 describe("a sticky route", () => {
   const twice = [answering(() => okAnswer("one")), answering(() => okAnswer("two"))];
-  const ask = (cookie: string): string =>
-    `GET / HTTP/1.1\r\nHost: a.test\r\n${cookie === "" ? "" : `Cookie: x=y; ${cookie}; z=_backend\r\n`}\r\n`;
-  const cookieOf = (answer: StrictMessage): string =>
-    valuesOf(answer, "set-cookie")[0]?.split(";")[0] ?? "";
-
   test("keeps a client with its backend; the cookie is set once (TestStickyHTTPRoute)", async () => {
     const { client, worker, backends } = await serve({ sticky: true, scripts: twice });
     const peer = await client();

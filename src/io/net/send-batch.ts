@@ -17,6 +17,9 @@ const piecesMax = 4096;
 /** Below this many bytes a loop beats making a view for `set`. */
 const loopBytesMax = 64;
 
+/** Takes the place of a stream that was served, which the batch must not keep alive. */
+const nobody: BatchTarget = { sendGathered() {} };
+
 /** Whose bytes they are. */
 export interface BatchTarget {
   /** Sends `length` bytes from `address`; what the kernel does not take is copied from `bytes[at..]`. */
@@ -67,6 +70,7 @@ export class SendBatch {
     for (let i = 0; i < count; i++) {
       const length = this.#lengths[i]!;
       this.#targets[i]!.sendGathered(this.#arena, at, length, this.#arenaAt + at);
+      this.#targets[i] = nobody;
       at += length;
     }
     this.#count = 0;
