@@ -186,6 +186,10 @@ export class Supervisor {
     }
     await ends;
     this.#stopWatching();
+    // Whoever waited to be replaced waits no more.
+    for (const slot of this.#slots) {
+      if (slot.status.state === "restarting") this.#setState(slot, { state: "drained" });
+    }
     return this.#cut;
   }
 

@@ -358,6 +358,24 @@ describe("draining", () => {
     await closed;
   });
 
+  test("ends a worker that is stuck, soon after the deadline", async () => {
+    const { fleet } = await startFleet();
+    fleet.stallWorker(0, 60_000);
+    expect(await fleet.drain(20)).toBe(0);
+    expect(states(fleet)).toEqual(["drained", "drained"]);
+    expect(fleet.status()[0]!.lastFailure).toBe("it had not drained at the deadline");
+  });
+
+  test("right after a crash ends the replacement too, whatever it is doing", async () => {
+    for (let round = 0; round < 5; round++) {
+      const { fleet } = await startFleet();
+      fleet.crashWorker(0);
+      await until(() => fleet.status()[0]!.state !== "serving");
+      await fleet.drain(50);
+      expect(states(fleet)).toEqual(["drained", "drained"]);
+    }
+  });
+
   test("whoever waits for a revision hears that no worker runs", async () => {
     const { fleet, source } = await startFleet();
     const waiting = fleet.whenServed(source.write(stub("s", "silent")), never);

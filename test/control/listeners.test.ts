@@ -2,108 +2,30 @@
 // Method: real sockets on loopback; a fake clock for the retries; failures of the kernel put in between.
 
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { type ListenerOptions, ListenerSet } from "../../src/control/listeners.ts";
 import { type SocketCalls, socketCalls } from "../../src/control/socket-group.ts";
 import { acceptOne, closeFd, errnoName, PeerAddress, SocketError } from "../../src/io/sockets.ts";
 import { portRetryMsMin } from "../../src/limits.ts";
-import type { RouterError } from "../../src/model/errors.ts";
-import { FakeSystem } from "../support/fake-system.ts";
-import { recordingLog } from "../support/recording-log.ts";
+import {
+  closeAll,
+  dial,
+  ending,
+  failing,
+  freePort,
+  host,
+  httpPort,
+  idsOf,
+  openSet,
+  rejection,
+  stranger,
+} from "../support/listener-set.ts";
 import { putRoute, removeRoute } from "../support/table-fixtures.ts";
 
 const nobody = new Set<number>();
 const untaken = (): boolean => false;
-const host = "127.0.0.1";
-const open: { close(): unknown }[] = [];
 
-afterEach(() => {
-  for (const thing of open.splice(0).toReversed()) thing.close();
-});
-
-async function openSet(options: Partial<ListenerOptions> = {}) {
-  const system = new FakeSystem();
-  const log = recordingLog();
-  const set = await ListenerSet.open({
-    http: [],
-    tcpAddresses: [host],
-    tcpPorts: { first: 3000, last: 3500 },
-    slots: 2,
-    system,
-    log,
-    ...options,
-  });
-  open.push(set);
-  return { set, system, log };
-}
-
-async function stranger(
-  port = 0,
-  options: { reusePort?: boolean } = {},
-): Promise<{ server: Server; port: number }> {
-  const server = createServer().listen({ port, host, ...options });
-  await once(server, "listening");
-  open.push(server);
-  return { server, port: (server.address() as { port: number }).port };
-}
-
-/** "connected", or the code of the error. */
-async function dial(port: number, address = host): Promise<string> {
-  const socket = connect(port, address);
-  open.push({ close: () => socket.destroy() });
-  return await new Promise((resolve) => {
-    socket.once("connect", () => resolve("connected"));
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
-  });
-}
-
-/** How a connection ended: "end", or the code of the error. */
-function ending(socket: Socket): Promise<string> {
-  return new Promise((resolve) => {
-    socket.once("end", () => resolve("end"));
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
-    socket.resume();
-  });
-}
-
-async function freePort(): Promise<number> {
-  const { server, port } = await stranger();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-const rejection = (promise: Promise<unknown>): Promise<RouterError> =>
-  promise.then(
-    () => expect.unreachable("it should have been refused"),
-    (error: RouterError) => error,
-  );
-
-const httpPort = (set: ListenerSet): number => set.http[0]!.port;
-
-const idsOf = (set: ListenerSet, slot: number): number[] => [...set.loansOf(slot).keys()];
-
-/** The kernel says no, as far as `fails` says so. */
-function failing(
-  fails: (call: string, address: string, port: number) => string | undefined,
-): SocketCalls {
-  const errnos: Record<string, number> = {
-    EACCES: 13,
-    EAFNOSUPPORT: 97,
-    EADDRINUSE: 98,
-    EADDRNOTAVAIL: 99,
-  };
-  const check = (call: string, { address, port }: { address: string; port: number }): void => {
-    const code = fails(call, address, port);
-    if (code !== undefined) throw new SocketError(call, errnos[code]!, `${address}:${port}`);
-  };
-  return {
-    ...socketCalls,
-    openListener: (at) => (check("open", at), socketCalls.openListener(at)),
-    probeExclusive: (at) => (check("probe", at), socketCalls.probeExclusive(at)),
-  };
-}
+afterEach(closeAll);
 
 describe("HTTP listeners", () => {
   test("with port 0, every worker's socket has the port that the first was given", async () => {
@@ -191,97 +113,6 @@ describe("a machine without IPv6", () => {
 test("an address of another machine is refused at the start", async () => {
   const error = await rejection(openSet({ tcpAddresses: ["203.0.113.9"] }));
   expect(error.message).toContain("no address 203.0.113.9");
-});
-
-describe("reservePort", () => {
-  test("holds the port: nobody can connect to it, nobody else can listen on it", async () => {
-    const { set } = await openSet();
-    const { port } = await set.reservePort(await freePort(), untaken);
-    expect(await dial(port)).toBe("ECONNREFUSED");
-    await expect(stranger(port)).rejects.toThrow("EADDRINUSE");
-    expect(set.loansOf(0).size).toBe(0);
-  });
-
-  test("gives the port back", async () => {
-    const { set } = await openSet();
-    const reservation = await set.reservePort(await freePort(), untaken);
-    reservation.release();
-    await stranger(reservation.port);
-  });
-
-  test("is refused while another call holds the port, and granted afterwards", async () => {
-    const { set } = await openSet();
-    const port = await freePort();
-    const first = await set.reservePort(port, untaken);
-    expect((await rejection(set.reservePort(port, untaken))).message).toContain("by another call");
-    first.release();
-    const second = await set.reservePort(port, untaken);
-    first.release();
-    expect((await rejection(set.reservePort(port, untaken))).message).toContain("by another call");
-    second.release();
-  });
-
-  test("a release after the route came changes nothing", async () => {
-    const { set } = await openSet();
-    const reservation = await set.reservePort(await freePort(), untaken);
-    set.apply([putRoute("db", reservation.port)]);
-    reservation.release();
-    expect(await dial(reservation.port)).toBe("connected");
-  });
-
-  test("is refused for a port that is in use on one of several addresses, and holds none of them", async () => {
-    const { port } = await stranger();
-    const { set } = await openSet({ tcpAddresses: ["::1", host] });
-    expect(await rejection(set.reservePort(port, untaken))).toMatchObject({
-      code: "failed-precondition",
-      details: { reason: "PORT_IN_USE", resource: { type: "port", name: String(port) } },
-    });
-    const server = createServer().listen(port, "::1");
-    await once(server, "listening");
-    server.close();
-  });
-
-  test("is refused for this node's own HTTP port", async () => {
-    const { set } = await openSet({ http: [{ address: host, port: 0 }] });
-    const port = httpPort(set);
-    expect((await rejection(set.reservePort(port, untaken))).message).toContain(
-      "own HTTP listener",
-    );
-  });
-
-  test("is granted for a port that a route has: another route of one write takes it over", async () => {
-    const { set } = await openSet();
-    const { port } = await set.reservePort(await freePort(), untaken);
-    set.apply([putRoute("a", port)]);
-    const before = idsOf(set, 0);
-    (await set.reservePort(port, untaken)).release();
-    set.apply([putRoute("b", port), removeRoute("a")]);
-    expect(idsOf(set, 0)).toEqual(before);
-  });
-
-  test("finds a free port of the range: not taken, not held, not a stranger's", async () => {
-    const busy = await stranger();
-    const first = busy.port;
-    const sockets = failing((_call, _address, port) =>
-      port === first + 3 ? "EADDRINUSE" : undefined,
-    );
-    const { set } = await openSet({ tcpPorts: { first, last: first + 9 }, sockets });
-    const ports: number[] = [];
-    for (let n = 0; n < 3; n++) {
-      ports.push((await set.reservePort(0, (port) => port === first + 1)).port);
-    }
-    expect(ports).toEqual(ports.toSorted((a, b) => a - b));
-    expect(new Set(ports).size).toBe(3);
-    for (const port of ports) expect([first, first + 1, first + 3]).not.toContain(port);
-  });
-
-  test("says so when the range is used up", async () => {
-    const { set } = await openSet({ tcpPorts: { first: 3000, last: 3001 } });
-    expect(await rejection(set.reservePort(0, () => true))).toMatchObject({
-      code: "resource-exhausted",
-      details: { reason: "PORT_RANGE_EXHAUSTED" },
-    });
-  });
 });
 
 describe("routes", () => {
