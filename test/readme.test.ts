@@ -81,11 +81,12 @@ describe("commands", () => {
     for (const words of told) {
       const depth = /^(?:route|service|backend)$/.test(words[0] ?? "") ? 2 : 1;
       const path = words.slice(0, depth).filter((word) => /^[a-z]/.test(word));
-      const { status, stdout } = await dispatched([...path, "--help"]);
+      const { stdout } = await dispatched([...path, "--help"]);
       const known = (flag: string): boolean =>
         new RegExp(`(?<![\\w-])${flag}(?![\\w-])`).test(stdout);
       const flags = words.flatMap((word) => /^--?[a-z][a-z-]*/.exec(word)?.[0] ?? []);
-      if (status !== 0) wrong.push(words.join(" "));
+      // Asked for a command that is not there, the program shows its own help.
+      if (!stdout.startsWith(["Usage: crosspoint", ...path].join(" "))) wrong.push(words.join(" "));
       wrong.push(...flags.filter((flag) => !known(flag)).map((flag) => [...path, flag].join(" ")));
     }
     expect(wrong).toEqual([]);
