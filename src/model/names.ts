@@ -87,7 +87,7 @@ export function parseDomain(text: string, field = "domain"): Domain {
   return minted<Domain>(domain);
 }
 
-/** Empty means "/"; a trailing slash is dropped, so "/api/" and "/api" are one prefix. */
+/** Empty means "/"; trailing slashes are dropped, so "/api/" and "/api" are one prefix. */
 export function parsePathPrefix(text: string, field = "path_prefix"): PathPrefix {
   if (text === "" || text === "/") return minted<PathPrefix>("/");
   if (text.length > pathPrefixCharactersMax) {
@@ -102,7 +102,8 @@ export function parsePathPrefix(text: string, field = "path_prefix"): PathPrefix
       `${shown(text)} is not a path: it starts with "/" and holds printable ASCII without "?", "#" and spaces`,
     );
   }
-  return minted<PathPrefix>(text.endsWith("/") ? text.slice(0, -1) : text);
+  const prefix = text.replace(/\/+$/, "");
+  return minted<PathPrefix>(prefix === "" ? "/" : prefix);
 }
 
 export function parseLabels(labels: Readonly<Record<string, string>>, field = "labels"): Labels {

@@ -4,6 +4,7 @@
 import type { Address } from "./address.ts";
 import type { Backend } from "./backend.ts";
 import type { Change, ChangeSet, Snapshot } from "./change.ts";
+import { ChurnMap } from "./churn-map.ts";
 import { assert, unreachable } from "./errors.ts";
 import type { RouteName, ServiceName } from "./names.ts";
 import { type Revision, revisionZero } from "./revision.ts";
@@ -20,8 +21,8 @@ const nobody: ReadonlySet<RouteName> = new Set();
  */
 export class Table {
   revision: Revision = revisionZero;
-  readonly #routes = new Map<RouteName, Route>();
-  readonly #routeOfMatch = new Map<MatchKey, RouteName>();
+  readonly #routes = new ChurnMap<RouteName, Route>();
+  readonly #routeOfMatch = new ChurnMap<MatchKey, Route>();
   readonly #routesOfService = new Map<ServiceName, Set<RouteName>>();
   readonly #services = new Map<ServiceName, Service>();
   readonly #backends = new Map<ServiceName, Map<Address, Backend>>();
@@ -48,8 +49,7 @@ export class Table {
   }
   /** The route that holds this match, if any. */
   routeOfMatch(key: MatchKey): Route | undefined {
-    const name = this.#routeOfMatch.get(key);
-    return name === undefined ? undefined : this.#routes.get(name);
+    return this.#routeOfMatch.get(key);
   }
   routes(): IterableIterator<Route> {
     return this.#routes.values();
@@ -101,7 +101,7 @@ export class Table {
       case "route-put":
         this.#removeRoute(change.route.name);
         this.#routes.set(change.route.name, change.route);
-        this.#routeOfMatch.set(matchKeyOf(change.route.match), change.route.name);
+        this.#routeOfMatch.set(matchKeyOf(change.route.match), change.route);
         setOf(this.#routesOfService, change.route.service).add(change.route.name);
         return;
       case "route-removed":
@@ -129,7 +129,7 @@ export class Table {
     if (route === undefined) return;
     this.#routes.delete(name);
     const key = matchKeyOf(route.match);
-    if (this.#routeOfMatch.get(key) === name) this.#routeOfMatch.delete(key);
+    if (this.#routeOfMatch.get(key)?.name === name) this.#routeOfMatch.delete(key);
     const ofService = this.#routesOfService.get(route.service);
     ofService?.delete(name);
     if (ofService?.size === 0) this.#routesOfService.delete(route.service);

@@ -9,10 +9,3 @@ export interface Log {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
 }
-
-/** For those who want to hear nothing. */
-export const silentLog: Log = {
-  info() {},
-  warn() {},
-  error() {},
-};
