@@ -112,7 +112,7 @@ export const serveOptions = {
     "N",
     "worker threads",
     (text, source) => parseCount(text, source, workersMax),
-    { fallback: "one per core" },
+    { fallback: "one per core; with --demo one, so that the samples take strict turns" },
   ),
   io: one("io", "KIND", "how workers do their input and output: auto or net", parseIo, {
     fallback: "auto",
@@ -177,7 +177,7 @@ export function parseConfig(
     admin: value(serveOptions.admin) ?? { address: "127.0.0.1", port: 7071 },
     tcpAddresses: value(serveOptions.tcpAddress) ?? ["0.0.0.0", "::"],
     tcpPorts: value(serveOptions.tcpPorts) ?? { first: 3000, last: 3500 },
-    workers: value(serveOptions.workers) ?? Math.min(host.cores(), workersMax),
+    workers: value(serveOptions.workers) ?? (demo ? 1 : Math.min(host.cores(), workersMax)),
     io: value(serveOptions.io) ?? "auto",
     nodeName: value(serveOptions.nodeName) ?? host.hostname(),
     drainMs: value(serveOptions.drain) ?? 30_000,

@@ -3,7 +3,12 @@
 
 import type { RouterCalls } from "./control/router-service.ts";
 import { type DemoBackends, demoDomain, startDemoBackends } from "./demo.ts";
-import { AddRouteRequest, RegisterBackendRequest } from "./gen/crosspoint/v1/router.ts";
+import {
+  AddRouteRequest,
+  Policy,
+  PutServiceRequest,
+  RegisterBackendRequest,
+} from "./gen/crosspoint/v1/router.ts";
 import type { System } from "./system.ts";
 
 const service = "demo";
@@ -21,6 +26,9 @@ export async function provisionDemo(calls: RouterCalls, system: System): Promise
       await calls.registerBackend(RegisterBackendRequest.fromPartial(request), patience);
     }
   };
+  // Their turns are strict as long as one worker takes all requests: config.ts sees to that.
+  const settings = { service: { name: service, policy: Policy.ROUND_ROBIN } };
+  await calls.putService(PutServiceRequest.fromPartial(settings), patience);
   await register();
   // A failure is told by the next listing, and cured by the next round.
   const endRenewal = system.every(renewMs, () => void register().catch(() => undefined));

@@ -56,8 +56,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     return await assemble(options, closers);
   } catch (error) {
     log.error("the node cannot start", { error: RouterError.from(error).message });
-    for (const close of closers.toReversed()) await close().catch(() => undefined);
+    await closeAll(closers, log);
     throw error;
+  }
+}
+
+/** Last opened, first closed; one that fails keeps none of the others open. */
+async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Log): Promise<void> {
+  for (const close of closers.toReversed()) {
+    await close().catch((error: unknown) => log.error("something did not close", { error }));
   }
 }
 
@@ -73,6 +80,7 @@ async function assemble(
   const source = opened(await TableSource.start({ store, system, log }), (it) => it.stop());
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
+  const settings = await workerSettings(config, faultHooks);
   const listeners = await ListenerSet.open({
     http: config.http,
     tcpAddresses: config.tcpAddresses,
@@ -87,7 +95,7 @@ async function assemble(
       workers: config.workers,
       listeners,
       source,
-      settings: await workerSettings(config, faultHooks),
+      settings,
       workerFile: new URL("./worker/main.ts", import.meta.url),
       system,
       log,
@@ -137,7 +145,7 @@ async function assemble(
       // Writers first, traffic last; the admin port tells "not ready" until the end.
       await rpc.close(rpcCloseMsMax);
       const cut = await fleet.drain(drainMs);
-      for (const close of closers.toReversed()) await close();
+      await closeAll(closers, log);
       return cut;
     },
   };
@@ -170,7 +178,12 @@ function hostPort(address: string, port: number): string {
 /** `crosspoint serve`: runs a node until a signal ends it; the exit status. */
 export async function serve(config: Config): Promise<number> {
   const log = createLog({ format: config.logFormat });
+  keepServingWithoutReader(log);
   const ends: Signals = signals();
+  return await Promise.race([untilAsked(config, log, ends), ends.insisted]);
+}
+
+async function untilAsked(config: Config, log: Log, ends: Signals): Promise<number> {
   let node: RunningNode;
   try {
     node = await startNode({ config, log, system: realSystem });
@@ -182,14 +195,21 @@ export async function serve(config: Config): Promise<number> {
   ends.onHangUp(() => node.reopenLog());
   const signal = await ends.asked;
   log.info("draining", { signal, drainMs: config.drainMs });
-  const status = await Promise.race([
-    node.stop(config.drainMs).then((cut) => {
-      log.info("stopped", { cut });
-      return 0;
-    }),
-    ends.insisted,
-  ]);
-  return status;
+  const cut = await node.stop(config.drainMs);
+  log.info("stopped", { cut });
+  return 0;
+}
+
+/** Whoever read our output has left, or its disk is full: a line is lost, and no traffic. */
+function keepServingWithoutReader(log: Log): void {
+  // The command ends when nobody reads what it prints; a node does not.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error");
+  process.stderr.on("error", () => {});
+  let told = false;
+  process.stdout.on("error", (error) => {
+    if (!told) log.warn("standard output takes nothing; traffic goes on", { error: error.message });
+    told = true;
+  });
 }
 
 function demoHint(node: RunningNode): string {

@@ -220,6 +220,11 @@ describe("--demo", () => {
     expect(parsed({}, {}, "demo: true").demo).toBe(true);
   });
 
+  test("has one worker, so that its two backends take strict turns, unless told otherwise", () => {
+    expect(parsed({ demo: true }).workers).toBe(1);
+    expect(parsed({ demo: true, workers: "3" }).workers).toBe(3);
+  });
+
   test("leaves a store and an access log that were asked for", () => {
     const config = parsed({ demo: true, store: "sqlite:/x.db" }, { CROSSPOINT_ACCESS_LOG: "off" });
     expect(config.store).toEqual({ kind: "sqlite", path: "/x.db" });

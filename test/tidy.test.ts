@@ -47,7 +47,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   // Two backends to try the router with.
   "demo.ts": ["model", "limits.ts"],
-  "demo-route.ts": ["demo.ts", "control/router-service.ts", "gen", "limits.ts"],
+  "demo-route.ts": ["demo.ts", "control/router-service.ts", "gen", "limits.ts", "system.ts"],
   "version.ts": [],
   "limits.ts": ["model/errors.ts"],
   "system.ts": [],

@@ -120,7 +120,7 @@ export class ListenerSet {
       try {
         listenGroup(this.#calls, group);
       } catch (error) {
-        throw portError(group, error);
+        throw portError(group, error, "--http");
       }
       this.#lend("http", group);
     }
@@ -209,7 +209,7 @@ export class ListenerSet {
         openGroup(this.#calls, { ...at, port }, { slots: this.#options.slots, ours: false }),
       );
     } catch (error) {
-      if (at.address !== "::" || !isAddressMissing(error)) throw portError(at, error);
+      if (at.address !== "::" || !isAddressMissing(error)) throw portError(at, error, "--http");
       this.#options.log.warn("no IPv6 on this machine: a listener is left out", {
         address: at.address,
         port: at.port,
@@ -230,7 +230,8 @@ export class ListenerSet {
         }
         usable.push(address);
       } catch (error) {
-        if (address !== "::" || !isAddressMissing(error)) throw portError(at, error);
+        if (address !== "::" || !isAddressMissing(error))
+          throw portError(at, error, "--tcp-address");
         this.#options.log.warn("no IPv6 on this machine: TCP routes listen without it", {
           address,
         });

@@ -23,7 +23,7 @@ export interface ReportParts {
 
 export function reportOf(parts: ReportParts): AdminProviders {
   return {
-    health: () => [storeCheck(parts), workersCheck(parts), portsCheck(parts), entriesCheck(parts)],
+    health: () => [storeCheck(parts), fleetCheck(parts), portsCheck(parts), entriesCheck(parts)],
     ready: () => {
       // A route that cannot be served, or an entry that cannot be read, is no reason to take a
       // whole node out of service: those are told by /healthz.
@@ -40,11 +40,30 @@ function drainCheck({ draining }: ReportParts): Check {
   return { name: "accepting", ok: !leaving, detail: leaving ? "draining" : "accepts connections" };
 }
 
-function workersCheck({ fleet, source }: ReportParts): Check {
+/** For readiness: one worker is enough to serve. */
+function workersCheck(parts: ReportParts): Check {
+  return { ...fleetCheck(parts), ok: parts.fleet.status().some(isServing) };
+}
+
+/** For health: every worker serves, and none holds on to an older table because it refused the newer. */
+function fleetCheck({ fleet, source }: ReportParts): Check {
   const status = fleet.status();
-  const serving = status.filter((worker) => worker.state === "serving").length;
-  const detail = `${serving} of ${status.length} serve, revision ${fleet.servedRevision} of ${source.table.revision}`;
-  return { name: "workers", ok: serving > 0, detail };
+  const serving = status.filter(isServing);
+  const refusals = status.flatMap(({ slot, lastNack, servedRevision }) =>
+    lastNack === undefined || lastNack.revision <= servedRevision
+      ? []
+      : [`; worker ${slot} refused revision ${lastNack.revision}: ${lastNack.reason}`],
+  );
+  const detail = `${serving.length} of ${status.length} serve, revision ${fleet.servedRevision} of ${source.table.revision}`;
+  return {
+    name: "workers",
+    ok: serving.length === status.length && refusals.length === 0,
+    detail: `${detail}${refusals.join("")}`,
+  };
+}
+
+function isServing({ state }: { readonly state: string }): boolean {
+  return state === "serving";
 }
 
 function storeCheck({ store, source }: ReportParts): Check {
@@ -53,9 +72,14 @@ function storeCheck({ store, source }: ReportParts): Check {
 }
 
 function portsCheck({ fleet }: ReportParts): Check {
-  const problems = fleet.problems();
-  const detail = problems.map(({ port, reason }) => `${port}: ${reason}`).join("; ");
-  return { name: "ports", ok: problems.length === 0, detail: detail || "all routes have theirs" };
+  const refused = fleet
+    .status()
+    .flatMap(({ slot, refusedListeners }) =>
+      refusedListeners.map(({ reason }) => `worker ${slot}: ${reason}`),
+    );
+  const problems = fleet.problems().map(({ port, reason }) => `${port}: ${reason}`);
+  const detail = [...problems, ...refused].join("; ");
+  return { name: "ports", ok: detail === "", detail: detail || "all routes have theirs" };
 }
 
 function entriesCheck({ source, store }: ReportParts): Check {

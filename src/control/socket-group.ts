@@ -101,13 +101,13 @@ export function tryPort({ address, port }: ListenAddress): Promise<number> {
   });
 }
 
-/** A port that cannot be listened on, as an error for people. */
-export function portError(at: ListenAddress, cause: unknown): RouterError {
+/** A port that cannot be listened on, as an error for people. @param flag The setting that names it, if one does. */
+export function portError(at: ListenAddress, cause: unknown, flag = ""): RouterError {
   const code = codeOf(cause);
   const resource = { type: "port", name: String(at.port) };
   const refuse = (reason: string, text: string): RouterError =>
     new RouterError("failed-precondition", text, { reason, resource }, { cause });
-  const port = `port ${at.port} on ${at.address}`;
+  const port = `${flag === "" ? "" : `${flag}: `}port ${at.port} on ${at.address}`;
   switch (code) {
     case "EADDRINUSE":
       return refuse(

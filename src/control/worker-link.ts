@@ -104,7 +104,11 @@ export class WorkerLink {
     return this.#ask((id) => ({ kind: "measure", id, service }), signal);
   }
 
-  /** Nothing is sent or heard any more; whoever waits for an answer hears `reason`. Harmless twice. */
+  /**
+   * Nothing is sent any more, and whoever waits for an answer hears `reason`. What the worker has still said
+   * of its past (log lines, what it cut) is heard until the port closes: the end of its task comes by
+   * another port and may come first. Harmless twice.
+   */
   end(reason: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
@@ -138,7 +142,8 @@ export class WorkerLink {
   }
 
   #receive(message: FromWorker): void {
-    if (this.#ended !== undefined) return;
+    const ofThePast = message.kind === "log" || message.kind === "drained";
+    if (this.#ended !== undefined && !ofThePast) return;
     switch (message.kind) {
       case "ready":
         return this.#events.ready();

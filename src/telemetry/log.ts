@@ -4,6 +4,7 @@
 // could move a terminal's cursor or start a new line is escaped in both forms.
 
 import { destination as fileDestination, pino } from "pino";
+import { logWaitingCharactersMax } from "../limits.ts";
 import { realSystem, type System } from "../system.ts";
 import type { Log, LogFields } from "./log-port.ts";
 
@@ -21,12 +22,19 @@ export interface LogOptions {
 }
 
 export function createLog(options: LogOptions): Log {
-  const destination = options.destination ?? fileDestination({ dest: 2, sync: true });
+  const destination = options.destination ?? standardError();
   const write = (line: string): void => {
     destination.write(line);
   };
   const time = (): string => new Date((options.system ?? realSystem).wallMs()).toISOString();
   return options.format === "json" ? jsonLog(write, time) : textLog(write, time);
+}
+
+/** A full disk or a reader that left must end nobody's traffic; what cannot be written waits, then is dropped. */
+function standardError(): LogDestination {
+  const destination = fileDestination({ dest: 2, sync: true, maxLength: logWaitingCharactersMax });
+  destination.on("error", () => {});
+  return destination;
 }
 
 function jsonLog(write: (line: string) => void, time: () => string): Log {
