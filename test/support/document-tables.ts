@@ -84,11 +84,12 @@ const exitMeanings: Readonly<Record<keyof typeof ExitStatus, string>> = {
 const accessMeanings: Readonly<Record<keyof typeof AccessField, string>> = {
   client: "the peer's IP address; never what a forwarding field says",
   method: "as sent; empty when the head could not be read",
-  host: "the Host field (or the authority of an absolute target) as sent",
+  host: "of the Host field or of an absolute target, as sent, without the port",
   path: "the request target as sent, query included",
   status: "sent to the client; 499 when the client left first; 101 for an upgrade",
   bytesIn: "body bytes from the client; TCP and upgraded: all bytes",
-  bytesOut: "body bytes to the client; TCP and upgraded: all bytes",
+  bytesOut:
+    "body bytes to the client; TCP and upgraded: all bytes; answers of the router itself: with their head",
   durationMs: "from the head's arrival to the last byte of the answer; TCP: of the connection",
   route: "name of the route; empty: none matched",
   service: "name of its service",
