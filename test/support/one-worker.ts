@@ -5,6 +5,8 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { encodeSnapshot } from "../../src/channel/encoding.ts";
 import type {
   BackendMeasure,
+  ExplainQuestion,
+  Explanation,
   FromWorker,
   ListenerLoan,
   ToWorker,
@@ -177,6 +179,31 @@ export class OneWorker {
     const revision = parseRevision(++this.#revision);
     this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
     await this.#answer("ack", (ack) => ack.revision === revision);
+  }
+
+  /** Sends changes that do not fit; answers why they were refused. */
+  async refuses(
+    numbers: { readonly base: number; readonly revision: number },
+    ...changes: readonly Change[]
+  ): Promise<string> {
+    const base = parseRevision(numbers.base);
+    const revision = parseRevision(numbers.revision);
+    this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
+    return (await this.#answer("nack", (nack) => nack.revision === revision)).reason;
+  }
+
+  /** Takes the loan of a port back; the socket itself stays open. */
+  async closePort(protocol: "http" | "tcp"): Promise<void> {
+    const revision = parseRevision(this.#revision);
+    const closed = this.#loans.filter((loan) => loan.protocol === protocol).map(({ id }) => id);
+    this.#tell({ kind: "delta", base: revision, revision, changes: [], opened: [], closed });
+    await this.#answer("ack", (ack) => ack.revision === revision);
+  }
+
+  async explain(question: ExplainQuestion): Promise<Explanation> {
+    const id = ++this.#ids;
+    this.#tell({ kind: "explain", id, question });
+    return (await this.#answer("explained", (message) => message.id === id)).explanation;
   }
 
   async measures(): Promise<readonly BackendMeasure[]> {

@@ -2,6 +2,8 @@
 // as given, bytes come in as they came.
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { onTestFinished } from "vitest";
+import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
 import { readStrict, type StrictKind, type StrictMessage, statusOf } from "./strict-http.ts";
 import { turns, until } from "./until.ts";
 
@@ -194,6 +196,21 @@ export async function refusedAddress(): Promise<string> {
   const { address } = backend;
   await backend.close();
   return address;
+}
+
+/**
+ * An address that answers no SYN: a listening socket whose queue is full and that nobody accepts
+ * from. Closed when the test ends.
+ */
+export async function blackHole(): Promise<string> {
+  const { fd, port } = openListener({ address: "127.0.0.1", port: 0 });
+  listen(fd, 0);
+  const filler = await Peer.connect(port);
+  onTestFinished(() => {
+    filler.socket.destroy();
+    closeFd(fd);
+  });
+  return `127.0.0.1:${port}`;
 }
 
 /** Answers every request with what `answer` says, on the same connection, until it ends. */
