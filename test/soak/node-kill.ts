@@ -14,13 +14,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Snapshot } from "../../src/model/change.ts";
 import { type Revision, revisionZero } from "../../src/model/revision.ts";
+import type { Route } from "../../src/model/route.ts";
 import { ChildNode, type NodeAddresses } from "../support/child-node.ts";
 import { freshEcho, freshGet, type Outcome } from "../support/fresh-connection.ts";
 import { type KillWrite, KillWriter } from "../support/kill-writer.ts";
 import { type NamedBackend, startHttpBackend, startTcpBackend } from "../support/named-backend.ts";
 import { Client } from "../support/rpc-node.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { foundThrough, withoutPorts } from "../support/table-over-rpc.ts";
+import { foundThrough, nameOf, withoutPorts } from "../support/table-over-rpc.ts";
 import { brokenPromises } from "./write-ledger.ts";
 
 const writers = 4;
@@ -177,13 +178,8 @@ class KillRounds {
     writes: readonly KillWrite[],
     complain: (line: string) => void,
   ): Promise<void> {
-    const present = new Map(this.#from.routes.map((route) => [`${route.name}`, route]));
-    const named = writes.flatMap(({ entry }) =>
-      entry.changes.flatMap((change) => {
-        if (change.kind === "route-put") return [`${change.route.name}`];
-        return change.kind === "route-removed" ? [`${change.name}`] : [];
-      }),
-    );
+    const present = new Map<string, Route>(this.#from.routes.map((route) => [route.name, route]));
+    const named = writes.flatMap(({ entry }) => entry.changes.map(nameOf));
     const names = [...new Set([...named, ...present.keys()])].slice(0, asksMax);
     const wrong = await Promise.all(
       names.map(async (name) => {

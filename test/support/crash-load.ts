@@ -142,8 +142,11 @@ function keptFigures(): KeptFigures[] {
   return figures;
 }
 
+function send(reply: CrashAnswer): void {
+  process.send?.(reply);
+}
+
 process.on("message", ({ id, question }: { id: number; question: CrashQuestion }) => {
-  const send = (reply: CrashAnswer): void => void process.send?.(reply);
   answer(question).then(
     (value) => send({ id, value }),
     (error: unknown) => send({ id, error: String(error) }),

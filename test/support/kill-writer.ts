@@ -1,7 +1,7 @@
 // A client that writes until its node is killed, and remembers what it asked for and what it was told. Has names
 // of its own, and so knows of each whether it exists. Knows the API; does not know what is there afterwards.
 
-import { type Change as ProtoChange, Wait } from "../../src/gen/crosspoint/v1/router.ts";
+import { Wait } from "../../src/gen/crosspoint/v1/router.ts";
 import type { Change } from "../../src/model/change.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import type { Route } from "../../src/model/route.ts";
@@ -142,16 +142,16 @@ export class KillWriter {
     const size = 5 + this.#random.below(46);
     const names = new Set<string>();
     while (names.size < size) names.add(this.#httpName());
-    const asked: ProtoChange[] = [];
+    const asked: object[] = [];
     const changes: Change[] = [];
     for (const name of names) {
       if (this.#existing.has(name) && this.#random.chance(0.5)) {
         this.#existing.delete(name);
-        asked.push(removeRouteChange(name) as ProtoChange);
+        asked.push(removeRouteChange(name));
         changes.push(removeRoute(name));
       } else {
         const { change, route } = this.#put(name);
-        asked.push({ change: { $case: "putRoute", value: route } } as ProtoChange);
+        asked.push({ change: { $case: "putRoute", value: route } });
         changes.push(change);
       }
     }

@@ -52,7 +52,10 @@ export async function startTcpBackend(name: string): Promise<NamedBackend> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     kept(sockets, socket);
-    createInterface({ input: socket }).on("line", (line) => socket.write(`${name}:${line}\n`));
+    const lines = createInterface({ input: socket });
+    lines.on("line", (line) => socket.write(`${name}:${line}\n`));
+    // The socket's own, told once more.
+    lines.on("error", () => lines.close());
   });
   return await listening(name, server, () => {
     for (const socket of sockets) socket.destroy();

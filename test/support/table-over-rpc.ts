@@ -80,12 +80,14 @@ function routeOf({ name, match, service, labels, sticky }: proto.Route): Route {
   });
 }
 
+/** Of the route that changes; "" for anything else. */
+export function nameOf(change: Change): string {
+  if (change.kind === "route-put") return change.route.name;
+  return change.kind === "route-removed" ? change.name : "";
+}
+
 /** As a client can know it before the node answers: by name, so that only the content counts. */
 export function inOrder(changes: readonly Change[]): Change[] {
-  const nameOf = (change: Change): string => {
-    if (change.kind === "route-put") return change.route.name;
-    return change.kind === "route-removed" ? change.name : "";
-  };
   return changes.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
