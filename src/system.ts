@@ -56,6 +56,7 @@ export interface Signals {
   readonly asked: Promise<"SIGTERM" | "SIGINT">;
   /** A second one, at least `insistMs` after the first: the exit status to end with at once. */
   readonly insisted: Promise<number>;
+  /** Says what SIGHUP does from now on; before, it does nothing. */
   onHangUp(action: () => void): void;
 }
 
@@ -67,6 +68,9 @@ export function signals(): Signals {
   const asked = Promise.withResolvers<"SIGTERM" | "SIGINT">();
   const insisted = Promise.withResolvers<number>();
   let firstMs: number | undefined;
+  // A hang-up during the start must not end the process, as it would without a listener.
+  let hangUp = (): void => {};
+  process.on("SIGHUP", () => hangUp());
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       const nowMs = performance.now();
@@ -78,6 +82,6 @@ export function signals(): Signals {
   return {
     asked: asked.promise,
     insisted: insisted.promise,
-    onHangUp: (action) => process.on("SIGHUP", action),
+    onHangUp: (action) => void (hangUp = action),
   };
 }
