@@ -1,0 +1,69 @@
+// What the sessions of a worker share, without sockets: streams that record, a clock that stands still
+// until told otherwise.
+
+import { MessageChannel } from "node:worker_threads";
+import type { Io } from "../../src/io/io.ts";
+import * as limits from "../../src/limits.ts";
+import { Counter, type CounterName, countersByteLength } from "../../src/telemetry/counters.ts";
+import type { WorkerContext } from "../../src/worker/context.ts";
+import { makeContext, type WorkerLimits } from "../../src/worker/make-context.ts";
+import { FakeSystem } from "./fake-system.ts";
+import { RecordingStream } from "./recording-stream.ts";
+
+export interface Recording {
+  readonly context: WorkerContext;
+  readonly system: FakeSystem;
+  /** Every stream that was dialled, and where to; `events` is whoever dialled it. */
+  readonly dialled: (RecordingStream & { readonly to?: string })[];
+  counter(name: CounterName): number;
+  /** Lets time pass, tick by tick, so that timers fire. */
+  pass(ms: number): void;
+}
+
+export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
+  const system = new FakeSystem();
+  const dialled: (RecordingStream & { to?: string })[] = [];
+  const io: Io = {
+    name: "recording",
+    listen: () => Promise.resolve({ close() {} }),
+    dial(host, port, events) {
+      const stream: RecordingStream & { to?: string } = new RecordingStream();
+      stream.events = events;
+      stream.to = `${host}:${port}`;
+      dialled.push(stream);
+      return stream;
+    },
+  };
+  const { port1 } = new MessageChannel();
+  port1.close();
+  const context = makeContext(
+    {
+      workerId: 1,
+      slot: 0,
+      control: port1,
+      counters: new SharedArrayBuffer(countersByteLength),
+      settings: {
+        io: "net",
+        accessLog: false,
+        trustForwarded: [],
+        stickyKey: new Uint8Array(32),
+        faultHooks: false,
+      },
+    },
+    { ...limits, ...own },
+    system,
+    () => io,
+  );
+  return {
+    context,
+    system,
+    dialled,
+    counter: (name) => context.counters[Counter[name]]!,
+    pass(ms) {
+      for (const end = system.monotonicMs() + ms; system.monotonicMs() < end; ) {
+        system.advance(limits.timerTickMs);
+        context.wheel.advance(system.monotonicMs());
+      }
+    },
+  };
+}

@@ -1,0 +1,45 @@
+// Goal: held bytes come out in the order in which they went in, each once; an idle holder holds no memory.
+// Method: random adds and uses against a plain string.
+
+import { expect, test } from "vitest";
+import { HeldBytes } from "../../src/worker/held-bytes.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+
+const textOf = ({ bytes, start, end }: HeldBytes): string =>
+  Buffer.from(bytes.subarray(start, end)).toString("latin1");
+
+test.for([1, 2, 3, 4])("any sequence of adds and uses, seed %i", (seed) => {
+  const random = new SeededRandom(seed);
+  const held = new HeldBytes();
+  let expected = "";
+  let next = 0;
+  for (let i = 0; i < 2_000; i++) {
+    if (random.chance(0.5)) {
+      const text = Array.from({ length: random.below(300) }, () =>
+        String.fromCharCode(97 + (next++ % 26)),
+      ).join("");
+      const source = Buffer.from(`..${text}..`, "latin1");
+      held.add(source, 2, 2 + text.length);
+      expected += text;
+    } else {
+      const used = random.chance(0.1) ? expected.length : random.below(expected.length + 1);
+      held.dropTo(held.start + used);
+      expected = expected.slice(used);
+    }
+    expect(held.length).toBe(expected.length);
+    if (i % 10 === 0) expect(textOf(held)).toBe(expected);
+  }
+  expect(textOf(held)).toBe(expected);
+});
+
+test("a large buffer is given back once its bytes were used, a small one is kept", () => {
+  const held = new HeldBytes();
+  held.add(Buffer.alloc(100_000), 0, 100_000);
+  held.dropTo(held.end);
+  expect(held.bytes.length).toBe(0);
+  held.add(Buffer.alloc(100), 0, 100);
+  const kept = held.bytes;
+  held.clear();
+  held.add(Buffer.alloc(100), 0, 100);
+  expect(held.bytes).toBe(kept);
+});

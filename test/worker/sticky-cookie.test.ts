@@ -1,0 +1,78 @@
+// Goal: a cookie names a backend to whoever has the key, and to that service only; nothing that a
+// client could send makes it name another, or throw.
+
+import { describe, expect, test } from "vitest";
+import { StickyCookie, stickyValueOf } from "../../src/worker/sticky-cookie.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+
+const key = new Uint8Array(32).fill(1);
+const address = "10.0.0.7:8080";
+
+describe("a sealed address", () => {
+  test("opens with the same key and service, on any node", () => {
+    const value = new StickyCookie(key).seal("web", address);
+    expect(new StickyCookie(key).open("web", value)).toBe(address);
+    expect(value).toMatch(/^[A-Za-z0-9_-]+$/);
+    expect(value).not.toContain("10.0.0.7");
+  });
+
+  test("is another text every time", () => {
+    const cookie = new StickyCookie(key);
+    expect(cookie.seal("web", address)).not.toBe(cookie.seal("web", address));
+  });
+
+  test("does not open for another service or with another key", () => {
+    const value = new StickyCookie(key).seal("web", address);
+    expect(new StickyCookie(key).open("api", value)).toBeUndefined();
+    expect(new StickyCookie(new Uint8Array(32).fill(2)).open("web", value)).toBeUndefined();
+  });
+
+  test("does not open when any of its bits was changed", () => {
+    const cookie = new StickyCookie(key);
+    const sealed = Buffer.from(cookie.seal("web", address), "base64url");
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
+      const changed = Buffer.from(sealed);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      expect(cookie.open("web", changed.toString("base64url")), `bit ${bit}`).toBeUndefined();
+    }
+  });
+
+  test("does not open when it was cut or lengthened", () => {
+    const cookie = new StickyCookie(key);
+    const value = cookie.seal("web", address);
+    for (let length = 0; length < value.length - 1; length++) {
+      expect(cookie.open("web", value.slice(0, length))).toBeUndefined();
+    }
+    expect(cookie.open("web", `${value}AAAA`)).toBeUndefined();
+    expect(cookie.open("web", "A".repeat(100_000))).toBeUndefined();
+  });
+
+  test("rubbish of any kind opens to nothing and never throws", () => {
+    const cookie = new StickyCookie(key);
+    const random = new SeededRandom(5);
+    for (let i = 0; i < 500; i++) {
+      const rubbish = Array.from({ length: random.below(120) }, () =>
+        String.fromCharCode(random.below(256)),
+      ).join("");
+      expect(cookie.open("web", rubbish)).toBeUndefined();
+    }
+  });
+});
+
+describe("the cookie in a Cookie field", () => {
+  test.for([
+    ["_backend=abc", "abc"],
+    ["a=b; _backend=abc; c=d", "abc"],
+    ["a=b;_backend=abc", "abc"],
+    ["_backend=", ""],
+    ["_backend=a=b", "a=b"],
+    ["_backend", undefined],
+    ["x_backend=abc", undefined],
+    ["_Backend=abc", undefined],
+    ["a=_backend=abc", undefined],
+    ["", undefined],
+    [";;;=", undefined],
+  ] as const)("%j holds %j", ([field, value]) => {
+    expect(stickyValueOf(field)).toBe(value);
+  });
+});
