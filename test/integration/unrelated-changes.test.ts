@@ -9,7 +9,12 @@ import {
 } from "../soak/unrelated-changes.ts";
 
 test("upgraded, TCP and keep-alive connections live through changes of others", async () => {
-  const figures = await runUnrelatedChanges({ writes: 200, connections: 8, seed: 7 });
+  const figures = await runUnrelatedChanges({
+    warmUpWrites: 50,
+    writes: 150,
+    connections: 8,
+    seed: 7,
+  });
   expect(unrelatedChangesFailures(figures)).toEqual([]);
 });
 
@@ -37,7 +42,7 @@ test.for<{ wrong: Partial<UnrelatedChangesFigures>; says: string }>([
   { wrong: { closedByChange: Number.NaN }, says: "NaN connections closed by a change" },
   {
     wrong: { residentBytes: [1e8, 1e8, 2e8] },
-    says: "memory grew by 95 MiB after the first quarter",
+    says: "memory grew by 95 MiB",
   },
 ])("the judge sees $says", ({ wrong, says }) => {
   expect(unrelatedChangesFailures(good)).toEqual([]);
