@@ -1,7 +1,8 @@
 // A worker for tests of the fleet: keeps a table, accepts from its loans, greets every connection with
-// "WORKER REVISION\n" and echoes. Routes with the label `stub` make it misbehave.
+// "WORKER REVISION THREAD\n" and echoes. Routes with the label `stub` make it misbehave.
 
 import { Socket } from "node:net";
+import { threadId } from "node:worker_threads";
 import { decodePiece } from "../../src/channel/encoding.ts";
 import type {
   FromWorker,
@@ -155,7 +156,7 @@ class Stub {
       this.#counters[Counter.connectionsAccepted]! += 1;
       this.#connections.add(socket);
       socket.on("close", () => this.#connections.delete(socket)).on("error", () => {});
-      socket.write(`${this.#start.workerId} ${this.#table.revision}\n`);
+      socket.write(`${this.#start.workerId} ${this.#table.revision} ${threadId}\n`);
       socket.pipe(socket);
     }
   }
