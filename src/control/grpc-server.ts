@@ -56,7 +56,7 @@ export class GrpcServer {
 
   /** Answers NOT_SERVING by health until `setServing(true)`. Throws "failed-precondition" when it cannot listen. */
   static async listen(options: GrpcServerOptions): Promise<GrpcServer> {
-    redirectLog(options.log);
+    redirectLog(silence);
     const streams = new OpenStreams();
     const health = new HealthImplementation(
       Object.fromEntries(healthNames.map((name) => [name, "NOT_SERVING" as const])),
@@ -71,7 +71,9 @@ export class GrpcServer {
     server.addService(guardedDefinition, new CallAdapter(options, streams).handlers());
     addHealth(server, health, streams);
     addReflection(server, new Reflection(options.image), streams);
+    // What goes wrong here is thrown; grpc-js would say it a second time.
     const address = await bind(server, options.address);
+    redirectLog(options.log);
     return new GrpcServer(address, server, health, streams, options.system);
   }
 
@@ -362,8 +364,10 @@ function stalled(): RouterError {
 }
 
 /** grpc-js writes to standard error by itself; what it says belongs in our log. */
-function redirectLog(log: Log): void {
+function redirectLog(log: Pick<Log, "warn">): void {
   const say = (...words: unknown[]): void =>
     log.warn("grpc", { text: words.map(String).join(" ") });
   grpc.setLogger({ error: say, info: say, debug: say });
 }
+
+const silence: Pick<Log, "warn"> = { warn() {} };

@@ -76,6 +76,7 @@ export class ListenerSet {
   readonly #ending: readonly Map<number, ListenerLoan>[];
   #lastId = 0;
   #closed = false;
+  #toldNoIpv6 = false;
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
@@ -210,11 +211,15 @@ export class ListenerSet {
       );
     } catch (error) {
       if (at.address !== "::" || !isAddressMissing(error)) throw portError(at, error, "--http");
-      this.#options.log.warn("no IPv6 on this machine: a listener is left out", {
-        address: at.address,
-        port: at.port,
-      });
+      this.#tellNoIpv6();
     }
+  }
+
+  /** Once, whatever was to listen there. */
+  #tellNoIpv6(): void {
+    if (this.#toldNoIpv6) return;
+    this.#toldNoIpv6 = true;
+    this.#options.log.warn("no IPv6 on this machine: nothing listens on [::]");
   }
 
   /** Each address is tried once, so that later only the port can be the trouble. */
@@ -232,9 +237,7 @@ export class ListenerSet {
       } catch (error) {
         if (address !== "::" || !isAddressMissing(error))
           throw portError(at, error, "--tcp-address");
-        this.#options.log.warn("no IPv6 on this machine: TCP routes listen without it", {
-          address,
-        });
+        this.#tellNoIpv6();
       }
     }
     return usable;
