@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
@@ -12,7 +12,7 @@ const readyMsMax = 30_000;
 const logCharactersKept = 8_192;
 
 export interface ChildNodeOptions {
-  /** For its state; the caller removes it. */
+  /** For its state; the caller removes it, but when a signal ends this process we do. */
   readonly directory: string;
   /** As --store. */
   readonly store: string;
@@ -51,9 +51,7 @@ export class ChildNode {
     });
     this.#child = child;
     this.#ended = once(child, "close");
-    const endWithUs = (): void => void child.kill("SIGKILL");
-    process.once("exit", endWithUs);
-    child.once("close", () => process.off("exit", endWithUs));
+    endWithUs(child, directory);
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.log = `${this.log}${text}`.slice(-logCharactersKept);
     });
@@ -119,6 +117,36 @@ export class ChildNode {
       clearTimeout(timer);
     }
   }
+}
+
+/** Children that live, and their directories: none outlives this process, unless that is killed with -9 itself. */
+const living = new Map<ChildProcess, string>();
+
+function endWithUs(child: ChildProcess, directory: string): void {
+  if (living.size === 0) {
+    process.on("exit", endAll);
+    for (const signal of endSignals) process.on(signal, exitBySignal);
+  }
+  living.set(child, directory);
+  child.once("close", () => {
+    living.delete(child);
+    if (living.size > 0) return;
+    process.off("exit", endAll);
+    for (const signal of endSignals) process.off(signal, exitBySignal);
+  });
+}
+
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+function endAll(): void {
+  for (const child of living.keys()) child.kill("SIGKILL");
+  // A child that is still dying may add a file meanwhile.
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 };
+  for (const directory of living.values()) rmSync(directory, options);
+}
+
+function exitBySignal(_signal: string, number: number): void {
+  process.exit(128 + number);
 }
 
 /**
