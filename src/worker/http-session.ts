@@ -299,7 +299,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #endOfInput(): void {
     if (this.#state === State.Head) {
       // Whole requests may be held back until the client reads.
-      if (!this.#isClogged || this.#held.length === 0) this.#linger();
+      if (this.#held.length === 0 || (!this.#isClogged && !this.#refusedHeld())) this.#linger();
     } else if (
       this.#state === State.Body &&
       (this.#held.length === 0 || this.#exchange.takesBody)
@@ -312,6 +312,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     switch (this.#state) {
       case State.Head:
         if (this.#held.length === 0 || this.#isClogged) return this.#linger();
+        if (this.#refusedHeld()) return;
         return this.#answerAndClose(408, "request-slow", "", undefined);
       case State.Body:
       case State.Answer:
@@ -320,6 +321,15 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
         return this.#lingered();
       default:
     }
+  }
+
+  /** No more will come of this head: whether it was wrong already, which the scanner does not look for. */
+  #refusedHeld(): boolean {
+    const { bytes, start, end } = this.#held;
+    const { requestHead } = this.#context;
+    const next = requestHead.parse(bytes, start, end);
+    if (next < 0) this.#malformed(-next, requestHead.error, bytes);
+    return next < 0;
   }
 
   #malformed(status: number, detail: string, bytes: Uint8Array): void {

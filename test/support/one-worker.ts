@@ -69,6 +69,7 @@ export class OneWorker {
   readonly #loans: readonly ListenerLoan[];
   readonly #heard: FromWorker[] = [];
   #revision = 1;
+  #lastTurn: Promise<void> = Promise.resolve();
   #ids = 0;
   #drained = false;
 
@@ -164,21 +165,43 @@ export class OneWorker {
     const revision = parseRevision(this.#revision);
     const pieces = encodeSnapshot({ revision, routes, services, backends });
     this.#tell({ kind: "snapshot", revision, pieces, listeners: this.#loans });
-    await this.#answer("ack", (ack) => ack.revision === revision);
+    await this.#acknowledged(revision);
+  }
+
+  async #acknowledged(revision: number): Promise<void> {
+    const find = (): number =>
+      this.#heard.findIndex(
+        (message) =>
+          (message.kind === "ack" || message.kind === "nack") && message.revision === revision,
+      );
+    await until(() => find() >= 0, `revision ${revision} to be acknowledged`);
+    const message = this.#heard.splice(find(), 1)[0];
+    if (message?.kind === "nack") throw new Error(`the worker refused: ${message.reason}`);
   }
 
   /** Serves a whole new table, as after a restart of the publisher. */
-  async replace(options: OneWorkerOptions): Promise<void> {
-    this.#revision++;
-    await this.#install(options);
+  replace(options: OneWorkerOptions): Promise<void> {
+    return this.#inTurn(() => {
+      this.#revision++;
+      return this.#install(options);
+    });
+  }
+
+  /** At most one revision is under way, as the publisher has it. */
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(action);
+    this.#lastTurn = turn.catch(() => {});
+    return turn;
   }
 
   /** Applies changes as a delta and waits for the acknowledgement. */
-  async change(...changes: readonly Change[]): Promise<void> {
-    const base = parseRevision(this.#revision);
-    const revision = parseRevision(++this.#revision);
-    this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
-    await this.#answer("ack", (ack) => ack.revision === revision);
+  change(...changes: readonly Change[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const base = parseRevision(this.#revision);
+      const revision = parseRevision(++this.#revision);
+      this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
+      await this.#acknowledged(revision);
+    });
   }
 
   /** Sends changes that do not fit; answers why they were refused. */

@@ -15,9 +15,9 @@ export interface Recording {
   readonly system: FakeSystem;
   /** Every stream that was dialled, and where to; `events` is whoever dialled it. */
   readonly dialled: (RecordingStream & { readonly to?: string })[];
-  counter(name: CounterName): number;
+  readonly counter: (name: CounterName) => number;
   /** Lets time pass, tick by tick, so that timers fire. */
-  pass(ms: number): void;
+  readonly pass: (ms: number) => void;
 }
 
 export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {

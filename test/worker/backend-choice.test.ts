@@ -1,0 +1,115 @@
+// Goal: each backend is tried at most once per request, at most four of them, and its load is counted
+// exactly while it is in use.
+
+import { describe, expect, test } from "vitest";
+import { parseRevision } from "../../src/model/revision.ts";
+import { RouteTable } from "../../src/routing/route-table.ts";
+import { BackendChoice } from "../../src/worker/backend-choice.ts";
+import { recordingContext } from "../support/recording-context.ts";
+import { backendOf, putRoute } from "../support/table-fixtures.ts";
+
+function made(count: number) {
+  const { context, counter } = recordingContext();
+  const builder = RouteTable.build();
+  builder.add([
+    putRoute("all", "*"),
+    ...Array.from({ length: count }, (_, i) => ({
+      kind: "backend-put" as const,
+      backend: backendOf("web", `10.0.0.${i + 1}:80`),
+    })),
+  ]);
+  const table = builder.finish(parseRevision(1));
+  const service = table.service("web")!;
+  const load = (): number =>
+    service.backends.reduce((sum, { endpoint }) => sum + endpoint.inFlight, 0);
+  return { context, counter, service, load, choice: new BackendChoice(context) };
+}
+
+describe("the next backend", () => {
+  test.for([
+    [0, 0],
+    [1, 1],
+    [3, 3],
+    [4, 4],
+    [9, 4],
+  ] as const)("of %i: %i different ones, then nobody", ([count, tries]) => {
+    const { choice, service, counter, load } = made(count);
+    choice.begin(service);
+    const seen = new Set();
+    for (let i = 0; i < tries; i++) {
+      seen.add(choice.next(undefined));
+      expect(load()).toBe(1);
+    }
+    expect(seen.size).toBe(tries);
+    expect(seen.has(undefined)).toBe(false);
+    expect(choice.next(undefined)).toBeUndefined();
+    expect(choice.tries).toBe(tries);
+    expect(counter("upstreamTries")).toBe(tries);
+    expect(load()).toBe(0);
+  });
+
+  test("is the preferred one first, and not again", () => {
+    const { choice, service } = made(3);
+    const preferred = service.backends[2]!;
+    choice.begin(service);
+    expect(choice.next(preferred)).toBe(preferred);
+    expect(choice.next(preferred)).not.toBe(preferred);
+    expect(choice.next(preferred)).not.toBe(preferred);
+  });
+
+  test("is not a preferred one that was removed", () => {
+    const { choice, service } = made(2);
+    const preferred = service.backends[1]!;
+    preferred.removed = true;
+    let chosen = 0;
+    for (let i = 0; i < 50; i++) {
+      choice.begin(service);
+      if (choice.next(preferred) === service.backends[0]) chosen++;
+      choice.done();
+    }
+    expect(chosen).toBeGreaterThan(0);
+  });
+
+  test("begins anew with every request", () => {
+    const { choice, service } = made(1);
+    for (let i = 0; i < 3; i++) {
+      choice.begin(service);
+      expect(choice.next(undefined)).toBe(service.backends[0]);
+      expect(choice.next(undefined)).toBeUndefined();
+    }
+    choice.reset();
+    expect(choice.tries).toBe(0);
+    expect(choice.next(undefined)).toBeUndefined();
+  });
+});
+
+describe("the outcome", () => {
+  test("is remembered with the backend: a failure in words, until it succeeds", () => {
+    const { choice, service } = made(1);
+    const backend = service.backends[0]!;
+    choice.begin(service);
+    choice.next(undefined);
+    choice.failed("connect refused");
+    choice.done();
+    choice.failed("nobody is in use");
+    expect(backend).toMatchObject({
+      requestsTotal: 1,
+      failuresTotal: 1,
+      lastFailure: "connect refused",
+    });
+    choice.begin(service);
+    choice.next(undefined);
+    choice.succeeded();
+    choice.done();
+    expect(backend).toMatchObject({ requestsTotal: 2, failuresTotal: 1, lastFailure: "" });
+  });
+
+  test("ends the load once, however often it is said", () => {
+    const { choice, service, load } = made(1);
+    choice.begin(service);
+    choice.next(undefined);
+    choice.done();
+    choice.done();
+    expect(load()).toBe(0);
+  });
+});

@@ -1,0 +1,111 @@
+// Goal: a tunnel passes on what each side does: bytes, half-close, reset, slowness; and ends once.
+// Method: two recorded streams, events given by hand.
+
+import { describe, expect, test } from "vitest";
+import { Tunnel } from "../../src/worker/tunnel.ts";
+import { recordingContext } from "../support/recording-context.ts";
+import { RecordingStream } from "../support/recording-stream.ts";
+
+function made(own: Parameters<typeof recordingContext>[0] = {}) {
+  const recording = recordingContext(own);
+  const client = new RecordingStream();
+  const upstream = new RecordingStream();
+  const ends: (readonly [number, number])[] = [];
+  const tunnel = new Tunnel(recording.context, client, upstream, {
+    onTunnelEnd: (fromClient, toClient) => ends.push([fromClient, toClient]),
+  });
+  return { ...recording, client, upstream, ends, tunnel };
+}
+
+describe("a tunnel", () => {
+  test("carries and counts bytes both ways", () => {
+    const { client, upstream, counter, tunnel, ends } = made();
+    client.receive("hello");
+    upstream.receive("hi");
+    expect([upstream.text, client.text]).toEqual(["hello", "hi"]);
+    expect([counter("bytesFromClients"), counter("bytesToClients")]).toEqual([5, 2]);
+    tunnel.destroy();
+    expect(ends).toEqual([[5, 2]]);
+  });
+
+  test("hands on what came before, in order", () => {
+    const { client, upstream, tunnel } = made();
+    const early = Buffer.from("early");
+    tunnel.fromClient(early, 0, 5);
+    tunnel.fromUpstream(early, 1, 4);
+    tunnel.fromClient(early, 2, 2);
+    client.receive(" late");
+    expect([upstream.text, client.text]).toEqual(["early late", "arl"]);
+    expect(upstream.writes.length).toBe(2);
+  });
+
+  test("passes a half-close on and ends when both sides are closed", () => {
+    const { client, upstream, ends } = made();
+    client.events.onEnd();
+    expect([client.calls, upstream.calls]).toEqual([[], ["end"]]);
+    upstream.receive("answer");
+    expect(client.text).toBe("answer");
+    upstream.events.onEnd();
+    expect(client.calls).toEqual(["end"]);
+    client.events.onClose("finished", "");
+    expect(ends).toEqual([]);
+    upstream.events.onClose("finished", "");
+    expect(ends).toEqual([[0, 6]]);
+  });
+
+  test.for(["client", "upstream"] as const)("passes a reset of the %s on, once", (side) => {
+    const { client, upstream, ends } = made();
+    const [broken, other] = side === "client" ? [client, upstream] : [upstream, client];
+    broken.events.onClose("reset", "ECONNRESET");
+    expect(other.calls).toEqual(["reset"]);
+    other.events.onClose("finished", "");
+    expect(ends.length).toBe(1);
+  });
+
+  test.for(["client", "upstream"] as const)(
+    "stops the other side while the %s does not read",
+    (side) => {
+      const { client, upstream } = made();
+      const [reader, writer] = side === "client" ? [client, upstream] : [upstream, client];
+      reader.stuck = true;
+      writer.receive("x".repeat(60_000));
+      expect(writer.paused).toBe(false);
+      writer.receive("x".repeat(60_000));
+      expect(writer.paused).toBe(true);
+      expect(reader.paused).toBe(false);
+      reader.drain();
+      expect(writer.paused).toBe(false);
+    },
+  );
+
+  test("silent for too long is cut; a byte either way begins the time anew", () => {
+    const { client, upstream, ends, pass } = made({ tunnelIdleMsMax: 1_000 });
+    for (const stream of [client, upstream, client]) {
+      pass(800);
+      stream.receive("x");
+    }
+    expect(ends).toEqual([]);
+    pass(2_000);
+    expect(ends).toEqual([[2, 1]]);
+    expect([client.calls, upstream.calls]).toEqual([["reset"], ["reset"]]);
+  });
+
+  test("one side closed in order: the other has a bounded time for the rest", () => {
+    const { client, upstream, ends, pass } = made({ bodyIdleMsMax: 500 });
+    client.events.onEnd();
+    client.events.onClose("finished", "");
+    expect(upstream.calls.at(-1)).toBe("end");
+    pass(2_000);
+    expect(ends.length).toBe(1);
+    expect(upstream.calls.at(-1)).toBe("reset");
+  });
+
+  test("that is over does nothing more when its time comes", () => {
+    const { ends, tunnel, client, pass } = made({ tunnelIdleMsMax: 1_000 });
+    tunnel.destroy();
+    tunnel.destroy();
+    pass(3_000);
+    expect(ends.length).toBe(1);
+    expect(client.calls.length).toBe(2);
+  });
+});
