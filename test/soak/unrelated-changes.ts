@@ -3,7 +3,7 @@
 // 50 upgraded connections (half WebSocket, half plain) and 50 TCP connections keep echoing, each message checked,
 // and some keep-alive clients keep asking, while that many writes change other routes, services, backends and TCP
 // ports. Afterwards every connection must still echo on the same socket, no request may have failed, the node must
-// say that no change closed a connection, and its memory must be flat. Twice as many writes go before: until the
+// say that no change closed a connection, and its memory must be flat. Four times as many writes go before: until the
 // store's history for watchers is full (10,000 revisions) and V8 has grown its heaps to the size that it likes,
 // memory grows whatever we do. Ends with one line of figures, and with status 1 when a promise was broken.
 
@@ -160,7 +160,7 @@ export function unrelatedChangesFailures(figures: UnrelatedChangesFigures): stri
 if (import.meta.main) {
   const writes = Number(process.argv[2] ?? "10000");
   const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-  const warmUpWrites = 2 * writes;
+  const warmUpWrites = 4 * writes;
   const figures = await runUnrelatedChanges({ warmUpWrites, writes, connections: 50, seed });
   const failures = unrelatedChangesFailures(figures);
   for (const line of failures.slice(0, 10)) console.error(line);
