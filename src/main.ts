@@ -81,14 +81,7 @@ async function assemble(
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
   const settings = await workerSettings(config, faultHooks);
-  const listeners = await ListenerSet.open({
-    http: config.http,
-    tcpAddresses: config.tcpAddresses,
-    tcpPorts: config.tcpPorts,
-    slots: config.workers,
-    system,
-    log,
-  });
+  const listeners = await ListenerSet.open({ ...config, slots: config.workers, system, log });
   const fleet = opened(
     await Fleet.start({
       nodeName: config.nodeName,
@@ -106,23 +99,19 @@ async function assemble(
   const calls = createRouterService({ store, view: source, serving: fleet, system });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   let draining = false;
-  const admin = opened(
-    await AdminServer.listen({
-      ...config.admin,
-      log,
-      providers: reportOf({
-        version: readVersion(),
-        io: "net",
-        store,
-        source,
-        fleet,
-        system,
-        logLinesDropped: () => sink?.linesDropped ?? 0,
-        draining: () => draining,
-        startedMs: system.wallMs(),
-      }),
-    }),
-    (it) => it.close(),
+  const providers = reportOf({
+    version: readVersion(),
+    io: "net",
+    store,
+    source,
+    fleet,
+    system,
+    logLinesDropped: () => sink?.linesDropped ?? 0,
+    draining: () => draining,
+    startedMs: system.wallMs(),
+  });
+  const admin = opened(await AdminServer.listen({ ...config.admin, log, providers }), (it) =>
+    it.close(),
   );
   const image = readFileSync(new URL("./gen/image.binpb", import.meta.url));
   const rpc = opened(

@@ -69,8 +69,8 @@ export function signals(): Signals {
   const insisted = Promise.withResolvers<number>();
   let firstMs: number | undefined;
   // A hang-up during the start must not end the process, as it would without a listener.
-  let hangUp = (): void => {};
-  process.on("SIGHUP", () => hangUp());
+  let hangUp: (() => void) | undefined;
+  process.on("SIGHUP", () => hangUp?.());
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       const nowMs = performance.now();

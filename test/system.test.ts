@@ -82,7 +82,7 @@ describe("signals", () => {
     const child = fork(script, { execArgv: [] });
     onTestFinished(() => void child.kill("SIGKILL"));
     const heard: string[] = [];
-    child.on("message", (text) => heard.push(String(text)));
+    child.on("message", (text) => heard.push(text as string));
     await once(child, "message");
     heard.length = 0;
     return {

@@ -21,7 +21,7 @@ test("fresh connections alternate between the two, strictly; the log shows them;
   const names: string[] = [];
   for (let i = 0; i < 10; i++) names.push(nameIn((await answerOf(httpPort, "/", demoHost)).body));
   const [first, second] = names;
-  expect([first, second].toSorted()).toEqual(["one", "two"]);
+  expect(new Set([first, second])).toEqual(new Set(["one", "two"]));
   expect(names).toEqual(names.map((_name, i) => (i % 2 === 0 ? first : second)));
   expect((await answerOf(httpPort, "/", { Host: "other.test" })).status).toBe(404);
   const client = new Client(rpc);

@@ -16,11 +16,15 @@ export interface WholeNode {
   readonly config: Config;
   readonly httpPort: number;
   /** GET of an admin path. */
-  admin(path: string): Promise<Answer>;
+  readonly admin: (path: string) => Promise<Answer>;
   /** A request on a connection of its own, through the router. */
-  get(host: string, path?: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  readonly get: (
+    host: string,
+    path?: string,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Answer>;
   /** Adds a route to a backend, both there when this resolves. */
-  lead(match: object, backend: string, service?: string): Promise<void>;
+  readonly lead: (match: object, backend: string, service?: string) => Promise<void>;
 }
 
 export interface Answer {
@@ -72,7 +76,7 @@ export async function startWholeNode(changes: Partial<Config> = {}): Promise<Who
     httpPort,
     admin: (path) => answerOf(Number(/\d+$/.exec(node.admin)?.[0]), path, {}),
     get,
-    async lead(match, backend, service = `to-${backend.replaceAll(/[^0-9a-z]/g, "-")}`) {
+    lead: async (match, backend, service = `to-${backend.replaceAll(/[^0-9a-z]/g, "-")}`) => {
       await client.call("registerBackend", { backend: { service, address: backend } });
       await client.call("addRoute", { route: { match, service } });
     },
