@@ -121,11 +121,6 @@ function traffic(): Family[] {
     ),
     sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
     sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
-    sum(
-      "connectionsClosedByChange",
-      "connections_closed_by_change_total",
-      "Open connections that a change of the table closed; stays 0 for routes that no change names.",
-    ),
     counter(
       "crosspoint_access_log_lines_dropped_total",
       "Access-log lines lost, and where.",

@@ -28,7 +28,6 @@ const good: UnrelatedChangesFigures = {
   requests: 5,
   failedRequests: [],
   requestMs: [],
-  closedByChange: 0,
   workersSeen: 2,
   residentBytes: [1e8, 1e8, 1e8, 1e8, 1e8],
 };
@@ -36,10 +35,8 @@ const good: UnrelatedChangesFigures = {
 test.for<{ wrong: Partial<UnrelatedChangesFigures>; says: string }>([
   { wrong: { cut: ["a TCP connection"] }, says: "a TCP connection" },
   { wrong: { failedRequests: ["a 503"] }, says: "a 503" },
-  { wrong: { closedByChange: 1 }, says: "1 connections closed by a change" },
   { wrong: { workersSeen: 1 }, says: "only one worker had connections" },
   { wrong: { echoes: 1 }, says: "nothing flowed" },
-  { wrong: { closedByChange: Number.NaN }, says: "NaN connections closed by a change" },
   {
     wrong: { residentBytes: [1e8, 1e8, 2e8] },
     says: "memory grew by 95 MiB",
