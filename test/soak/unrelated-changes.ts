@@ -86,7 +86,6 @@ export async function runUnrelatedChanges(
     }
 
     for (const connection of lasting) await connection.finish();
-    const metrics = await node.metrics();
     client.close();
     return {
       writes: changes.writes,
@@ -165,7 +164,7 @@ if (import.meta.main) {
   console.log(
     `unrelated-changes: ${figures.writes} writes (${warmUpWrites} of them to warm up) with ${figures.changes} changes; of ${figures.upgraded} upgraded and ${figures.tcp} TCP ` +
       `connections ${figures.cut.length} cut (${figures.echoes} echoes checked); of ${figures.requests} requests ${figures.failedRequests.length} failed ` +
-      `(${percentilesText(figures.requestMs)});` +
+      `(${percentilesText(figures.requestMs)}); ` +
       `RSS when warm and after each quarter ${memory} MiB (SEED=${seed})`,
   );
   process.exitCode = failures.length === 0 ? 0 : 1;
