@@ -352,7 +352,9 @@ export class Exchange implements UpstreamOwner {
 
   #answer(status: number, reason: Reason, detail: string): void {
     const { writer } = this.#context;
-    const close = !this.keepAlive || !this.requestBody.done || status === 400;
+    // What follows a CONNECT may be anything but a request.
+    const isOpaque = this.method === Method.Connect;
+    const close = !this.keepAlive || !this.requestBody.done || status === 400 || isOpaque;
     this.record.status = status;
     this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
     this.#end(false);

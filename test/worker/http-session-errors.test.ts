@@ -208,13 +208,15 @@ describe("an error answer", () => {
     expect(statusOf(await peer.takeAnswer())).toBe(503);
   });
 
-  test("405 for CONNECT, with what is allowed", async () => {
+  test("405 for CONNECT, with what is allowed; what follows is not taken for requests", async () => {
     const { backend, client } = await serve();
     const peer = await client();
-    peer.send("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n");
+    peer.send(`CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n${get}`);
     const answer = await peer.takeAnswer();
     expect(statusOf(answer)).toBe(405);
     expect(valuesOf(answer, "allow")[0]).toContain("GET");
+    await peer.untilEnded();
+    expect(peer.text).toBe("");
     expect(backend.peers).toEqual([]);
   });
 
