@@ -59,7 +59,7 @@ export const clientPageSize = 1_000;
 /** Characters of the node's own log that wait while standard error takes none; what comes on top is dropped. */
 export const logWaitingCharactersMax = 1024 * 1024;
 /** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
-export const accessLogBatchBytes = 32 * 1024;
+export const accessLogBatchBytes = 256 * 1024;
 /** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */
 export const accessLogFieldBytesMax = 2 * 1024;
 /** Bytes of one access-log line with every byte escaped as six: longer ones are dropped and counted. */
@@ -171,6 +171,8 @@ assert(heartbeatEveryMs * 4 < workerSilentMsMax, "a worker may miss some heartbe
 assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");
 /** What a client may still send after its last answer before we close, in ms. nginx's lingering_timeout is 5 s. */
 export const lingerMsMax = 5_000;
+/** Time for the first request of a connection that was new when its worker began to leave, in ms: a round trip or two to anywhere. */
+export const firstRequestMsMax = 1_000;
 /** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
 export const receiveBytes = 64 * 1024;
 /** Resolution of a worker's timers, in ms: a tenth of the shortest timeout we keep. */

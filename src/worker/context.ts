@@ -28,6 +28,7 @@ export interface SessionLimits {
   readonly upstreamIdlePerBackendMax: number;
   readonly tunnelIdleMsMax: number;
   readonly lingerMsMax: number;
+  readonly firstRequestMsMax: number;
   readonly sendQueueBytesHigh: number;
 }
 

@@ -151,8 +151,9 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   drain(): void {
     this.#exchange.keepAlive = false;
     if (this.#state !== State.Head || this.#held.length > 0) return;
-    // A request may be on its way up from the kernel: it is answered; one tick later it would be here.
-    this.#context.wheel.arm(this.#timer, 0);
+    // A request may be on its way: from the kernel, it is here a tick later; the first one, from afar.
+    const { wheel, limits } = this.#context;
+    wheel.arm(this.#timer, this.#exchange.record.startMs < 0 ? limits.firstRequestMsMax : 0);
   }
 
   destroy(): void {

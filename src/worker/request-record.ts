@@ -14,7 +14,8 @@ const textBytesKeptMax = 2048;
 const noBytes = new Uint8Array(0);
 
 export class RequestRecord {
-  startMs = 0;
+  /** -1: there was none on this connection yet. */
+  startMs = -1;
   status = 0;
   tries = 0;
   bytesIn = 0;

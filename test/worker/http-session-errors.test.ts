@@ -130,6 +130,8 @@ describe("an error answer", () => {
     const line = await worker.line(1);
     expect(line["status"]).toBe(status);
     expect(String(line["reason"])).toMatch(new RegExp(`^${reason}(: .+)?$`));
+    const failed = reason.startsWith("backend-") ? 1 : 0;
+    for (const backend of await worker.measures()) expect(backend.failures).toBe(failed);
     expect(worker.counter("requestsInFlight")).toBe(0);
     expect(worker.counter(status >= 500 ? "responses5xx" : "responses4xx")).toBe(1);
   });
