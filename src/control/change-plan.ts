@@ -237,7 +237,7 @@ class Plan {
 
   /** "route web" or "backend 10.0.0.7:80" that names the service once the request is done. */
   #userOf(service: ServiceName): string | undefined {
-    for (const route of this.#table.routesOfService(service)) {
+    for (const route of this.#table.routesOfService(service).keys()) {
       if (!this.#routesTouched.has(route)) return `route ${route}`;
     }
     for (const [index, draft] of this.#drafts.entries()) {

@@ -57,10 +57,7 @@ function* candidates(table: Table, { service, port }: RouteFilter): Generator<Ro
     const route = table.routeOfMatch(matchKeyOf({ kind: "tcp", port }));
     if (route !== undefined) yield route;
   } else if (service !== undefined) {
-    for (const name of table.routesOfService(service)) {
-      const route = table.route(name);
-      if (route !== undefined) yield route;
-    }
+    yield* table.routesOfService(service).values();
   } else {
     yield* table.routes();
   }

@@ -5,6 +5,7 @@ import * as proto from "../gen/crosspoint/v1/router.ts";
 import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
+import type { ReadonlyChurnMap } from "../model/churn-map.ts";
 import { unreachable } from "../model/errors.ts";
 import type { RouteName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
@@ -63,7 +64,7 @@ export function renderBackend(backend: Backend): proto.Backend {
 export function renderBackendStatus(
   backend: Backend,
   measure: BackendMeasure | undefined,
-  routes: ReadonlySet<RouteName>,
+  routes: ReadonlyChurnMap<RouteName, unknown>,
 ): proto.BackendStatus {
   const failure = measure?.lastFailure ?? "";
   return {
@@ -74,7 +75,7 @@ export function renderBackendStatus(
     requestsInFlight: measure?.inFlight ?? 0,
     requestsTotal: BigInt(measure?.total ?? 0),
     failuresTotal: BigInt(measure?.failures ?? 0),
-    routes: [...routes.values().take(backendRoutesListedMax)].toSorted(),
+    routes: [...routes.keys().take(backendRoutesListedMax)].toSorted(),
   };
 }
 

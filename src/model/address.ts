@@ -13,14 +13,16 @@ export interface HostPort {
   readonly port: number;
 }
 
-const ipv4Pattern = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
+const ipv4Pattern = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+/** What inet_aton(3) reads as an IPv4 address: "127.1", "0x7f.1". Only the one spelling is taken. */
+const numberPattern = /^(?:\d*|0x[\da-f]*)$/;
 const hostNamePattern =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
 /** The only way to obtain an Address. Throws "invalid-argument" naming `field`. */
 export function parseAddress(text: string, field = "address"): Address {
   if (text === "") throw invalidField(field, "is required: HOST:PORT");
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.toLowerCase());
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(lowerCased(text));
   if (match === null) {
     throw invalidField(field, `${JSON.stringify(text)} is not HOST:PORT (IPv6 as "[::1]:8080")`);
   }
@@ -31,7 +33,7 @@ export function parseAddress(text: string, field = "address"): Address {
     return minted<Address>(`[${host}]:${port}`);
   }
   const host = match[2] ?? "";
-  const numeric = /^[\d.]+$/.test(host);
+  const numeric = host.split(".").every((part) => numberPattern.test(part));
   if (numeric ? !ipv4Pattern.test(host) : !hostNamePattern.test(host)) {
     throw invalidField(field, `"${host}" is neither an IP address nor a host name`);
   }
@@ -48,7 +50,15 @@ export function splitAddress(address: Address): HostPort {
   };
 }
 
-/** RFC 5952 spelling (the WHATWG URL parser writes it), or undefined. */
+/** ASCII only: toLowerCase also makes a "k" of the Kelvin sign. */
+function lowerCased(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/**
+ * RFC 5952 spelling, or undefined. As the WHATWG URL parser writes it: hexadecimal also where section 5
+ * recommends a dotted end ("::ffff:a00:1").
+ */
 function canonicalIpv6(text: string): string | undefined {
   if (!/^[0-9a-f:.]+$/.test(text)) return undefined;
   try {

@@ -10,8 +10,17 @@
 /** Gone keys that keep their entry, at most; never more than there are keys with a value. */
 const goneKeysMax = 1024;
 
+/** A ChurnMap for those who only look. */
+export interface ReadonlyChurnMap<K, V> {
+  readonly size: number;
+  get(key: K): V | undefined;
+  has(key: K): boolean;
+  keys(): Generator<K, undefined>;
+  values(): Generator<V, undefined>;
+}
+
 /** As Map, for values that are not undefined. Every operation takes constant time, amortised. */
-export class ChurnMap<K, V extends object> {
+export class ChurnMap<K, V extends object> implements ReadonlyChurnMap<K, V> {
   readonly #values = new Map<K, V | undefined>();
   /** Made when the first key goes: most maps of a domain's paths never lose one. */
   #gone: Set<K> | undefined = undefined;
@@ -22,6 +31,10 @@ export class ChurnMap<K, V extends object> {
 
   get(key: K): V | undefined {
     return this.#values.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.#values.get(key) !== undefined;
   }
 
   set(key: K, value: V): void {
@@ -39,7 +52,13 @@ export class ChurnMap<K, V extends object> {
     this.#gone.clear();
   }
 
-  *values(): IterableIterator<V> {
+  *keys(): Generator<K, undefined> {
+    for (const [key, value] of this.#values) if (value !== undefined) yield key;
+    return undefined;
+  }
+
+  *values(): Generator<V, undefined> {
     for (const value of this.#values.values()) if (value !== undefined) yield value;
+    return undefined;
   }
 }

@@ -57,8 +57,17 @@ export class RouterError extends Error {
   /** Wraps anything that was thrown; a RouterError stays as it is. */
   static from(reason: unknown, code: RouterErrorCode = "internal"): RouterError {
     if (reason instanceof RouterError) return reason;
-    const message = reason instanceof Error ? reason.message : String(reason);
+    const message = reason instanceof Error ? reason.message : textOf(reason);
     return new RouterError(code, message, {}, { cause: reason });
+  }
+}
+
+/** Even of what has no text, such as an object without a prototype. */
+function textOf(reason: unknown): string {
+  try {
+    return String(reason);
+  } catch {
+    return Object.prototype.toString.call(reason);
   }
 }
 

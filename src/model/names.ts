@@ -59,7 +59,7 @@ export function parseServiceName(text: string, field = "service"): ServiceName {
 export function parseDomain(text: string, field = "domain"): Domain {
   if (text === "") throw invalidField(field, 'is required: a host name, "*.example.com" or "*"');
   for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 126) {
+    if (text.charCodeAt(i) > 127) {
       throw invalidField(
         field,
         `${shown(text)} holds characters beyond ASCII: write its A-labels (xn--...)`,
@@ -99,7 +99,7 @@ export function parsePathPrefix(text: string, field = "path_prefix"): PathPrefix
   if (!pathPattern.test(text)) {
     throw invalidField(
       field,
-      `${shown(text)} is not a path: it starts with "/" and holds printable ASCII without "?", "#" and spaces`,
+      `${shown(text)} is not a path: it starts with "/" and holds printable ASCII without spaces and any of ? # " < > \\ ^ \` { }`,
     );
   }
   const prefix = text.replace(/\/+$/, "");

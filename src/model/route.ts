@@ -37,15 +37,20 @@ export function matchText(match: RouteMatch): string {
   return match.pathPrefix === "/" ? match.domain : `${match.domain}${match.pathPrefix}`;
 }
 
+const plainPattern = /^[a-z0-9.]{1,63}$/;
+/** Spelt plainly, these would be the names of TCP routes, and names with a hash. */
+const takenPattern = /^tcp\.\d+$|\.[0-9a-f]{8}$/;
+
 /**
  * The name of a route that was given none, from its match alone, so that the identical call finds
  * the identical route. "app.example.com" is "app-example-com"; where that spelling could come from
- * another match as well (a "-", a path, a wildcard, more than 63 characters) a hash is appended.
+ * another match as well (a "-", a path, a wildcard, more than 63 characters, "tcp.80", an end that
+ * looks like a hash) a hash is appended.
  */
 export function deriveRouteName(match: RouteMatch): RouteName {
   if (match.kind === "tcp") return minted<RouteName>(`tcp-${match.port}`);
   const text = `${match.domain}${match.pathPrefix === "/" ? "" : match.pathPrefix}`;
-  if (text.length <= 63 && /^[a-z0-9.]+$/.test(text)) {
+  if (plainPattern.test(text) && !takenPattern.test(text)) {
     return minted<RouteName>(text.replaceAll(".", "-"));
   }
   const slug = text
@@ -55,7 +60,9 @@ export function deriveRouteName(match: RouteMatch): RouteName {
     .replace(/^-+/, "")
     .slice(0, 54)
     .replace(/-+$/, "");
-  return minted<RouteName>(`${slug}-${fnv1a32(text).toString(16).padStart(8, "0")}`);
+  return minted<RouteName>(
+    `${slug === "" ? "route" : slug}-${fnv1a32(text).toString(16).padStart(8, "0")}`,
+  );
 }
 
 /** FNV-1a, 32 bits (RFC 9923); here only to tell names apart, never for safety. */

@@ -4,28 +4,30 @@
 import type { Address } from "./address.ts";
 import type { Backend } from "./backend.ts";
 import type { Change, ChangeSet, Snapshot } from "./change.ts";
-import { ChurnMap } from "./churn-map.ts";
+import { ChurnMap, type ReadonlyChurnMap } from "./churn-map.ts";
 import { assert, unreachable } from "./errors.ts";
 import type { RouteName, ServiceName } from "./names.ts";
 import { type Revision, revisionZero } from "./revision.ts";
 import { type MatchKey, matchKeyOf, type Route } from "./route.ts";
 import type { Service } from "./service.ts";
 
-const none: ReadonlyMap<Address, Backend> = new Map();
-const nobody: ReadonlySet<RouteName> = new Set();
+const noBackends: ReadonlyChurnMap<Address, Backend> = new ChurnMap();
+const noRoutes: ReadonlyChurnMap<RouteName, Route> = new ChurnMap();
 
 /**
  * The table as one owner sees it, patched in place by ChangeSets in the order of their revisions.
  *
  * Invariant: `revision` only grows. Removing what is not there is harmless.
+ * Within one ChangeSet a match or a port may change hands; no thing is named twice, and when it is
+ * applied no two routes have one match.
  */
 export class Table {
   revision: Revision = revisionZero;
   readonly #routes = new ChurnMap<RouteName, Route>();
   readonly #routeOfMatch = new ChurnMap<MatchKey, Route>();
-  readonly #routesOfService = new Map<ServiceName, Set<RouteName>>();
-  readonly #services = new Map<ServiceName, Service>();
-  readonly #backends = new Map<ServiceName, Map<Address, Backend>>();
+  readonly #routesOfService = new ChurnMap<ServiceName, ChurnMap<RouteName, Route>>();
+  readonly #services = new ChurnMap<ServiceName, Service>();
+  readonly #backends = new ChurnMap<ServiceName, ChurnMap<Address, Backend>>();
   #backendCount = 0;
 
   static of(snapshot: Snapshot): Table {
@@ -54,8 +56,8 @@ export class Table {
   routes(): IterableIterator<Route> {
     return this.#routes.values();
   }
-  routesOfService(name: ServiceName): ReadonlySet<RouteName> {
-    return this.#routesOfService.get(name) ?? nobody;
+  routesOfService(name: ServiceName): ReadonlyChurnMap<RouteName, Route> {
+    return this.#routesOfService.get(name) ?? noRoutes;
   }
   /** A service's settings; undefined when it has none (it may exist all the same). */
   service(name: ServiceName): Service | undefined {
@@ -73,8 +75,8 @@ export class Table {
       ...this.#backends.keys(),
     ]);
   }
-  backendsOf(service: ServiceName): ReadonlyMap<Address, Backend> {
-    return this.#backends.get(service) ?? none;
+  backendsOf(service: ServiceName): ReadonlyChurnMap<Address, Backend> {
+    return this.#backends.get(service) ?? noBackends;
   }
   *backends(): IterableIterator<Backend> {
     for (const ofService of this.#backends.values()) yield* ofService.values();
@@ -102,7 +104,7 @@ export class Table {
         this.#removeRoute(change.route.name);
         this.#routes.set(change.route.name, change.route);
         this.#routeOfMatch.set(matchKeyOf(change.route.match), change.route);
-        setOf(this.#routesOfService, change.route.service).add(change.route.name);
+        innerOf(this.#routesOfService, change.route.service).set(change.route.name, change.route);
         return;
       case "route-removed":
         return this.#removeRoute(change.name);
@@ -114,7 +116,7 @@ export class Table {
         return;
       case "backend-put":
         this.#removeBackend(change.backend.service, change.backend.address);
-        mapOf(this.#backends, change.backend.service).set(change.backend.address, change.backend);
+        innerOf(this.#backends, change.backend.service).set(change.backend.address, change.backend);
         this.#backendCount++;
         return;
       case "backend-removed":
@@ -137,20 +139,15 @@ export class Table {
 
   #removeBackend(service: ServiceName, address: Address): void {
     const ofService = this.#backends.get(service);
-    if (ofService?.delete(address) !== true) return;
+    if (ofService?.has(address) !== true) return;
+    ofService.delete(address);
     this.#backendCount--;
     if (ofService.size === 0) this.#backends.delete(service);
   }
 }
 
-function setOf<K, V>(map: Map<K, Set<V>>, key: K): Set<V> {
-  let set = map.get(key);
-  if (set === undefined) map.set(key, (set = new Set()));
-  return set;
-}
-
-function mapOf<K, L, V>(map: Map<K, Map<L, V>>, key: K): Map<L, V> {
+function innerOf<K, L, V extends object>(map: ChurnMap<K, ChurnMap<L, V>>, key: K): ChurnMap<L, V> {
   let inner = map.get(key);
-  if (inner === undefined) map.set(key, (inner = new Map()));
+  if (inner === undefined) map.set(key, (inner = new ChurnMap()));
   return inner;
 }

@@ -23,7 +23,11 @@ test("answers as a Map does", () => {
           map.delete(key);
         }
         expect(churn.size).toBe(map.size);
-        for (let k = 0; k <= 12; k++) expect(churn.get(k)).toEqual(map.get(k));
+        for (let k = 0; k <= 12; k++) {
+          expect(churn.get(k)).toEqual(map.get(k));
+          expect(churn.has(k)).toBe(map.has(k));
+        }
+        expect(new Set(churn.keys())).toEqual(new Set(map.keys()));
         expect(byAge(churn.values())).toEqual(byAge(map.values()));
       }
     }),
