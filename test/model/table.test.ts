@@ -199,13 +199,13 @@ test("one route or backend that comes and goes among 50,000 costs the same each 
   let revision = 3;
   const flap = (put: Change, gone: Change): number => {
     const began = performance.now();
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 80_000; i++) {
       table.apply(changeSetOf(revision++, put));
       table.apply(changeSetOf(revision++, gone));
     }
     return performance.now() - began;
   };
-  // Some 30 ms each; with a Map of all backends, or a Set of all names, seconds.
+  // Some 100 ms each at most; with a Set of all names or a Map of all backends, several seconds.
   expect(flap(putRoute("flap", "flap.com"), removeRoute("flap"))).toBeLessThan(1_000);
   expect(flap(backend("web", "a:1"), backendRemoved("web", "a:1"))).toBeLessThan(1_000);
   expect(flap(service("flap"), serviceRemoved("flap"))).toBeLessThan(1_000);
