@@ -17,6 +17,7 @@ import type { SessionLimits, WorkerContext } from "./context.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
+import { TurnClock } from "./turn-clock.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
@@ -38,10 +39,11 @@ export function makeContext(
 ): WorkerContext {
   const { settings } = start;
   const counters = countersIn(start.counters);
+  const clock = new TurnClock(system);
   const accessLog = settings.accessLog
     ? new AccessLog({
         counters,
-        system,
+        system: clock,
         send: (lines) => start.control.postMessage({ kind: "log", lines }, [lines.buffer]),
       })
     : undefined;
@@ -67,8 +69,8 @@ export function makeContext(
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
-    nowMs: () => system.monotonicMs(),
-    wallMs: () => system.wallMs(),
+    nowMs: () => clock.monotonicMs(),
+    wallMs: () => clock.wallMs(),
   };
   return context;
 }

@@ -15,12 +15,14 @@ export async function runWorker(
 ): Promise<void> {
   const context = makeContext(start, limits, realSystem, ioOf);
   const { wheel, accessLog } = context;
-  const ends = [realSystem.every(limits.timerTickMs, () => wheel.advance(context.nowMs()))];
+  const ends = [
+    realSystem.every(limits.timerTickMs, () => wheel.advance(realSystem.monotonicMs())),
+  ];
   if (accessLog !== undefined) {
     ends.push(realSystem.every(limits.accessLogFlushMs, () => accessLog.flush()));
   }
   const loop = new WorkerLoop(context, start, {
-    heartbeatMs: () => Number(process.hrtime.bigint() / 1_000_000n),
+    heartbeatMs: () => realSystem.heartbeatMs(),
     every: (periodMs, action) => {
       const end = realSystem.every(periodMs, action);
       ends.push(end);
