@@ -2,7 +2,7 @@
 // it was; and what a slow reader has not got yet is not thrown away.
 // Method: recorded streams and a clock in the test's hand: no sockets, so no doubt about the time.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   bodyIdleMsMax,
   downstreamIdleMsMax,
@@ -248,6 +248,46 @@ describe("reading", () => {
     }
     expect(stream.paused).toBe(false);
     expect(stream.text.split("HTTP/1.1 204").length - 1).toBe(received);
+  });
+});
+
+describe("pausing", () => {
+  test("ends with the exchange: a client that was stopped is read again when it is refused", () => {
+    const { stream, upstream } = made();
+    stream.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    for (let i = 0; i < 4; i++) stream.receive("x".repeat(5_000));
+    expect(stream.paused).toBe(true);
+    upstream().events.onClose("refused", "ECONNREFUSED");
+    expect(stream.text).toContain(" 503 ");
+    expect(stream.paused).toBe(false);
+  });
+
+  test("ends with the exchange: a backend's connection is not idle and deaf", () => {
+    const { stream, connect, upstream, counter } = made();
+    stream.receive(get);
+    connect();
+    stream.stuck = true;
+    upstream().receive(`HTTP/1.1 200 OK\r\nContent-Length: 70001\r\n\r\n${"x".repeat(70_000)}`);
+    expect(upstream().paused).toBe(true);
+    // An adapter may have read the rest before it was told to stop.
+    upstream().receive("x");
+    expect(counter("upstreamIdle")).toBe(1);
+    expect(upstream().paused).toBe(false);
+  });
+});
+
+describe("a head in many pieces", () => {
+  test("is parsed when it is whole, not at every piece", () => {
+    const { context, stream, connect, upstream } = made();
+    const requests = vi.spyOn(context.requestHead, "parse");
+    for (const byte of get.split("")) stream.receive(byte);
+    expect(requests.mock.calls.length).toBeLessThanOrEqual(2);
+    connect();
+    const answers = vi.spyOn(context.responseHead, "parse");
+    for (const byte of "HTTP/1.1 204 No Content\r\nA: b\r\n\r\n".split(""))
+      upstream().receive(byte);
+    expect(answers.mock.calls.length).toBeLessThanOrEqual(2);
+    expect(stream.text).toBe("HTTP/1.1 204 No Content\r\nA: b\r\n\r\n");
   });
 });
 
