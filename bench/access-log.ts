@@ -3,6 +3,7 @@
 import { realSystem } from "../src/system.ts";
 import { AccessField, AccessLog } from "../src/telemetry/access-log.ts";
 import { countersByteLength, countersIn } from "../src/telemetry/counters.ts";
+import { LogPages, logPagesByteLength } from "../src/telemetry/log-pages.ts";
 import { machineName } from "./support/machine.ts";
 import type { Question } from "./support/question.ts";
 import { type Figures, medianFigures } from "./support/results.ts";
@@ -32,8 +33,13 @@ export const accessLog: Question = {
 
 function round(): Figures {
   let bytes = 0;
+  const pages = new LogPages(new SharedArrayBuffer(logPagesByteLength));
   const log = new AccessLog({
-    send: (batch) => (bytes += batch.length),
+    pages,
+    send: (page, length) => {
+      bytes += length;
+      pages.release(page);
+    },
     counters: countersIn(new SharedArrayBuffer(countersByteLength)),
     system: realSystem,
   });

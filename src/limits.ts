@@ -59,7 +59,9 @@ export const clientPageSize = 1_000;
 /** Characters of the node's own log that wait while standard error takes none; what comes on top is dropped. */
 export const logWaitingCharactersMax = 1024 * 1024;
 /** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
-export const accessLogBatchBytes = 256 * 1024;
+export const accessLogPageBytes = 256 * 1024;
+/** Pages of access-log lines per worker: what waits for a slow disk; when all are full, lines are dropped and counted. */
+export const accessLogPagesMax = 16;
 /** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */
 export const accessLogFieldBytesMax = 2 * 1024;
 /** Bytes of one access-log line with every byte escaped as six: longer ones are dropped and counted. */
@@ -168,6 +170,7 @@ assert(
   "we close idle upstream connections before the backend does",
 );
 assert(heartbeatEveryMs * 4 < workerSilentMsMax, "a worker may miss some heartbeats");
+assert(accessLogLineBytesMax * 2 <= accessLogPageBytes, "a page holds more than one line");
 assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");
 /** What a client may still send after its last answer before we close, in ms. nginx's lingering_timeout is 5 s. */
 export const lingerMsMax = 5_000;

@@ -92,7 +92,7 @@ async function assemble(
       workerFile: new URL("./worker/main.ts", import.meta.url),
       system,
       log,
-      onLog: (lines) => sink?.write(lines),
+      onLog: (lines, release) => sink?.write(lines, release),
     }),
     (it) => it.drain(0),
   );

@@ -40,6 +40,8 @@ export interface WorkerStart {
   readonly control: MessagePort;
   /** telemetry/counters.ts: written by the worker, read by the main thread. */
   readonly counters: SharedArrayBuffer;
+  /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
+  readonly logMemory: SharedArrayBuffer | undefined;
   readonly settings: WorkerSettings;
 }
 
@@ -113,8 +115,8 @@ export type FromWorker =
   | { readonly kind: "nack"; readonly revision: Revision; readonly reason: string }
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
-  /** Whole access-log lines. */
-  | { readonly kind: "log"; readonly lines: Uint8Array }
+  /** A page of `logMemory` with whole access-log lines; the receiver releases it. */
+  | { readonly kind: "log"; readonly page: number; readonly length: number }
   /** Work has ended; `cut` is what was still open at the deadline. */
   | { readonly kind: "drained"; readonly cut: number };
 

@@ -48,8 +48,8 @@ export interface FleetOptions {
   readonly workerFile: URL;
   readonly system: System;
   readonly log: Log;
-  /** Takes whole access-log lines. */
-  readonly onLog: (lines: Uint8Array) => void;
+  /** Takes whole access-log lines; they are valid until it calls `release`. */
+  readonly onLog: (lines: Uint8Array, release: () => void) => void;
 }
 
 export class Fleet implements Serving {

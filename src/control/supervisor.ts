@@ -18,6 +18,7 @@ import {
   countersIn,
   zeroCounters,
 } from "../telemetry/counters.ts";
+import { LogPages, logPagesByteLength } from "../telemetry/log-pages.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Refusal } from "./publisher.ts";
@@ -51,7 +52,7 @@ export interface SupervisorEvents {
   ended(link: WorkerLink): void;
   /** The thread is gone: nobody accepts from the slot's sockets. */
   gone(slot: number): void;
-  log(lines: Uint8Array): void;
+  log(lines: Uint8Array, release: () => void): void;
 }
 
 /** One slot, for /snapshot. */
@@ -198,6 +199,7 @@ export class Supervisor {
     const workerId = ++this.#lastWorkerId;
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
+    const logMemory = settings.accessLog ? new SharedArrayBuffer(logPagesByteLength) : undefined;
     const thread = new AbortController();
     const startedMs = system.monotonicMs();
     const incarnation: Incarnation = {
@@ -206,6 +208,7 @@ export class Supervisor {
         workerId,
         slot: slot.index,
         port: port1,
+        logPages: logMemory === undefined ? undefined : new LogPages(logMemory),
         events: this.#eventsOf(() => incarnation),
       }),
       counters: countersIn(memory),
@@ -218,7 +221,14 @@ export class Supervisor {
     };
     slot.incarnation = incarnation;
     this.#setState(slot, { workerId, state: "starting", servedRevision: revisionZero });
-    const start = { workerId, slot: slot.index, control: port2, counters: memory, settings };
+    const start: WorkerStart = {
+      workerId,
+      slot: slot.index,
+      control: port2,
+      counters: memory,
+      logMemory,
+      settings,
+    };
     this.#running.set(incarnation, this.#follow(incarnation, run(start, port2, thread.signal)));
   }
 
@@ -239,7 +249,7 @@ export class Supervisor {
           this.#failStart(slot, `it refused its first table: ${reason}`);
         events.nacked(link, revision, reason);
       },
-      log: (lines) => events.log(lines),
+      log: (lines, release) => events.log(lines, release),
       drained: (cut) => {
         this.#cut += cut;
       },

@@ -15,6 +15,7 @@ import type {
 } from "../channel/messages.ts";
 import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
+import type { LogPages } from "../telemetry/log-pages.ts";
 import type { Send } from "./publisher.ts";
 
 /** All that a worker shall accept from; `version` changes when the loans do. */
@@ -28,7 +29,8 @@ export interface LinkEvents {
   ready(): void;
   acked(revision: Revision, refused: readonly RefusedListener[]): void;
   nacked(revision: Revision, reason: string): void;
-  log(lines: Uint8Array): void;
+  /** Whole access-log lines, valid until `release`. */
+  log(lines: Uint8Array, release: () => void): void;
   drained(cut: number): void;
 }
 
@@ -43,6 +45,7 @@ export class WorkerLink {
   /** Resolves when the thread is gone and can touch no socket any more. */
   readonly gone: Promise<void>;
   readonly #port: MessagePort;
+  readonly #logPages: LogPages | undefined;
   readonly #events: LinkEvents;
   readonly #pending = new Map<number, Pending>();
   #lastQuestion = 0;
@@ -58,11 +61,14 @@ export class WorkerLink {
     readonly workerId: number;
     readonly slot: number;
     readonly port: MessagePort;
+    /** undefined: the worker keeps no access log. */
+    readonly logPages: LogPages | undefined;
     readonly events: LinkEvents;
   }) {
     this.workerId = options.workerId;
     this.slot = options.slot;
     this.#port = options.port;
+    this.#logPages = options.logPages;
     this.#events = options.events;
     this.gone = new Promise((resolve) => this.#port.once("close", resolve));
     this.#port.on("message", (message: FromWorker) => this.#receive(message));
@@ -157,13 +163,19 @@ export class WorkerLink {
       case "measured":
         return this.#answer(message.id, message.measures);
       case "log":
-        return this.#events.log(message.lines);
+        return this.#log(message.page, message.length);
       case "drained":
         return this.#events.drained(message.cut);
       default:
         // A worker of the same program sends nothing else; what it might is not worth a crash.
         return message satisfies never;
     }
+  }
+
+  #log(page: number, length: number): void {
+    const pages = this.#logPages;
+    const lines = pages?.bytesOf(page).subarray(0, length);
+    if (lines !== undefined) this.#events.log(lines, () => pages?.release(page));
   }
 
   #answer(id: number, answer: unknown): void {

@@ -29,7 +29,7 @@ export class AccessLogSink {
   readonly #openOutlet: (destination: string) => Promise<Outlet>;
   #outlet: Outlet;
   #next: Outlet | undefined;
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: { readonly lines: Uint8Array; readonly done: () => void }[] = [];
   #queuedBytes = 0;
   #linesDropped = 0;
   #dropping = false;
@@ -54,13 +54,14 @@ export class AccessLogSink {
     return this.#linesDropped;
   }
 
-  /** Takes whole lines; keeps the array until it is written. Never throws, never blocks. */
-  write(lines: Uint8Array): void {
+  /** Takes whole lines and keeps the array until `done`: written or dropped. Never throws, never blocks. */
+  write(lines: Uint8Array, done: () => void): void {
     if (this.#closed || this.#queuedBytes + lines.length > accessLogQueueBytesMax) {
       this.#drop(lines, `${this.#queuedBytes} bytes wait to be written`);
+      done();
       return;
     }
-    this.#queue.push(lines);
+    this.#queue.push({ lines, done });
     this.#queuedBytes += lines.length;
     this.#writing ??= this.#writeQueue();
   }
@@ -98,10 +99,11 @@ export class AccessLogSink {
         this.#next = undefined;
         await old.close().catch(() => undefined);
       }
-      const lines = this.#queue.shift();
-      if (lines === undefined) break;
-      await this.#writeOne(lines);
-      this.#queuedBytes -= lines.length;
+      const next = this.#queue.shift();
+      if (next === undefined) break;
+      await this.#writeOne(next.lines);
+      this.#queuedBytes -= next.lines.length;
+      next.done();
     }
     this.#writing = undefined;
   }

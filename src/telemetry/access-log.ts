@@ -3,16 +3,16 @@
 // Knows: JSON, bytes, the time. Does not know: what the fields mean, or where lines end up.
 //
 // This is the hot path. A line makes no string and no object: values are ranges of the request head,
-// texts the worker holds anyway, and numbers, all written as bytes into one buffer, which leaves in
-// batches. A bounded cache of encoded texts was tried and dropped: it made no difference that could
+// texts the worker holds anyway, and numbers, all written as bytes into a page of shared memory. A bounded cache of encoded texts was tried and dropped: it made no difference that could
 // be measured (bench/access-log.ts holds the numbers).
 //
 // What comes from strangers is escaped so that one request is one line of ASCII: quotes, backslash,
 // control bytes, and everything beyond ASCII as \u00XX (bytes) or \uXXXX (texts).
 
-import { accessLogBatchBytes, accessLogFieldBytesMax, accessLogLineBytesMax } from "../limits.ts";
+import { accessLogFieldBytesMax, accessLogLineBytesMax, accessLogPageBytes } from "../limits.ts";
 import type { System } from "../system.ts";
 import { Counter } from "./counters.ts";
+import type { LogPages } from "./log-pages.ts";
 
 /** The pre-encoded text `,"name":`. */
 export interface AccessKey {
@@ -45,9 +45,11 @@ export const AccessField = {
 } as const;
 
 export interface AccessLogOptions {
-  /** Takes a batch of whole lines and owns it: it may be transferred to another thread. */
-  readonly send: (lines: Uint8Array<ArrayBuffer>) => void;
-  /** The worker's counters; `logLinesDropped` counts lines that were too long. */
+  /** Where lines are written. */
+  readonly pages: LogPages;
+  /** Hands a page with `length` bytes of whole lines over; whoever gets it releases it. */
+  readonly send: (page: number, length: number) => void;
+  /** The worker's counters; `logLinesDropped` counts lines that were too long or found no free page. */
   readonly counters: Float64Array;
   readonly system: Pick<System, "wallMs">;
 }
@@ -55,13 +57,16 @@ export interface AccessLogOptions {
 /**
  * Formats access-log lines: `begin`, fields in any order, `end`.
  *
- * Invariant: between `end` and the next `begin` the buffer holds whole lines only.
+ * Invariant: between `end` and the next `begin` the page holds whole lines only.
  */
 export class AccessLog {
-  readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
+  readonly #pages: LogPages;
+  readonly #send: (page: number, length: number) => void;
   readonly #counters: Float64Array;
   readonly #system: Pick<System, "wallMs">;
-  readonly #buffer = new Uint8Array(accessLogBatchBytes + accessLogLineBytesMax);
+  /** The page that is being written; -1: none was free. */
+  #page = -1;
+  #buffer: Uint8Array = noBytes;
   /** Where the next byte goes, where this line began, and where it must have ended. */
   #at = 0;
   #lineAt = 0;
@@ -72,6 +77,7 @@ export class AccessLog {
   #second = Number.NaN;
 
   constructor(options: AccessLogOptions) {
+    this.#pages = options.pages;
     this.#send = options.send;
     this.#counters = options.counters;
     this.#system = options.system;
@@ -79,14 +85,16 @@ export class AccessLog {
 
   /** Begins a line with the present time. */
   begin(): void {
+    if (this.#page < 0) this.#takePage();
     this.#lineAt = this.#at;
     this.#lineEndMax = this.#at + accessLogLineBytesMax - lineTailBytes;
-    this.#tooLong = false;
+    this.#tooLong = this.#page < 0;
+    if (this.#tooLong) return;
     const nowMs = this.#system.wallMs();
     const second = Math.floor(nowMs / 1000);
     if (second !== this.#second) this.#encodeSecond(second);
-    this.#buffer.set(this.#timePrefix, this.#at);
-    this.#at += timePrefixLength;
+    // A loop, not `set`: into shared memory that copies byte by byte through a call.
+    for (let i = 0; i < timePrefixLength; i++) this.#buffer[this.#at++] = this.#timePrefix[i]!;
     this.#digits3(Math.floor(nowMs) - second * 1000);
     this.#buffer[this.#at++] = byteZ;
     this.#buffer[this.#at++] = quote;
@@ -155,15 +163,22 @@ export class AccessLog {
     }
     this.#buffer[this.#at++] = closingBrace;
     this.#buffer[this.#at++] = newline;
-    if (this.#at >= accessLogBatchBytes) this.flush();
+    if (this.#at > accessLogPageBytes - accessLogLineBytesMax) this.flush();
   }
 
   /** Sends what waits; called by the worker's timer so that a quiet log is not a late one. */
   flush(): void {
     if (this.#at === 0) return;
-    const lines = this.#buffer.slice(0, this.#at);
+    const page = this.#page;
+    const length = this.#at;
+    this.#page = -1;
     this.#at = 0;
-    this.#send(lines);
+    this.#send(page, length);
+  }
+
+  #takePage(): void {
+    this.#page = this.#pages.take();
+    if (this.#page >= 0) this.#buffer = this.#pages.bytesOf(this.#page);
   }
 
   /** Writes the key when it and `valueBytesMax` more fit; otherwise the line is lost. */
@@ -219,6 +234,7 @@ function writeEscape(buffer: Uint8Array, from: number, code: number): number {
   return at;
 }
 
+const noBytes: Uint8Array = new Uint8Array(0);
 const quote = 0x22;
 const minus = 0x2d;
 const dot = 0x2e;

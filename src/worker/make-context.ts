@@ -12,6 +12,7 @@ import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
 import { countersIn } from "../telemetry/counters.ts";
+import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -40,13 +41,15 @@ export function makeContext(
   const { settings } = start;
   const counters = countersIn(start.counters);
   const clock = new TurnClock(system);
-  const accessLog = settings.accessLog
-    ? new AccessLog({
-        counters,
-        system: clock,
-        send: (lines) => start.control.postMessage({ kind: "log", lines }, [lines.buffer]),
-      })
-    : undefined;
+  const accessLog =
+    start.logMemory !== undefined
+      ? new AccessLog({
+          pages: new LogPages(start.logMemory),
+          counters,
+          system: clock,
+          send: (page, length) => start.control.postMessage({ kind: "log", page, length }),
+        })
+      : undefined;
   const io = new NetIo({
     after: (delayMs, action) => system.after(delayMs, action),
     atTurnEnd: (action) => system.atTurnEnd(action),

@@ -6,19 +6,22 @@ import { expect, test } from "vitest";
 import type { FromWorker } from "../../src/channel/messages.ts";
 import { WorkerLink } from "../../src/control/worker-link.ts";
 import { parseRevision } from "../../src/model/revision.ts";
+import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 
 test("after its end a link hears the last log lines and the count of cut connections, and nothing else", async () => {
   const { port1, port2 } = new MessageChannel();
+  const pages = new LogPages(new SharedArrayBuffer(logPagesByteLength));
   const heard: string[] = [];
   const link = new WorkerLink({
     workerId: 1,
     slot: 0,
     port: port1,
+    logPages: pages,
     events: {
       ready: () => heard.push("ready"),
       acked: (revision) => heard.push(`ack ${revision}`),
       nacked: () => heard.push("nack"),
-      log: (lines) => heard.push(new TextDecoder().decode(lines)),
+      log: (lines) => heard.push(Buffer.from(lines).toString("latin1")),
       drained: (cut) => heard.push(`cut ${cut}`),
     },
   });
@@ -28,7 +31,9 @@ test("after its end a link hears the last log lines and the count of cut connect
   await expect(asked).rejects.toThrow("worker 0 has ended: it has drained");
   say({ kind: "ready" });
   say({ kind: "ack", revision: parseRevision(3), refused: [] });
-  say({ kind: "log", lines: new TextEncoder().encode("last words\n") });
+  const page = pages.take();
+  pages.bytesOf(page).set(new TextEncoder().encode("last words\n"));
+  say({ kind: "log", page, length: 11 });
   say({ kind: "drained", cut: 2 });
   port2.close();
   await link.gone;

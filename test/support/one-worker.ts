@@ -27,6 +27,7 @@ import {
   countersByteLength,
   countersIn,
 } from "../../src/telemetry/counters.ts";
+import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { runWorker } from "../../src/worker/run-worker.ts";
 import { until } from "./until.ts";
@@ -66,6 +67,7 @@ export class OneWorker {
   readonly ended: Promise<void>;
   readonly #control: MessagePort;
   readonly #counters: Float64Array;
+  readonly #logPages: LogPages;
   readonly #loans: readonly ListenerLoan[];
   readonly #heard: FromWorker[] = [];
   #revision = 1;
@@ -94,7 +96,9 @@ export class OneWorker {
   private constructor(options: OneWorkerOptions, loans: readonly ListenerLoan[]) {
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
+    const logMemory = new SharedArrayBuffer(logPagesByteLength);
     this.#control = port1;
+    this.#logPages = new LogPages(logMemory);
     this.#counters = countersIn(memory);
     this.#loans = loans;
     this.address = loans[0]!.address;
@@ -107,6 +111,7 @@ export class OneWorker {
         slot: 0,
         control: port2,
         counters: memory,
+        logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
           io: "net",
           accessLog: false,
@@ -140,7 +145,10 @@ export class OneWorker {
 
   #hear(message: FromWorker): void {
     if (message.kind === "log") {
-      const text = Buffer.from(message.lines).toString("latin1");
+      const text = Buffer.from(
+        this.#logPages.bytesOf(message.page).subarray(0, message.length),
+      ).toString("latin1");
+      this.#logPages.release(message.page);
       for (const line of text.split("\n")) if (line !== "") this.lines.push(JSON.parse(line));
     } else this.#heard.push(message);
   }

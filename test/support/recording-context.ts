@@ -42,6 +42,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
       slot: 0,
       control: port1,
       counters: new SharedArrayBuffer(countersByteLength),
+      logMemory: undefined,
       settings: {
         io: "net",
         accessLog: false,

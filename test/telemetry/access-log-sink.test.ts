@@ -44,13 +44,15 @@ function manualOutlet(): {
   };
 }
 
+const ignored = (): void => {};
+
 describe("AccessLogSink to a file", () => {
   test("appends batches in their order, to what was there", async () => {
     const destination = join(directory, "access.log");
     for (const line of ["one\n", "two\n"]) {
       const sink = await AccessLogSink.open({ destination, log: recordingLog() });
-      sink.write(bytes(line));
-      sink.write(bytes("more\n"));
+      sink.write(bytes(line), ignored);
+      sink.write(bytes("more\n"), ignored);
       await sink.close();
     }
     expect(await readFile(destination, "utf8")).toBe("one\nmore\ntwo\nmore\n");
@@ -67,11 +69,11 @@ describe("AccessLogSink to a file", () => {
   test("goes on in a new file after a rotation, with every line in one of the two", async () => {
     const destination = join(directory, "access.log");
     const sink = await AccessLogSink.open({ destination, log: recordingLog() });
-    sink.write(bytes("before\n"));
+    sink.write(bytes("before\n"), ignored);
     await rename(destination, `${destination}.1`);
-    sink.write(bytes("still before\n"));
+    sink.write(bytes("still before\n"), ignored);
     await sink.reopen();
-    sink.write(bytes("after\n"));
+    sink.write(bytes("after\n"), ignored);
     await sink.close();
     expect(await readFile(`${destination}.1`, "utf8")).toContain("before\n");
     expect(await readFile(destination, "utf8")).toContain("after\n");
@@ -91,7 +93,7 @@ describe("AccessLogSink to a file", () => {
         opened++ === 0 ? Promise.resolve(manual.outlet) : Promise.reject(new Error("EACCES")),
     });
     await sink.reopen();
-    sink.write(bytes("line\n"));
+    sink.write(bytes("line\n"), ignored);
     await manual.settle();
     expect(manual.taken).toEqual(["line\n"]);
     expect(log.messages()).toEqual(["access log was not reopened"]);
@@ -100,8 +102,8 @@ describe("AccessLogSink to a file", () => {
   test("writes to a full disk: lines are counted, the state is logged once", async () => {
     const log = recordingLog();
     const sink = await AccessLogSink.open({ destination: "/dev/full", log });
-    sink.write(bytes("a\nb\n"));
-    sink.write(bytes("c\n"));
+    sink.write(bytes("a\nb\n"), ignored);
+    sink.write(bytes("c\n"), ignored);
     await sink.close();
     expect(sink.linesDropped).toBe(3);
     expect(log.entries).toMatchObject([
@@ -153,26 +155,43 @@ describe("AccessLogSink to something slow", () => {
   test("queues up to its bound, drops and counts the rest, and recovers", async () => {
     const { sink, log, manual } = await slowSink();
     const half = Buffer.alloc(accessLogQueueBytesMax / 2, "x\n");
-    sink.write(half);
-    sink.write(half);
-    sink.write(bytes("lost\nlost\n"));
-    sink.write(bytes("lost\n"));
+    sink.write(half, ignored);
+    sink.write(half, ignored);
+    sink.write(bytes("lost\nlost\n"), ignored);
+    sink.write(bytes("lost\n"), ignored);
     expect(sink.linesDropped).toBe(3);
     expect(manual.taken).toHaveLength(1);
     await manual.settle();
     expect(log.messages()).toEqual(["access log lines are dropped; traffic goes on"]);
     await manual.settle();
     expect(log.messages().slice(1)).toEqual(["access log is written again"]);
-    sink.write(bytes("kept\n"));
+    sink.write(bytes("kept\n"), ignored);
     await manual.settle();
     expect(manual.taken.at(-1)).toBe("kept\n");
     expect(sink.linesDropped).toBe(3);
   });
 
+  test("gives every batch back once: written, refused by the disk, or too much", async () => {
+    const { sink, manual } = await slowSink();
+    const given: string[] = [];
+    const half = Buffer.alloc(accessLogQueueBytesMax / 2, "x\n");
+    sink.write(half, () => given.push("first"));
+    sink.write(half, () => given.push("second"));
+    sink.write(bytes("lost\n"), () => given.push("too much"));
+    expect(given).toEqual(["too much"]);
+    await manual.settle();
+    expect(given).toEqual(["too much", "first"]);
+    await manual.settle(new Error("ENOSPC"));
+    expect(given).toEqual(["too much", "first", "second"]);
+    await sink.close();
+    sink.write(bytes("late\n"), () => given.push("late"));
+    expect(given.at(-1)).toBe("late");
+  });
+
   test("does not close before what waits is written", async () => {
     const { sink, manual } = await slowSink();
-    sink.write(bytes("one\n"));
-    sink.write(bytes("two\n"));
+    sink.write(bytes("one\n"), ignored);
+    sink.write(bytes("two\n"), ignored);
     let closed = false;
     const closing = sink.close().then(() => (closed = true));
     await manual.settle();
@@ -211,7 +230,7 @@ describe("AccessLogSink to something slow", () => {
   test("drops and counts what comes after it was closed", async () => {
     const { sink, manual } = await slowSink();
     await sink.close();
-    sink.write(bytes("late\n"));
+    sink.write(bytes("late\n"), ignored);
     expect(sink.linesDropped).toBe(1);
     expect(manual.taken).toEqual([]);
   });

@@ -3,12 +3,13 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  accessLogBatchBytes,
   accessLogFieldBytesMax,
   accessLogLineBytesMax,
+  accessLogPageBytes,
 } from "../../src/limits.ts";
 import { AccessField, AccessLog, accessKey } from "../../src/telemetry/access-log.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
+import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 
 function setUp(nowMs = Date.UTC(2026, 10, 21, 5, 1, 2, 34)): {
   log: AccessLog;
@@ -18,10 +19,15 @@ function setUp(nowMs = Date.UTC(2026, 10, 21, 5, 1, 2, 34)): {
   lines: () => Record<string, unknown>[];
 } {
   const batches: Uint8Array[] = [];
+  const pages = new LogPages(new SharedArrayBuffer(logPagesByteLength));
   const clock = { nowMs };
   const counters = countersIn(new SharedArrayBuffer(countersByteLength));
   const log = new AccessLog({
-    send: (lines) => void batches.push(lines),
+    pages,
+    send: (page, length) => {
+      batches.push(pages.bytesOf(page).slice(0, length));
+      pages.release(page);
+    },
     counters,
     system: { wallMs: () => clock.nowMs },
   });
@@ -158,7 +164,7 @@ describe("AccessLog", () => {
   test("sends a batch when it is full, of whole lines, and the rest when flushed", () => {
     const { log, batches, lines } = setUp();
     const value = bytesOf("x".repeat(1000));
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 700; i++) {
       log.begin();
       log.numberField(AccessField.tries, i);
       log.bytesField(valueKey, value, 0, value.length);
@@ -166,11 +172,11 @@ describe("AccessLog", () => {
     }
     expect(batches.length).toBe(3);
     for (const batch of batches) {
-      expect(batch.length).toBeGreaterThanOrEqual(accessLogBatchBytes);
+      expect(batch.length).toBeGreaterThan(accessLogPageBytes - accessLogLineBytesMax);
       expect(batch.buffer.byteLength).toBe(batch.length);
       expect(batch.at(-1)).toBe(10);
     }
-    expect(lines().map((line) => line["tries"])).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(lines().map((line) => line["tries"])).toEqual(Array.from({ length: 700 }, (_, i) => i));
     log.flush();
     expect(batches.length).toBe(4);
   });
