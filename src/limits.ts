@@ -59,9 +59,9 @@ export const clientPageSize = 1_000;
 /** Characters of the node's own log that wait while standard error takes none; what comes on top is dropped. */
 export const logWaitingCharactersMax = 1024 * 1024;
 /** Bytes of access-log lines a worker gathers before it hands them over: some hundred lines, and one message instead of each. */
-export const accessLogPageBytes = 256 * 1024;
+export const accessLogPageBytes = 512 * 1024;
 /** Pages of access-log lines per worker: what waits for a slow disk; when all are full, lines are dropped and counted. */
-export const accessLogPagesMax = 16;
+export const accessLogPagesMax = 8;
 /** Bytes of one value in an access-log line; what is beyond is cut off. A target may be four times as long. */
 export const accessLogFieldBytesMax = 2 * 1024;
 /** Bytes of one access-log line with every byte escaped as six: longer ones are dropped and counted. */

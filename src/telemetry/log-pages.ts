@@ -14,7 +14,6 @@ export const logPagesByteLength = statesBytes + accessLogPagesMax * accessLogPag
 export class LogPages {
   readonly #states: Int32Array;
   readonly #pages: readonly Uint8Array[];
-  #next = 0;
 
   /** @param memory `logPagesByteLength` bytes, zeroed when they are new. */
   constructor(memory: SharedArrayBuffer) {
@@ -26,11 +25,12 @@ export class LogPages {
     );
   }
 
-  /** A free page's number, now the caller's; -1 when none is free. */
+  /**
+   * A free page's number, now the caller's; -1 when none is free. The lowest, which is the one that
+   * was used last and is still in the processor's cache.
+   */
   take(): number {
-    for (let tried = 0; tried < accessLogPagesMax; tried++) {
-      const page = this.#next;
-      this.#next = (page + 1) % accessLogPagesMax;
+    for (let page = 0; page < accessLogPagesMax; page++) {
       const before = Atomics.compareExchange(this.#states, page, State.Free, State.Taken);
       if (before === State.Free) return page;
     }

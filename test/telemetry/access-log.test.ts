@@ -164,7 +164,7 @@ describe("AccessLog", () => {
   test("sends a batch when it is full, of whole lines, and the rest when flushed", () => {
     const { log, batches, lines } = setUp();
     const value = bytesOf("x".repeat(1000));
-    for (let i = 0; i < 700; i++) {
+    for (let i = 0; i < 1400; i++) {
       log.begin();
       log.numberField(AccessField.tries, i);
       log.bytesField(valueKey, value, 0, value.length);
@@ -176,7 +176,7 @@ describe("AccessLog", () => {
       expect(batch.buffer.byteLength).toBe(batch.length);
       expect(batch.at(-1)).toBe(10);
     }
-    expect(lines().map((line) => line["tries"])).toEqual(Array.from({ length: 700 }, (_, i) => i));
+    expect(lines().map((line) => line["tries"])).toEqual(Array.from({ length: 1400 }, (_, i) => i));
     log.flush();
     expect(batches.length).toBe(4);
   });
