@@ -2,7 +2,16 @@
 //
 // Knows the package `yaml`; knows nothing of what the files mean.
 
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, stringify } from "yaml";
+import {
+  Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from "yaml";
 import { RouterError } from "./model/errors.ts";
 
 export type YamlPath = readonly (string | number)[];
@@ -30,7 +39,14 @@ export function parseYaml(text: string, source: string): YamlFile {
 
 /** As YAML with the longest lines unfolded: a line of the output is a line of the value. */
 export function formatYaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0 });
+  const document = new Document(value);
+  visit(document, {
+    // Blanks at the ends, those of Unicode too, would be taken off a plain scalar when it is read.
+    Scalar: (_key, node) => {
+      if (typeof node.value === "string" && /^\s|\s$/u.test(node.value)) node.type = "QUOTE_DOUBLE";
+    },
+  });
+  return document.toString({ lineWidth: 0 });
 }
 
 function read(text: string, source: string): YamlFile {

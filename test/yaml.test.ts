@@ -68,3 +68,10 @@ test("words that YAML would read as something else are quoted", () => {
   expect(parseYaml(formatYaml(value), "f").value).toEqual(value);
   expect(formatYaml(value).split("\n")).toHaveLength(7);
 });
+
+test.for([" ", "a ", "\u2000", "\u00a0x", "x\u2028", "\n"])(
+  "blanks at the ends of a text come back: %j",
+  (text) => {
+    expect(parseYaml(formatYaml({ service: text }), "x.yaml").value).toEqual({ service: text });
+  },
+);
