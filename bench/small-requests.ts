@@ -7,7 +7,7 @@ const comparison: Comparison = {
   name: "small-requests",
   question: "What does one small request cost?",
   method:
-    "64 keep-alive connections, 100-byte answers, 1,000 routes, forwarding fields added; the proxy alone on one core, load and backend on another. Crosspoint with its access log to a file, the others without.",
+    "64 keep-alive connections, 100-byte answers, 1,000 routes, forwarding fields added; the proxy alone on one core, load and backend on another. Crosspoint with its access log to a file and once more without, the others without.",
   mode: "http",
   routes: 1000,
   variants: [{ name: "", path: "/", connections: 64, closes: false }],

@@ -75,7 +75,7 @@ export async function compare(comparison: Comparison, effort: Effort): Promise<R
       method: `${comparison.method} Medians of ${effort.rounds} interleaved rounds of ${effort.seconds} s; load by ${loadName}, backend ${backend.name}.`,
       machine: machineName(),
       versions: Object.fromEntries([
-        ...proxies.map((proxy) => [proxy.name, proxy.version]),
+        ...proxies.map(({ name, version }) => [name.replace(/,.*$/, ""), version]),
         ["Node", process.versions.node],
       ]),
       date: new Date().toISOString().slice(0, 10),
@@ -153,7 +153,7 @@ function busiestThreadMs(before: CpuTime, after: CpuTime): number {
 function withRatios(rows: readonly ResultRow[], proxies: readonly RunningProxy[]): ResultRow[] {
   return rows.map((row) => {
     const ratios = proxies.flatMap((rival, index) => {
-      if (rival.name === "Crosspoint") return [];
+      if (rival.name.startsWith("Crosspoint")) return [];
       const theirs = rows[index]?.figures[costColumn] ?? Number.NaN;
       return [[`× ${rival.name}`, theirs / (row.figures[costColumn] ?? Number.NaN)] as const];
     });
