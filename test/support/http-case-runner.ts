@@ -90,7 +90,14 @@ async function runRequest(
     answers: httpCase.responses ?? 1,
     awaitClose: httpCase.expect === "forward-then-close",
   });
+  // What the router cut short may reach the backend behind the client's answer: without this it would
+  // be taken for the next case's. A request that goes there and back has everything before it.
+  await askSentinel(port);
   return { httpCase, observed, recorded: backend.recorded, reused: false };
+}
+
+function askSentinel(port: number): Promise<Observed> {
+  return exchange({ port, bytes: "GET /sentinel HTTP/1.1\r\nHost: a.test\r\n\r\n", answers: 1 });
 }
 
 async function runAnswer(
@@ -107,11 +114,7 @@ async function runAnswer(
   });
   // `late` octets must have reached the router before the next client asks.
   if (httpCase.late !== undefined) await new Promise((passed) => setTimeout(passed, 120));
-  const sentinel = await exchange({
-    port,
-    bytes: "GET /sentinel HTTP/1.1\r\nHost: a.test\r\n\r\n",
-    answers: 1,
-  });
+  const sentinel = await askSentinel(port);
   const reused = backend.recorded.some(
     ({ connection }) => connection === backend.sentinelConnection,
   );
