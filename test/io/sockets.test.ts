@@ -270,51 +270,58 @@ test.for([
 });
 
 describe("a thread that dies", () => {
-  test("takes nobody from the queue along and never the process, 8 times under load", async () => {
-    const { fd, port } = listening();
-    const ends: string[] = [];
-    const running = { yes: true };
-    const load = Array.from({ length: 8 }, async () => {
-      while (running.yes) {
-        const socket = await client(port);
-        ends.push(
-          await new Promise((resolve) => {
-            socket.once("data", () => resolve("answered")).once("close", () => resolve("closed"));
-            // A thread that is terminated in the very moment between accepting and taking charge.
-            socket.setTimeout(1_000, () => resolve("lost"));
-          }),
-        );
-        socket.resetAndDestroy();
+  // terminate() may strike between accept4 and the Socket that takes charge: that descriptor stays open
+  // and its client waits (a known defect: at most one a time). An uncaught error cannot.
+  test.for([
+    ["an uncaught error", 0],
+    ["terminate()", 20],
+  ] as const)(
+    "by %s takes nobody from the queue along and never the process, 20 times under load",
+    { timeout: 60_000 },
+    async ([cause, lostMax]) => {
+      const { fd, port } = listening();
+      const ends: string[] = [];
+      const running = { yes: true };
+      const load = Array.from({ length: 8 }, async () => {
+        while (running.yes) {
+          const socket = await client(port);
+          ends.push(
+            await new Promise((resolve) => {
+              socket.once("data", () => resolve("answered")).once("close", () => resolve("closed"));
+              socket.setTimeout(5_000, () => resolve("lost"));
+            }),
+          );
+          socket.resetAndDestroy();
+        }
+      });
+      const start = async (): Promise<Worker> => {
+        const url = new URL("../support/accepting-thread.ts", import.meta.url);
+        const worker = new Worker(url, { workerData: { fd } });
+        worker.on("error", () => {});
+        await once(worker, "message");
+        return worker;
+      };
+      const answers = async (count: number): Promise<void> => {
+        for (const wanted = ends.length + count; ends.length < wanted; ) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      };
+      for (let round = 0; round < 20; round++) {
+        const worker = await start();
+        await answers(20);
+        const exit = new Promise((resolve) => worker.once("exit", resolve));
+        if (cause === "terminate()") void worker.terminate();
+        else worker.postMessage("throw");
+        await exit;
       }
-    });
-    const start = async (): Promise<Worker> => {
-      const url = new URL("../support/accepting-thread.ts", import.meta.url);
-      const worker = new Worker(url, { workerData: { fd } });
-      worker.on("error", () => {});
-      await once(worker, "message");
-      return worker;
-    };
-    const answers = async (count: number): Promise<void> => {
-      for (const wanted = ends.length + count; ends.length < wanted; ) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    };
-    for (let round = 0; round < 8; round++) {
-      const worker = await start();
-      await answers(20);
-      const exit = new Promise((resolve) => worker.once("exit", resolve));
-      if (round % 2 === 0) void worker.terminate();
-      else worker.postMessage("throw");
-      await exit;
-    }
-    running.yes = false;
-    const last = await start();
-    await Promise.all(load);
-    await last.terminate();
-    // Accepted by a thread and not yet answered when it died: at most the clients there are, each time.
-    expect(ends.filter((end) => end === "closed").length).toBeLessThan(8 * 8);
-    // terminate() may strike between accept4 and the Socket; an uncaught error cannot.
-    expect(ends.filter((end) => end === "lost").length).toBeLessThanOrEqual(8 / 2);
-    expect(ends.filter((end) => end === "answered").length).toBeGreaterThan(80);
-  }, 60_000);
+      running.yes = false;
+      const last = await start();
+      await Promise.all(load);
+      await last.terminate();
+      // Accepted by a thread and not yet answered when it died: at most the clients there are, each time.
+      expect(ends.filter((end) => end === "closed").length).toBeLessThan(20 * 8);
+      expect(ends.filter((end) => end === "lost").length).toBeLessThanOrEqual(lostMax);
+      expect(ends.filter((end) => end === "answered").length).toBeGreaterThan(200);
+    },
+  );
 });
