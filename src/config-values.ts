@@ -5,6 +5,7 @@
 
 import { isIP, isIPv4 } from "node:net";
 import { resolve } from "node:path";
+import type { EtcdSetting } from "./etcd/etcd.ts";
 import { durationMsMax } from "./limits.ts";
 import { invalidField, type RouterError } from "./model/errors.ts";
 import { didYouMean } from "./nearest.ts";
@@ -22,7 +23,22 @@ export type RpcAddress =
 
 export type StoreSetting =
   | { readonly kind: "memory" }
-  | { readonly kind: "sqlite"; readonly path: string };
+  | { readonly kind: "sqlite"; readonly path: string }
+  | {
+      readonly kind: "etcd";
+      readonly etcd: EtcdSetting;
+      /** "/crosspoint": without a slash at its end. */
+      readonly prefix: string;
+    };
+
+/** Where backends come from besides the API. */
+export interface DiscoverSetting {
+  /** "etcd": etcd-netfw's keys; "discoverd": discoverd's. */
+  readonly kind: "etcd" | "discoverd";
+  readonly etcd: EtcdSetting;
+  /** "/services/", "/discover/services/": with a slash at its end. */
+  readonly prefix: string;
+}
 
 export type AccessLogSetting =
   | { readonly kind: "off" }

@@ -10,6 +10,7 @@ import { isAbsolute, join } from "node:path";
 import * as z from "zod";
 import {
   type AccessLogSetting,
+  type DiscoverSetting,
   type ListenAddress,
   later,
   type PortRange,
@@ -56,6 +57,10 @@ export interface Config {
   readonly accessLog: AccessLogSetting;
   /** CIDR ranges whose forwarding fields are kept. */
   readonly trustForwarded: readonly string[];
+  /** Where backends come from besides the API. */
+  readonly discover: readonly DiscoverSetting[];
+  /** Takes what the etcd store holds at the start, whatever this node knows of it. */
+  readonly acceptStore: boolean;
   readonly logFormat: "json" | "text";
   readonly demo: boolean;
 }
@@ -161,7 +166,6 @@ export function parseConfig(
     const found = given.get(option.flag);
     return found === undefined ? undefined : option.read(found.texts, found.source);
   };
-  value(serveOptions.discover);
   const demo = value(serveOptions.demo) ?? false;
   const stateDir = value(serveOptions.state) ?? stateDirectory(env, host);
   const http = value(serveOptions.http) ?? [
@@ -184,6 +188,8 @@ export function parseConfig(
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
+    discover: value(serveOptions.discover) ?? [],
+    acceptStore: false,
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };

@@ -17,7 +17,7 @@ import { provisionDemo } from "./demo-route.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
-import { openStore } from "./store/open-store.ts";
+import { openStore, type StoreSpec } from "./store/open-store.ts";
 import { realSystem, type Signals, type System, signals } from "./system.ts";
 import { AccessLogSink } from "./telemetry/access-log-sink.ts";
 import { createLog } from "./telemetry/log.ts";
@@ -76,7 +76,7 @@ async function assemble(
     closers.push(() => close(value));
     return value;
   };
-  const store = opened(await openStore(config.store, system), (it) => it.close());
+  const store = opened(await openStore(storeSpec(config), system), (it) => it.close());
   const source = opened(await TableSource.start({ store, system, log }), (it) => it.stop());
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
@@ -138,6 +138,11 @@ async function assemble(
       return cut;
     },
   };
+}
+
+function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpec {
+  if (store.kind !== "etcd") return store;
+  return { ...store, nodeName, directory: stateDir, accept: acceptStore };
 }
 
 async function workerSettings(config: Config, faultHooks: boolean): Promise<WorkerSettings> {

@@ -14,8 +14,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // The ports of input and output; adapters import the ports.
   io: [],
   channel: ["model", "limits.ts"],
-  store: ["model", "limits.ts", "system.ts"],
-  discovery: ["model", "limits.ts", "system.ts"],
+  // An etcd, followed: knows keys and values, not what they mean.
+  etcd: ["model", "limits.ts", "system.ts"],
+  store: ["model", "etcd", "limits.ts", "system.ts"],
+  discovery: ["model", "etcd", "limits.ts", "system.ts"],
   telemetry: ["model", "limits.ts", "system.ts"],
   // Traffic flows while the store or the gRPC server is down: no store, no control, no gen.
   worker: ["model", "protocol", "routing", "channel", "io", "telemetry", "limits.ts", "system.ts"],
@@ -53,8 +55,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "system.ts": [],
   "nearest.ts": [],
   "yaml.ts": ["model"],
-  "config-values.ts": ["model", "limits.ts", "nearest.ts"],
-  "config.ts": ["model", "limits.ts", "config-values.ts", "nearest.ts", "yaml.ts"],
+  "config-values.ts": ["model", "etcd/etcd.ts", "limits.ts", "nearest.ts"],
+  "config.ts": ["model", "etcd/etcd.ts", "limits.ts", "config-values.ts", "nearest.ts", "yaml.ts"],
 };
 
 /** The composition root: the only file that knows everything. Nobody imports it but the command, for `serve`. */
@@ -74,7 +76,9 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   "@bomb.sh/tab": ["src/cli/completion.ts"],
   "@bufbuild/protobuf": ["src/cli/proto-json.ts", "src/control/reflection.ts"],
   "@grpc/grpc-js": ["src/cli/", "src/control/grpc-server.ts"],
+  cockatiel: ["src/etcd/client.ts"],
   commander: ["src/cli/"],
+  etcd3: ["src/etcd/client.ts"],
   "grpc-health-check": ["src/control/grpc-server.ts"],
   koffi: ["src/io/sockets.ts", "src/io/uring/"],
   pino: ["src/telemetry/log.ts"],

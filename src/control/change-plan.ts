@@ -170,6 +170,7 @@ class Plan {
       sticky: draft.sticky,
       labels: draft.labels,
       revision: revisionZero,
+      matchRevision: hasMatch(existing, match) ? existing.matchRevision : revisionZero,
       createTimeMs: existing?.createTimeMs ?? this.#nowMs,
       updateTimeMs: this.#nowMs,
     };
@@ -268,6 +269,10 @@ class Plan {
 
 function isOpen(match: RouteMatch): boolean {
   return match.kind === "tcp" && match.port === 0;
+}
+
+function hasMatch(route: Route | undefined, match: RouteMatch): route is Route {
+  return route !== undefined && matchKeyOf(route.match) === matchKeyOf(match);
 }
 
 /** A name that was only derived from a match never leads to a route with another match. */

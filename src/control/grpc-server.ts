@@ -140,6 +140,10 @@ class CallAdapter {
       deregisterBackend: this.#unary(service.deregisterBackend),
       listBackends: this.#unary(service.listBackends),
       explain: this.#unary(service.explain),
+      listNodes: this.#unary(service.listNodes),
+      listRejectedEntries: this.#unary(service.listRejectedEntries),
+      getStore: this.#unary(service.getStore),
+      acceptStore: this.#unary(service.acceptStore),
       watch: (call) => void this.#stream(call, (signal) => service.watch(call.request, signal)),
     };
   }

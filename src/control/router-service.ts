@@ -47,6 +47,13 @@ export interface RouterCalls {
   >;
   readonly listBackends: Unary<proto.ListBackendsRequest, proto.ListBackendsResponse>;
   readonly explain: Unary<proto.ExplainRequest, proto.ExplainResponse>;
+  readonly listNodes: Unary<proto.ListNodesRequest, proto.ListNodesResponse>;
+  readonly listRejectedEntries: Unary<
+    proto.ListRejectedEntriesRequest,
+    proto.ListRejectedEntriesResponse
+  >;
+  readonly getStore: Unary<proto.GetStoreRequest, proto.GetStoreResponse>;
+  readonly acceptStore: Unary<proto.AcceptStoreRequest, proto.AcceptStoreResponse>;
   /** Ends when `signal` aborts. */
   readonly watch: (
     request: proto.WatchRequest,
@@ -75,8 +82,16 @@ export function createRouterService(parts: WriterParts): RouterCalls {
     deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
     explain: unary((request, patience) => service.explain(request, patience)),
+    listNodes: unary(notBuilt),
+    listRejectedEntries: unary(notBuilt),
+    getStore: unary(notBuilt),
+    acceptStore: unary(notBuilt),
     watch: (request, signal) => service.watch(request, signal),
   };
+}
+
+async function notBuilt(): Promise<never> {
+  throw new RouterError("unimplemented", "this call is not built yet");
 }
 
 class RouterService {

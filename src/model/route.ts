@@ -17,6 +17,11 @@ export interface Route {
   readonly labels: Labels;
   /** The revision that last changed this route; the store sets it. */
   readonly revision: Revision;
+  /**
+   * Since which revision it has this match. Of two routes that want one match, the earlier serves: the rule
+   * of every node, whatever it has seen before.
+   */
+  readonly matchRevision: Revision;
   /** ms since the epoch. */
   readonly createTimeMs: number;
   readonly updateTimeMs: number;

@@ -22,6 +22,8 @@ export interface MemoryStoreOptions {
 export class MemoryStore implements Store {
   readonly name = "memory:";
   readonly rejected: readonly RejectedEntry[] = [];
+  readonly condition = { kind: "current" } as const;
+  readonly members = undefined;
   readonly #table = new Table();
   readonly #log: ChangeLog;
   readonly #leases: Leases;
@@ -64,6 +66,10 @@ export class MemoryStore implements Store {
 
   watch(after: Revision, signal: AbortSignal): AsyncIterable<ChangeSet> {
     return follow(this.#log, this.#log, after, signal);
+  }
+
+  async accept(): Promise<boolean> {
+    return false;
   }
 
   async close(): Promise<void> {

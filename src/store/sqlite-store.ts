@@ -85,6 +85,9 @@ export class SqliteStore implements Store {
     this.#startLeases();
   }
 
+  readonly condition = { kind: "current" } as const;
+  readonly members = undefined;
+
   get rejected(): readonly RejectedEntry[] {
     return [...this.#rejected].map(([key, reason]) => ({ key, reason }));
   }
@@ -123,6 +126,10 @@ export class SqliteStore implements Store {
 
   watch(after: Revision, signal: AbortSignal): AsyncIterable<ChangeSet> {
     return follow(this.#history(), this.#log, after, signal);
+  }
+
+  async accept(): Promise<boolean> {
+    return false;
   }
 
   async close(): Promise<void> {

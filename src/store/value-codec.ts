@@ -72,6 +72,10 @@ function routeOf(fields: Fields): Route {
     sticky: flagOf(fields, "sticky"),
     labels: labelsOf(fields),
     revision: parseRevision(numberOf(fields, "revision")),
+    // Version 0.1 did not write it.
+    matchRevision: parseRevision(
+      numberOf(fields, fields["matchRevision"] === undefined ? "revision" : "matchRevision"),
+    ),
     createTimeMs: numberOf(fields, "createTimeMs"),
     updateTimeMs: numberOf(fields, "updateTimeMs"),
   };

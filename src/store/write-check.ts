@@ -1,6 +1,6 @@
 // What every store does with a Write before it stores anything: compare, then number.
 
-import type { ChangeSet } from "../model/change.ts";
+import type { Change, ChangeSet } from "../model/change.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision } from "../model/revision.ts";
 import type { Write } from "./store.ts";
@@ -22,12 +22,15 @@ export function checkWrite(write: Write, current: Revision): void {
 /** The changes as they are stored: one revision for all, and on every route that is put. */
 export function nextChangeSet(changes: ChangeSet["changes"], current: Revision): ChangeSet {
   const revision = parseRevision(current + 1);
-  return {
-    revision,
-    changes: changes.map((change) =>
-      change.kind === "route-put" ? { ...change, route: { ...change.route, revision } } : change,
-    ),
-  };
+  return { revision, changes: changes.map((change) => numbered(change, revision)) };
+}
+
+/** A route with its revision, and with that of its match when it has it anew (0). */
+function numbered(change: Change, revision: Revision): Change {
+  if (change.kind !== "route-put") return change;
+  const { route } = change;
+  const matchRevision = route.matchRevision === 0 ? revision : route.matchRevision;
+  return { ...change, route: { ...route, revision, matchRevision } };
 }
 
 export function closedError(name: string): RouterError {

@@ -33,6 +33,7 @@ function httpRoute(n: number): Route {
     labels: { owner: "Zoë 🦊" },
     revision: parseRevision(n + 1),
     createTimeMs: 1_790_000_000_000,
+    matchRevision: parseRevision(1),
     updateTimeMs: 1_790_000_000_001,
   };
 }

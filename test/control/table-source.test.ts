@@ -19,6 +19,8 @@ type Told = ChangeSet | "end" | Error;
 
 /** A store whose table and watch are two things, so that the watch can be late, wrong or broken. */
 class ScriptedStore implements Store {
+  readonly condition = { kind: "current" } as const;
+  readonly members = undefined;
   readonly name = "scripted:";
   rejected: readonly RejectedEntry[] = [];
   table = new Table();
@@ -67,6 +69,10 @@ class ScriptedStore implements Store {
   keepAlive(): Promise<boolean> {
     return Promise.resolve(false);
   }
+  async accept(): Promise<boolean> {
+    return false;
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -35,6 +35,7 @@ export function route(name: string, match: string, serviceName = "web", sticky =
       sticky,
       labels: {},
       revision: parseRevision(1),
+      matchRevision: parseRevision(1),
       createTimeMs: 0,
       updateTimeMs: 0,
     },

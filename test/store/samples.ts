@@ -9,7 +9,7 @@ import {
   parseRouteName,
   parseServiceName,
 } from "../../src/model/names.ts";
-import { revisionZero } from "../../src/model/revision.ts";
+import { parseRevision, revisionZero } from "../../src/model/revision.ts";
 import type { Route } from "../../src/model/route.ts";
 import type { Store } from "../../src/store/store.ts";
 
@@ -25,6 +25,7 @@ export function routeNamed(name: string, parts: Partial<Route> = {}): Route {
     sticky: false,
     labels: {},
     revision: revisionZero,
+    matchRevision: parseRevision(1),
     createTimeMs: 1_790_000_000_000,
     updateTimeMs: 1_790_000_000_000,
     ...parts,

@@ -24,6 +24,7 @@ export function routeOf(name: string, match: string | number, service = "web"): 
     sticky: false,
     labels: {},
     revision: parseRevision(0),
+    matchRevision: parseRevision(0),
     createTimeMs: 0,
     updateTimeMs: 0,
   };

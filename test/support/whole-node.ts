@@ -50,6 +50,8 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     accessLog: { kind: "off" },
     trustForwarded: [],
     logFormat: "json",
+    discover: [],
+    acceptStore: false,
     demo: false,
     ...changes,
   };

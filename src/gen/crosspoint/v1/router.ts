@@ -543,6 +543,8 @@ export interface Backend {
   /** 1 to 1000; 0 on input means 100. */
   weight: number;
   labels: { [key: string]: string };
+  /** Output only: gone this long after its last registration. Absent: stays until deregistered. */
+  ttl?: Duration | undefined;
 }
 
 export interface Backend_LabelsEntry {
@@ -640,6 +642,212 @@ export interface ExplainResponse {
   service: string;
   backend: string;
   steps: string[];
+}
+
+export interface ListNodesRequest {
+}
+
+export interface ListNodesResponse {
+  nodes: Node[];
+  /** The newest revision that this node knows of. */
+  revision: bigint;
+}
+
+export interface Node {
+  name: string;
+  state: Node_State;
+  /** What every worker of the node serves. */
+  servedRevision: bigint;
+  /** Revisions between that and the newest one that matter to the table; 0: it serves the newest. */
+  revisionLag: bigint;
+  /** Why it does not serve the newest; empty: nothing is in the way. */
+  lagReason: string;
+  version: string;
+  workers: number;
+  /** "net". */
+  io: string;
+  startTime?:
+    | Date
+    | undefined;
+  /** As bound: "127.0.0.1:7070". */
+  rpcAddress: string;
+  adminAddress: string;
+  httpAddresses: string[];
+  /** This is the node that was asked. */
+  self: boolean;
+}
+
+export const Node_State = {
+  UNSPECIFIED: 0,
+  /** STARTING - Announced, serves nothing yet. */
+  STARTING: 1,
+  SERVING: 2,
+  /** SILENT - Listed, but did not answer in time. */
+  SILENT: 3,
+} as const;
+
+export type Node_State = typeof Node_State[keyof typeof Node_State];
+
+export namespace Node_State {
+  export type UNSPECIFIED = typeof Node_State.UNSPECIFIED;
+  export type STARTING = typeof Node_State.STARTING;
+  export type SERVING = typeof Node_State.SERVING;
+  export type SILENT = typeof Node_State.SILENT;
+}
+
+export function node_StateFromJSON(object: any): Node_State {
+  switch (object) {
+    case 0:
+    case "STATE_UNSPECIFIED":
+      return Node_State.UNSPECIFIED;
+    case 1:
+    case "STATE_STARTING":
+      return Node_State.STARTING;
+    case 2:
+    case "STATE_SERVING":
+      return Node_State.SERVING;
+    case 3:
+    case "STATE_SILENT":
+      return Node_State.SILENT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Node_State");
+  }
+}
+
+export function node_StateToJSON(object: Node_State): string {
+  switch (object) {
+    case Node_State.UNSPECIFIED:
+      return "STATE_UNSPECIFIED";
+    case Node_State.STARTING:
+      return "STATE_STARTING";
+    case Node_State.SERVING:
+      return "STATE_SERVING";
+    case Node_State.SILENT:
+      return "STATE_SILENT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Node_State");
+  }
+}
+
+export interface ListRejectedEntriesRequest {
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListRejectedEntriesResponse {
+  entries: RejectedEntry[];
+  nextPageToken: string;
+}
+
+export interface RejectedEntry {
+  /** As in the store: "routes/web", "/crosspoint/routes/web", "/services/web/1". */
+  key: string;
+  reason: string;
+}
+
+export interface GetStoreRequest {
+}
+
+export interface GetStoreResponse {
+  store?: Store | undefined;
+}
+
+/** How a node stands to its store. */
+export interface Store {
+  /** "etcd:http://10.0.0.5:2379/crosspoint", "sqlite:/var/lib/crosspoint/routes.db". */
+  name: string;
+  state: Store_State;
+  /** The table's revision. */
+  revision: bigint;
+  /** What is wrong, and what to do; empty: nothing. */
+  detail: string;
+  /** Of the state; absent when it is STATE_CURRENT. */
+  since?:
+    | Date
+    | undefined;
+  /** STATE_HELD: entries that AcceptStore would take away, change and add. */
+  removed: number;
+  changed: number;
+  added: number;
+  /** One line for each discovery source that is away or held. */
+  discoveryTroubles: string[];
+}
+
+export const Store_State = {
+  UNSPECIFIED: 0,
+  /** CURRENT - It follows the store. */
+  CURRENT: 1,
+  /** AWAY - The store cannot be reached; the last table serves on. */
+  AWAY: 2,
+  /** STALE - As STATE_AWAY, and the table came from the copy on this node's disk. */
+  STALE: 3,
+  /** HELD - The store answers, but what it holds would take entries away without proof that they were removed. */
+  HELD: 4,
+} as const;
+
+export type Store_State = typeof Store_State[keyof typeof Store_State];
+
+export namespace Store_State {
+  export type UNSPECIFIED = typeof Store_State.UNSPECIFIED;
+  export type CURRENT = typeof Store_State.CURRENT;
+  export type AWAY = typeof Store_State.AWAY;
+  export type STALE = typeof Store_State.STALE;
+  export type HELD = typeof Store_State.HELD;
+}
+
+export function store_StateFromJSON(object: any): Store_State {
+  switch (object) {
+    case 0:
+    case "STATE_UNSPECIFIED":
+      return Store_State.UNSPECIFIED;
+    case 1:
+    case "STATE_CURRENT":
+      return Store_State.CURRENT;
+    case 2:
+    case "STATE_AWAY":
+      return Store_State.AWAY;
+    case 3:
+    case "STATE_STALE":
+      return Store_State.STALE;
+    case 4:
+    case "STATE_HELD":
+      return Store_State.HELD;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Store_State");
+  }
+}
+
+export function store_StateToJSON(object: Store_State): string {
+  switch (object) {
+    case Store_State.UNSPECIFIED:
+      return "STATE_UNSPECIFIED";
+    case Store_State.CURRENT:
+      return "STATE_CURRENT";
+    case Store_State.AWAY:
+      return "STATE_AWAY";
+    case Store_State.STALE:
+      return "STATE_STALE";
+    case Store_State.HELD:
+      return "STATE_HELD";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Store_State");
+  }
+}
+
+export interface AcceptStoreRequest {
+  /** Answer what would happen; take nothing. */
+  validateOnly: boolean;
+}
+
+export interface AcceptStoreResponse {
+  /** As it stands afterwards. */
+  store?:
+    | Store
+    | undefined;
+  /** What was taken (or would be): entries that went, changed and came. */
+  removed: number;
+  changed: number;
+  added: number;
 }
 
 function createBaseRoute(): Route {
@@ -4210,7 +4418,7 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
 };
 
 function createBaseBackend(): Backend {
-  return { service: "", address: "", weight: 0, labels: {} };
+  return { service: "", address: "", weight: 0, labels: {}, ttl: undefined };
 }
 
 export const Backend: MessageFns<Backend> = {
@@ -4227,6 +4435,9 @@ export const Backend: MessageFns<Backend> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Backend_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
+    if (message.ttl !== undefined) {
+      Duration.encode(message.ttl, writer.uint32(42).fork()).join();
+    }
     return writer;
   },
 
@@ -4278,6 +4489,14 @@ export const Backend: MessageFns<Backend> = {
             }
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.ttl = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4309,6 +4528,7 @@ export const Backend: MessageFns<Backend> = {
           {},
         )
         : {},
+      ttl: isSet(object.ttl) ? Duration.fromJSON(object.ttl) : undefined,
     };
   },
 
@@ -4332,6 +4552,9 @@ export const Backend: MessageFns<Backend> = {
         });
       }
     }
+    if (message.ttl !== undefined) {
+      obj.ttl = Duration.toJSON(message.ttl);
+    }
     return obj;
   },
 
@@ -4352,6 +4575,7 @@ export const Backend: MessageFns<Backend> = {
       },
       {},
     );
+    message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
     return message;
   },
 };
@@ -5735,6 +5959,1251 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
   },
 };
 
+function createBaseListNodesRequest(): ListNodesRequest {
+  return {};
+}
+
+export const ListNodesRequest: MessageFns<ListNodesRequest> = {
+  encode(_: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListNodesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListNodesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListNodesRequest {
+    return {};
+  },
+
+  toJSON(_: ListNodesRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListNodesRequest>, I>>(base?: I): ListNodesRequest {
+    return ListNodesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListNodesRequest>, I>>(_: I): ListNodesRequest {
+    const message = createBaseListNodesRequest();
+    return message;
+  },
+};
+
+function createBaseListNodesResponse(): ListNodesResponse {
+  return { nodes: [], revision: 0n };
+}
+
+export const ListNodesResponse: MessageFns<ListNodesResponse> = {
+  encode(message: ListNodesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nodes) {
+      Node.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListNodesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListNodesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodes.push(Node.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListNodesResponse {
+    return {
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => Node.fromJSON(e)) : [],
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+    };
+  },
+
+  toJSON(message: ListNodesResponse): unknown {
+    const obj: any = {};
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => Node.toJSON(e));
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListNodesResponse>, I>>(base?: I): ListNodesResponse {
+    return ListNodesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListNodesResponse>, I>>(object: I): ListNodesResponse {
+    const message = createBaseListNodesResponse();
+    message.nodes = object.nodes?.map((e) => Node.fromPartial(e)) || [];
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseNode(): Node {
+  return {
+    name: "",
+    state: 0,
+    servedRevision: 0n,
+    revisionLag: 0n,
+    lagReason: "",
+    version: "",
+    workers: 0,
+    io: "",
+    startTime: undefined,
+    rpcAddress: "",
+    adminAddress: "",
+    httpAddresses: [],
+    self: false,
+  };
+}
+
+export const Node: MessageFns<Node> = {
+  encode(message: Node, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.servedRevision !== 0n) {
+      if (BigInt.asIntN(64, message.servedRevision) !== message.servedRevision) {
+        throw new globalThis.Error("value provided for field message.servedRevision of type int64 too large");
+      }
+      writer.uint32(24).int64(message.servedRevision);
+    }
+    if (message.revisionLag !== 0n) {
+      if (BigInt.asIntN(64, message.revisionLag) !== message.revisionLag) {
+        throw new globalThis.Error("value provided for field message.revisionLag of type int64 too large");
+      }
+      writer.uint32(32).int64(message.revisionLag);
+    }
+    if (message.lagReason !== "") {
+      writer.uint32(42).string(message.lagReason);
+    }
+    if (message.version !== "") {
+      writer.uint32(50).string(message.version);
+    }
+    if (message.workers !== 0) {
+      writer.uint32(56).uint32(message.workers);
+    }
+    if (message.io !== "") {
+      writer.uint32(66).string(message.io);
+    }
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(74).fork()).join();
+    }
+    if (message.rpcAddress !== "") {
+      writer.uint32(82).string(message.rpcAddress);
+    }
+    if (message.adminAddress !== "") {
+      writer.uint32(90).string(message.adminAddress);
+    }
+    for (const v of message.httpAddresses) {
+      writer.uint32(98).string(v!);
+    }
+    if (message.self !== false) {
+      writer.uint32(104).bool(message.self);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Node {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.servedRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revisionLag = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lagReason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.workers = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.io = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.rpcAddress = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.adminAddress = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.httpAddresses.push(reader.string());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.self = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Node {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      state: isSet(object.state) ? node_StateFromJSON(object.state) : 0,
+      servedRevision: isSet(object.servedRevision)
+        ? BigInt(object.servedRevision)
+        : isSet(object.served_revision)
+        ? BigInt(object.served_revision)
+        : 0n,
+      revisionLag: isSet(object.revisionLag)
+        ? BigInt(object.revisionLag)
+        : isSet(object.revision_lag)
+        ? BigInt(object.revision_lag)
+        : 0n,
+      lagReason: isSet(object.lagReason)
+        ? globalThis.String(object.lagReason)
+        : isSet(object.lag_reason)
+        ? globalThis.String(object.lag_reason)
+        : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      workers: isSet(object.workers) ? globalThis.Number(object.workers) : 0,
+      io: isSet(object.io) ? globalThis.String(object.io) : "",
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
+      rpcAddress: isSet(object.rpcAddress)
+        ? globalThis.String(object.rpcAddress)
+        : isSet(object.rpc_address)
+        ? globalThis.String(object.rpc_address)
+        : "",
+      adminAddress: isSet(object.adminAddress)
+        ? globalThis.String(object.adminAddress)
+        : isSet(object.admin_address)
+        ? globalThis.String(object.admin_address)
+        : "",
+      httpAddresses: globalThis.Array.isArray(object?.httpAddresses)
+        ? object.httpAddresses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.http_addresses)
+        ? object.http_addresses.map((e: any) => globalThis.String(e))
+        : [],
+      self: isSet(object.self) ? globalThis.Boolean(object.self) : false,
+    };
+  },
+
+  toJSON(message: Node): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.state !== 0) {
+      obj.state = node_StateToJSON(message.state);
+    }
+    if (message.servedRevision !== 0n) {
+      obj.servedRevision = message.servedRevision.toString();
+    }
+    if (message.revisionLag !== 0n) {
+      obj.revisionLag = message.revisionLag.toString();
+    }
+    if (message.lagReason !== "") {
+      obj.lagReason = message.lagReason;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.workers !== 0) {
+      obj.workers = Math.round(message.workers);
+    }
+    if (message.io !== "") {
+      obj.io = message.io;
+    }
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
+    }
+    if (message.rpcAddress !== "") {
+      obj.rpcAddress = message.rpcAddress;
+    }
+    if (message.adminAddress !== "") {
+      obj.adminAddress = message.adminAddress;
+    }
+    if (message.httpAddresses?.length) {
+      obj.httpAddresses = message.httpAddresses;
+    }
+    if (message.self !== false) {
+      obj.self = message.self;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Node>, I>>(base?: I): Node {
+    return Node.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Node>, I>>(object: I): Node {
+    const message = createBaseNode();
+    message.name = object.name ?? "";
+    message.state = object.state ?? 0;
+    message.servedRevision = (object.servedRevision !== undefined && object.servedRevision !== null)
+      ? BigInt(object.servedRevision)
+      : 0n;
+    message.revisionLag = (object.revisionLag !== undefined && object.revisionLag !== null)
+      ? BigInt(object.revisionLag)
+      : 0n;
+    message.lagReason = object.lagReason ?? "";
+    message.version = object.version ?? "";
+    message.workers = object.workers ?? 0;
+    message.io = object.io ?? "";
+    message.startTime = object.startTime ?? undefined;
+    message.rpcAddress = object.rpcAddress ?? "";
+    message.adminAddress = object.adminAddress ?? "";
+    message.httpAddresses = object.httpAddresses?.map((e) => e) || [];
+    message.self = object.self ?? false;
+    return message;
+  },
+};
+
+function createBaseListRejectedEntriesRequest(): ListRejectedEntriesRequest {
+  return { pageSize: 0, pageToken: "" };
+}
+
+export const ListRejectedEntriesRequest: MessageFns<ListRejectedEntriesRequest> = {
+  encode(message: ListRejectedEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRejectedEntriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRejectedEntriesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRejectedEntriesRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRejectedEntriesRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListRejectedEntriesRequest>, I>>(base?: I): ListRejectedEntriesRequest {
+    return ListRejectedEntriesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRejectedEntriesRequest>, I>>(object: I): ListRejectedEntriesRequest {
+    const message = createBaseListRejectedEntriesRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListRejectedEntriesResponse(): ListRejectedEntriesResponse {
+  return { entries: [], nextPageToken: "" };
+}
+
+export const ListRejectedEntriesResponse: MessageFns<ListRejectedEntriesResponse> = {
+  encode(message: ListRejectedEntriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      RejectedEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRejectedEntriesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRejectedEntriesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(RejectedEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRejectedEntriesResponse {
+    return {
+      entries: globalThis.Array.isArray(object?.entries)
+        ? object.entries.map((e: any) => RejectedEntry.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRejectedEntriesResponse): unknown {
+    const obj: any = {};
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => RejectedEntry.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListRejectedEntriesResponse>, I>>(base?: I): ListRejectedEntriesResponse {
+    return ListRejectedEntriesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRejectedEntriesResponse>, I>>(object: I): ListRejectedEntriesResponse {
+    const message = createBaseListRejectedEntriesResponse();
+    message.entries = object.entries?.map((e) => RejectedEntry.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseRejectedEntry(): RejectedEntry {
+  return { key: "", reason: "" };
+}
+
+export const RejectedEntry: MessageFns<RejectedEntry> = {
+  encode(message: RejectedEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RejectedEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRejectedEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RejectedEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RejectedEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RejectedEntry>, I>>(base?: I): RejectedEntry {
+    return RejectedEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RejectedEntry>, I>>(object: I): RejectedEntry {
+    const message = createBaseRejectedEntry();
+    message.key = object.key ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseGetStoreRequest(): GetStoreRequest {
+  return {};
+}
+
+export const GetStoreRequest: MessageFns<GetStoreRequest> = {
+  encode(_: GetStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetStoreRequest {
+    return {};
+  },
+
+  toJSON(_: GetStoreRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetStoreRequest>, I>>(base?: I): GetStoreRequest {
+    return GetStoreRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetStoreRequest>, I>>(_: I): GetStoreRequest {
+    const message = createBaseGetStoreRequest();
+    return message;
+  },
+};
+
+function createBaseGetStoreResponse(): GetStoreResponse {
+  return { store: undefined };
+}
+
+export const GetStoreResponse: MessageFns<GetStoreResponse> = {
+  encode(message: GetStoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.store !== undefined) {
+      Store.encode(message.store, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStoreResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStoreResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.store = Store.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetStoreResponse {
+    return { store: isSet(object.store) ? Store.fromJSON(object.store) : undefined };
+  },
+
+  toJSON(message: GetStoreResponse): unknown {
+    const obj: any = {};
+    if (message.store !== undefined) {
+      obj.store = Store.toJSON(message.store);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetStoreResponse>, I>>(base?: I): GetStoreResponse {
+    return GetStoreResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetStoreResponse>, I>>(object: I): GetStoreResponse {
+    const message = createBaseGetStoreResponse();
+    message.store = (object.store !== undefined && object.store !== null) ? Store.fromPartial(object.store) : undefined;
+    return message;
+  },
+};
+
+function createBaseStore(): Store {
+  return {
+    name: "",
+    state: 0,
+    revision: 0n,
+    detail: "",
+    since: undefined,
+    removed: 0,
+    changed: 0,
+    added: 0,
+    discoveryTroubles: [],
+  };
+}
+
+export const Store: MessageFns<Store> = {
+  encode(message: Store, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(24).int64(message.revision);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(42).fork()).join();
+    }
+    if (message.removed !== 0) {
+      writer.uint32(48).uint32(message.removed);
+    }
+    if (message.changed !== 0) {
+      writer.uint32(56).uint32(message.changed);
+    }
+    if (message.added !== 0) {
+      writer.uint32(64).uint32(message.added);
+    }
+    for (const v of message.discoveryTroubles) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Store {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.changed = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.added = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.discoveryTroubles.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Store {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      state: isSet(object.state) ? store_StateFromJSON(object.state) : 0,
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+      removed: isSet(object.removed) ? globalThis.Number(object.removed) : 0,
+      changed: isSet(object.changed) ? globalThis.Number(object.changed) : 0,
+      added: isSet(object.added) ? globalThis.Number(object.added) : 0,
+      discoveryTroubles: globalThis.Array.isArray(object?.discoveryTroubles)
+        ? object.discoveryTroubles.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.discovery_troubles)
+        ? object.discovery_troubles.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Store): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.state !== 0) {
+      obj.state = store_StateToJSON(message.state);
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    if (message.removed !== 0) {
+      obj.removed = Math.round(message.removed);
+    }
+    if (message.changed !== 0) {
+      obj.changed = Math.round(message.changed);
+    }
+    if (message.added !== 0) {
+      obj.added = Math.round(message.added);
+    }
+    if (message.discoveryTroubles?.length) {
+      obj.discoveryTroubles = message.discoveryTroubles;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Store>, I>>(base?: I): Store {
+    return Store.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Store>, I>>(object: I): Store {
+    const message = createBaseStore();
+    message.name = object.name ?? "";
+    message.state = object.state ?? 0;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.detail = object.detail ?? "";
+    message.since = object.since ?? undefined;
+    message.removed = object.removed ?? 0;
+    message.changed = object.changed ?? 0;
+    message.added = object.added ?? 0;
+    message.discoveryTroubles = object.discoveryTroubles?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAcceptStoreRequest(): AcceptStoreRequest {
+  return { validateOnly: false };
+}
+
+export const AcceptStoreRequest: MessageFns<AcceptStoreRequest> = {
+  encode(message: AcceptStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.validateOnly !== false) {
+      writer.uint32(8).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptStoreRequest {
+    return {
+      validateOnly: isSet(object.validateOnly)
+        ? globalThis.Boolean(object.validateOnly)
+        : isSet(object.validate_only)
+        ? globalThis.Boolean(object.validate_only)
+        : false,
+    };
+  },
+
+  toJSON(message: AcceptStoreRequest): unknown {
+    const obj: any = {};
+    if (message.validateOnly !== false) {
+      obj.validateOnly = message.validateOnly;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AcceptStoreRequest>, I>>(base?: I): AcceptStoreRequest {
+    return AcceptStoreRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AcceptStoreRequest>, I>>(object: I): AcceptStoreRequest {
+    const message = createBaseAcceptStoreRequest();
+    message.validateOnly = object.validateOnly ?? false;
+    return message;
+  },
+};
+
+function createBaseAcceptStoreResponse(): AcceptStoreResponse {
+  return { store: undefined, removed: 0, changed: 0, added: 0 };
+}
+
+export const AcceptStoreResponse: MessageFns<AcceptStoreResponse> = {
+  encode(message: AcceptStoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.store !== undefined) {
+      Store.encode(message.store, writer.uint32(10).fork()).join();
+    }
+    if (message.removed !== 0) {
+      writer.uint32(16).uint32(message.removed);
+    }
+    if (message.changed !== 0) {
+      writer.uint32(24).uint32(message.changed);
+    }
+    if (message.added !== 0) {
+      writer.uint32(32).uint32(message.added);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptStoreResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptStoreResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.store = Store.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.changed = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.added = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptStoreResponse {
+    return {
+      store: isSet(object.store) ? Store.fromJSON(object.store) : undefined,
+      removed: isSet(object.removed) ? globalThis.Number(object.removed) : 0,
+      changed: isSet(object.changed) ? globalThis.Number(object.changed) : 0,
+      added: isSet(object.added) ? globalThis.Number(object.added) : 0,
+    };
+  },
+
+  toJSON(message: AcceptStoreResponse): unknown {
+    const obj: any = {};
+    if (message.store !== undefined) {
+      obj.store = Store.toJSON(message.store);
+    }
+    if (message.removed !== 0) {
+      obj.removed = Math.round(message.removed);
+    }
+    if (message.changed !== 0) {
+      obj.changed = Math.round(message.changed);
+    }
+    if (message.added !== 0) {
+      obj.added = Math.round(message.added);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AcceptStoreResponse>, I>>(base?: I): AcceptStoreResponse {
+    return AcceptStoreResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AcceptStoreResponse>, I>>(object: I): AcceptStoreResponse {
+    const message = createBaseAcceptStoreResponse();
+    message.store = (object.store !== undefined && object.store !== null) ? Store.fromPartial(object.store) : undefined;
+    message.removed = object.removed ?? 0;
+    message.changed = object.changed ?? 0;
+    message.added = object.added ?? 0;
+    return message;
+  },
+};
+
 /**
  * Provisions domains and ports, and says what serves them.
  *
@@ -5918,6 +7387,58 @@ export const RouterServiceService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
+  /**
+   * The live nodes that share this node's store, this one among them, by name: how far each is, what it
+   * listens on, since when it runs. Asked on the spot; a node that does not answer within a second is
+   * listed with what it said last. A store of one node lists that node.
+   */
+  listNodes: {
+    path: "/crosspoint.v1.RouterService/ListNodes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListNodesRequest): Buffer => Buffer.from(ListNodesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListNodesRequest => ListNodesRequest.decode(value),
+    responseSerialize: (value: ListNodesResponse): Buffer => Buffer.from(ListNodesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListNodesResponse => ListNodesResponse.decode(value),
+  },
+  /**
+   * What the store and the discovery sources hold and this node does not serve, by key, with the reason:
+   * values that cannot be read, routes whose match another route has. The last good value of each serves on.
+   */
+  listRejectedEntries: {
+    path: "/crosspoint.v1.RouterService/ListRejectedEntries" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRejectedEntriesRequest): Buffer =>
+      Buffer.from(ListRejectedEntriesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRejectedEntriesRequest => ListRejectedEntriesRequest.decode(value),
+    responseSerialize: (value: ListRejectedEntriesResponse): Buffer =>
+      Buffer.from(ListRejectedEntriesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRejectedEntriesResponse => ListRejectedEntriesResponse.decode(value),
+  },
+  /** How this node stands to its store: whether it follows it, or serves what it last saw, and why. */
+  getStore: {
+    path: "/crosspoint.v1.RouterService/GetStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetStoreRequest): Buffer => Buffer.from(GetStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetStoreRequest => GetStoreRequest.decode(value),
+    responseSerialize: (value: GetStoreResponse): Buffer => Buffer.from(GetStoreResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetStoreResponse => GetStoreResponse.decode(value),
+  },
+  /**
+   * Takes what the store holds as the truth although it has lost its past (STATE_HELD): for every node
+   * that shares it, and for the discovery sources of this node. FAILED_PRECONDITION when nothing is held.
+   */
+  acceptStore: {
+    path: "/crosspoint.v1.RouterService/AcceptStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AcceptStoreRequest): Buffer => Buffer.from(AcceptStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AcceptStoreRequest => AcceptStoreRequest.decode(value),
+    responseSerialize: (value: AcceptStoreResponse): Buffer => Buffer.from(AcceptStoreResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AcceptStoreResponse => AcceptStoreResponse.decode(value),
+  },
 } as const;
 
 export interface RouterServiceServer extends UntypedServiceImplementation {
@@ -5972,6 +7493,24 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
    * Answered inside a live worker, from the table that serves traffic.
    */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /**
+   * The live nodes that share this node's store, this one among them, by name: how far each is, what it
+   * listens on, since when it runs. Asked on the spot; a node that does not answer within a second is
+   * listed with what it said last. A store of one node lists that node.
+   */
+  listNodes: handleUnaryCall<ListNodesRequest, ListNodesResponse>;
+  /**
+   * What the store and the discovery sources hold and this node does not serve, by key, with the reason:
+   * values that cannot be read, routes whose match another route has. The last good value of each serves on.
+   */
+  listRejectedEntries: handleUnaryCall<ListRejectedEntriesRequest, ListRejectedEntriesResponse>;
+  /** How this node stands to its store: whether it follows it, or serves what it last saw, and why. */
+  getStore: handleUnaryCall<GetStoreRequest, GetStoreResponse>;
+  /**
+   * Takes what the store holds as the truth although it has lost its past (STATE_HELD): for every node
+   * that shares it, and for the discovery sources of this node. FAILED_PRECONDITION when nothing is held.
+   */
+  acceptStore: handleUnaryCall<AcceptStoreRequest, AcceptStoreResponse>;
 }
 
 export interface RouterServiceClient extends Client {
@@ -6198,6 +7737,80 @@ export interface RouterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The live nodes that share this node's store, this one among them, by name: how far each is, what it
+   * listens on, since when it runs. Asked on the spot; a node that does not answer within a second is
+   * listed with what it said last. A store of one node lists that node.
+   */
+  listNodes(
+    request: ListNodesRequest,
+    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
+  ): ClientUnaryCall;
+  listNodes(
+    request: ListNodesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
+  ): ClientUnaryCall;
+  listNodes(
+    request: ListNodesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What the store and the discovery sources hold and this node does not serve, by key, with the reason:
+   * values that cannot be read, routes whose match another route has. The last good value of each serves on.
+   */
+  listRejectedEntries(
+    request: ListRejectedEntriesRequest,
+    callback: (error: ServiceError | null, response: ListRejectedEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listRejectedEntries(
+    request: ListRejectedEntriesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRejectedEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listRejectedEntries(
+    request: ListRejectedEntriesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRejectedEntriesResponse) => void,
+  ): ClientUnaryCall;
+  /** How this node stands to its store: whether it follows it, or serves what it last saw, and why. */
+  getStore(
+    request: GetStoreRequest,
+    callback: (error: ServiceError | null, response: GetStoreResponse) => void,
+  ): ClientUnaryCall;
+  getStore(
+    request: GetStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetStoreResponse) => void,
+  ): ClientUnaryCall;
+  getStore(
+    request: GetStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetStoreResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes what the store holds as the truth although it has lost its past (STATE_HELD): for every node
+   * that shares it, and for the discovery sources of this node. FAILED_PRECONDITION when nothing is held.
+   */
+  acceptStore(
+    request: AcceptStoreRequest,
+    callback: (error: ServiceError | null, response: AcceptStoreResponse) => void,
+  ): ClientUnaryCall;
+  acceptStore(
+    request: AcceptStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AcceptStoreResponse) => void,
+  ): ClientUnaryCall;
+  acceptStore(
+    request: AcceptStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AcceptStoreResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,73 @@
+// The nodes that share a store, and the one question they ask each other: do you serve this revision?
+//
+// A port of a store that several nodes can share. Nothing is written for a change that nobody waits for:
+// who waits says so in the write itself (`Write.ask`) or by `ask`; each node then reports once it serves it.
+
+import type { Revision } from "../model/revision.ts";
+
+/** What a node says of itself. */
+export interface MemberInfo {
+  readonly name: string;
+  readonly version: string;
+  /** As bound: "127.0.0.1:7070", "unix:/run/crosspoint.sock". */
+  readonly rpc: string;
+  readonly admin: string;
+  readonly http: readonly string[];
+  readonly workers: number;
+  readonly io: string;
+  /** ms since the epoch. */
+  readonly startTimeMs: number;
+}
+
+/** How far a node is. */
+export interface MemberReport {
+  /** What every worker of the node serves. */
+  readonly servedRevision: Revision;
+  /** Why `revision` is not served; undefined: nothing is in the way. */
+  readonly lag: { readonly revision: Revision; readonly reason: string } | undefined;
+}
+
+/** A live node, as the store knows it. */
+export interface Member extends MemberInfo, MemberReport {
+  /** Until it serves for the first time. */
+  readonly starting: boolean;
+}
+
+export interface Question {
+  /** The node that asks. */
+  readonly from: string;
+  readonly revision: Revision;
+  /** How long it waits, in ms: a report with the reason must come before. */
+  readonly waitMs: number;
+}
+
+/** Whether this node is among the members. */
+export type Announcement =
+  /** Not asked to, or not yet. */
+  | { readonly kind: "none" }
+  | { readonly kind: "announced" }
+  /** The store is away, or the lease ran out: it is tried again. */
+  | { readonly kind: "lost"; readonly cause: string }
+  /** Another live node has this name. */
+  | { readonly kind: "taken"; readonly cause: string };
+
+export interface Members {
+  readonly self: Announcement;
+  /** Live nodes, this one included once it is announced; by name. */
+  list(): readonly Member[];
+  /** Called when any of them came, went or reported. The answer ends it. */
+  subscribe(listener: () => void): () => void;
+  /** Called when another node asks. The answer ends it. */
+  onQuestion(listener: (question: Question) => void): () => void;
+  /**
+   * Announces this node under a lease, and again whenever that was lost, until `leave`. Resolves once it
+   * stands, or the store turned out to be away or the name to be taken (see `self`).
+   */
+  announce(info: MemberInfo): Promise<void>;
+  /** Tells how far this node is; the newest report replaces those that wait. Resolves once it is written. */
+  report(report: MemberReport): Promise<void>;
+  /** Asks every node to report once it serves `revision`, or why not within `waitMs`. */
+  ask(revision: Revision, waitMs: number): Promise<void>;
+  /** Takes this node off the list. */
+  leave(): Promise<void>;
+}
