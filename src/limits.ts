@@ -184,3 +184,7 @@ export const timerTickMs = 100;
 export const accessLogFlushMs = 200;
 /** How long RPC calls may take to end when the node leaves, in ms: they wait for workers that still serve. */
 export const rpcCloseMsMax = 1_000;
+/** Backends that a discovery found are counted in the log at most this often, in ms: they may flap. */
+export const discoveryTellMs = 1_000;
+/** Unreadable entries of a discovery that one line of the log names; the rest is counted. */
+export const unreadableLoggedMax = 10;

@@ -1,0 +1,75 @@
+// discoverd's keys. Version 1: PREFIX NAME/HOST:PORT, with a JSON object of attributes or null. Later:
+// PREFIX NAME/instances/ID, with {"id":"...","addr":"HOST:PORT","proto":"tcp","meta":{...}}.
+//
+// Attributes (meta) become labels where they fit; what does not is for others, and no reason to leave a
+// backend out.
+
+import { type KeyValue, shownKey } from "../etcd/etcd.ts";
+import { type Labels, parseLabels, parseServiceName } from "../model/names.ts";
+import {
+  discoveredBackend,
+  type Found,
+  fieldsOf,
+  jsonOf,
+  parsedAddress,
+  type ReadKey,
+  unreadable,
+} from "./reading.ts";
+
+/** What later versions of discoverd keep beside a service's instances. */
+const besideInstances: ReadonlySet<string> = new Set(["config", "instances", "leader", "meta"]);
+
+export const readDiscoverdKey: ReadKey = (rest, value) => {
+  const [name = "", second, ...more] = rest.split("/");
+  if (second === "instances" && more.length === 1) return instance(name, more[0] ?? "", value);
+  if (more.length > 0 || besideInstances.has(second ?? "")) return undefined;
+  if (second === undefined || second === "") {
+    throw unreadable("the key names no backend: it is PREFIX NAME/HOST:PORT");
+  }
+  const service = parseServiceName(shownKey(name));
+  const address = parsedAddress(shownKey(second), "key");
+  const attributes = jsonOf(value);
+  const fields = attributes === null ? noFields : fieldsOf(attributes);
+  if (fields === undefined) throw unreadable("the value is neither an object of texts nor null");
+  return {
+    backend: discoveredBackend(service, address, labelsOf(fields)),
+    instance: rest,
+    preferred: false,
+  };
+};
+
+const noFields: ReadonlyMap<string, unknown> = new Map();
+
+function instance(name: string, id: string, value: KeyValue): Found {
+  const service = parseServiceName(shownKey(name));
+  if (id === "") throw unreadable("the key names no instance: it is PREFIX NAME/instances/ID");
+  const fields = fieldsOf(jsonOf(value));
+  const address = fields?.get("addr");
+  if (typeof address !== "string") {
+    throw unreadable('the value is not an object such as {"id":"a1","addr":"10.0.0.7:5432"}');
+  }
+  const labels = labelsOf(fieldsOf(fields?.get("meta")) ?? noFields);
+  return {
+    backend: discoveredBackend(service, parsedAddress(address, "addr"), labels),
+    instance: `${name}/instances/${id}`,
+    preferred: false,
+  };
+}
+
+/** What can be a label, in the order of its keys, as many as fit. */
+function labelsOf(fields: ReadonlyMap<string, unknown>): Labels {
+  let labels: Labels = {};
+  for (const key of [...fields.keys()].toSorted()) {
+    const value = fields.get(key);
+    if (typeof value === "string") labels = withLabel(labels, key, value);
+  }
+  return labels;
+}
+
+function withLabel(labels: Labels, key: string, value: string): Labels {
+  try {
+    return parseLabels({ ...labels, [key]: value });
+  } catch {
+    return labels;
+  }
+}
