@@ -66,7 +66,11 @@ export async function startEtcdCluster(extraArgs: readonly string[] = []): Promi
 async function leads(member: EtcdServer): Promise<boolean> {
   try {
     const text = await member.ctl(
-      ...["endpoint", "status", "--command-timeout=1s", "--dial-timeout=1s", "--write-out=json"],
+      "endpoint",
+      "status",
+      "--command-timeout=1s",
+      "--dial-timeout=1s",
+      "--write-out=json",
     );
     const [status] = JSON.parse(text) as [
       { Status: { leader?: number; header: { member_id: number } } }?,

@@ -135,9 +135,13 @@ export class EtcdServer {
     await this.wipe();
     const { name, initialCluster, peerPort } = this.#member;
     await this.ctl(
-      ...["snapshot", "restore", file, "--data-dir", this.dataDir, "--name", name],
-      ...["--initial-cluster", initialCluster],
-      ...["--initial-advertise-peer-urls", `http://127.0.0.1:${peerPort}`],
+      "snapshot",
+      "restore",
+      file,
+      `--data-dir=${this.dataDir}`,
+      `--name=${name}`,
+      `--initial-cluster=${initialCluster}`,
+      `--initial-advertise-peer-urls=http://127.0.0.1:${peerPort}`,
     );
   }
 
@@ -176,11 +180,16 @@ export class EtcdServer {
             tls.clients ? ["--client-cert-auth", "--trusted-ca-file", tls.caFile] : [],
           );
     return [
-      ...["--name", name, "--data-dir", this.dataDir],
-      ...["--listen-client-urls", this.endpoint, "--advertise-client-urls", this.endpoint],
-      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
-      ...["--initial-cluster", initialCluster],
-      ...["--unsafe-no-fsync", "--logger=zap", "--log-level=error"],
+      `--name=${name}`,
+      `--data-dir=${this.dataDir}`,
+      `--listen-client-urls=${this.endpoint}`,
+      `--advertise-client-urls=${this.endpoint}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=${initialCluster}`,
+      "--unsafe-no-fsync",
+      "--logger=zap",
+      "--log-level=error",
       ...secured,
       ...extraArgs,
     ];
