@@ -64,6 +64,10 @@ export class ChildNode {
     return this.#child.pid ?? 0;
   }
 
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   /** kill -9, by its id; resolves when it is gone. Harmless twice. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
