@@ -5,6 +5,7 @@
 
 import { isIP, isIPv4 } from "node:net";
 import { resolve } from "node:path";
+import { parseEtcdPlace, withoutCredentials } from "./config-etcd.ts";
 import type { EtcdSetting } from "./etcd/etcd.ts";
 import { durationMsMax } from "./limits.ts";
 import { invalidField, type RouterError } from "./model/errors.ts";
@@ -107,8 +108,37 @@ export function parseStore(text: string, source: string): StoreSetting {
   if (/^sqlite:./.test(text)) {
     return { kind: "sqlite", path: resolve(text.slice("sqlite:".length)) };
   }
-  if (text.startsWith("etcd:")) throw later(source, text, "sqlite:PATH and memory:");
-  throw wrong(source, text, "a store: sqlite:PATH or memory:");
+  if (text.startsWith("etcd:")) {
+    const { etcd, prefix = "/crosspoint" } = parseEtcdPlace(text, source, etcdStoreWritten);
+    return { kind: "etcd", etcd, prefix };
+  }
+  throw wrong(
+    source,
+    withoutCredentials(text),
+    `a store: sqlite:PATH, memory: or ${etcdStoreWritten}`,
+  );
+}
+
+const etcdStoreWritten = "etcd:http://HOST:2379,http://HOST:2379[/PREFIX]";
+
+/** Where each kind of discovery looks unless a prefix is named, and how it is written. */
+const discoveries = {
+  etcd: { prefix: "/services", written: "etcd:http://HOST:2379/services/" },
+  discoverd: { prefix: "/discover/services", written: "discoverd:http://HOST:2379" },
+} as const;
+
+/** Between two of them in one variable; an endpoint that follows a comma belongs to the one before. */
+export const discoverSeparator = /,(?=\s*(?:etcd|discoverd):)/;
+
+export function parseDiscover(text: string, source: string): DiscoverSetting {
+  const kind = /^(etcd|discoverd):/.exec(text)?.[1];
+  if (kind !== "etcd" && kind !== "discoverd") {
+    const known = Object.values(discoveries).map(({ written }) => written);
+    throw wrong(source, withoutCredentials(text), known.join(" or "));
+  }
+  const { prefix: usual, written } = discoveries[kind];
+  const { etcd, prefix = usual } = parseEtcdPlace(text, source, written);
+  return { kind, etcd, prefix: `${prefix}/` };
 }
 
 export function parseAccessLog(text: string): AccessLogSetting {
@@ -129,6 +159,12 @@ export function parseCidr(text: string, source: string): string {
   return `${address}/${length}`;
 }
 
+/** The name of somebody at an etcd: anything but control characters. */
+export function parseUser(text: string, source: string): string {
+  if (text !== "" && !/\p{Cc}/u.test(text)) return text;
+  throw wrong(source, text, "the name of a user");
+}
+
 /** A whole number from 1 to `max`. */
 export function parseCount(text: string, source: string, max: number): number {
   const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
@@ -143,6 +179,12 @@ export function parseNodeName(text: string, source: string): string {
 }
 
 export function parsePath(text: string): string {
+  return resolve(text);
+}
+
+/** A file that must be there when the node starts: an empty text is nobody's file. */
+export function parseFile(text: string, source: string): string {
+  if (text === "") throw wrong(source, text, "the name of a file");
   return resolve(text);
 }
 

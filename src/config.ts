@@ -8,9 +8,12 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import * as z from "zod";
+import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
+import { many, one, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
   type DiscoverSetting,
+  discoverSeparator,
   type ListenAddress,
   later,
   type PortRange,
@@ -18,7 +21,9 @@ import {
   parseChoice,
   parseCidr,
   parseCount,
+  parseDiscover,
   parseDuration,
+  parseFile,
   parseIpAddress,
   parseListenAddress,
   parseNodeName,
@@ -26,6 +31,7 @@ import {
   parsePortRange,
   parseRpcAddress,
   parseStore,
+  parseUser,
   type RpcAddress,
   type StoreSetting,
 } from "./config-values.ts";
@@ -34,7 +40,7 @@ import { invalidField, RouterError } from "./model/errors.ts";
 import { didYouMean } from "./nearest.ts";
 import { parseYaml } from "./yaml.ts";
 
-export type { ListenAddress };
+export type { ListenAddress, ServeOption };
 
 /** Everything a node is told when it starts. */
 export interface Config {
@@ -65,23 +71,6 @@ export interface Config {
   readonly demo: boolean;
 }
 
-/** A row of the table of settings. */
-export interface ServeOption<T = unknown> {
-  /** "tcp-ports": the flag --tcp-ports, the variable CROSSPOINT_TCP_PORTS, the key tcp-ports. */
-  readonly flag: string;
-  /** What stands for the value in --help; undefined: a switch. */
-  readonly value: string | undefined;
-  readonly help: string;
-  /** The default, in words; "" for none. */
-  readonly fallback: string;
-  /** Given more than once, or as a list; separated by commas in the environment. */
-  readonly repeatable: boolean;
-  /** Accepted and answered, but not in --help. */
-  readonly hidden?: boolean;
-  /** Texts to value; throws "invalid-argument" naming `source`. */
-  read(texts: readonly string[], source: string): T;
-}
-
 /** Flag to what the command line gave: a switch is true. */
 export type RawOptions = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 
@@ -94,9 +83,13 @@ export interface HostFacts {
 }
 
 export const serveOptions = {
-  store: one("store", "URL", "where routes live: sqlite:PATH or memory:", parseStore, {
-    fallback: "sqlite:routes.db in the state directory",
-  }),
+  store: one(
+    "store",
+    "URL",
+    "where routes live: sqlite:PATH, memory: or, for nodes that share them, etcd:http://HOST:2379,http://HOST:2379[/PREFIX]",
+    parseStore,
+    { fallback: "sqlite:routes.db in the state directory" },
+  ),
   http: many("http", "IP:PORT", "HTTP listener", parseListenAddress, {
     fallback: "0.0.0.0:8080 and [::]:8080",
   }),
@@ -125,9 +118,34 @@ export const serveOptions = {
   nodeName: one("node-name", "NAME", "what this node is called", parseNodeName, {
     fallback: "the host's name",
   }),
-  discover: many("discover", "URL", "where backends come from besides the API", parseDiscover, {
-    hidden: true,
+  discover: many(
+    "discover",
+    "URL",
+    "where backends come from besides the API: etcd:http://HOST:2379/services/ or discoverd:http://HOST:2379",
+    parseDiscover,
+    { separator: discoverSeparator },
+  ),
+  etcdUser: one("etcd-user", "NAME", "who this node is to every etcd it is given", parseUser),
+  etcdPasswordFile: one(
+    "etcd-password-file",
+    "FILE",
+    "that user's password, alone in a file",
+    parseFile,
+  ),
+  etcdCa: one("etcd-ca", "FILE", "whose certificates an https:// etcd may show, PEM", parseFile, {
+    fallback: "those that Node trusts",
   }),
+  etcdCert: one(
+    "etcd-cert",
+    "FILE",
+    "this node's certificate for an https:// etcd, PEM",
+    parseFile,
+  ),
+  etcdKey: one("etcd-key", "FILE", "its private key, PEM", parseFile),
+  acceptStore: turned(
+    "accept-store",
+    "start with what the etcd store holds, although it lost what this node knows; once, not for good",
+  ),
   drain: one("drain", "DURATION", "how long open work may take on SIGTERM", parseDuration, {
     fallback: "30s",
   }),
@@ -151,8 +169,8 @@ export const serveOptions = {
     (text, source) => parseChoice(text, source, ["json", "text"] as const),
     { fallback: "json" },
   ),
-  demo: one("demo", undefined, "two sample backends at http://demo.localhost", parseSwitch, {}),
-  config: one("config", "FILE", "these settings as YAML or JSON, by the same names", parsePath, {}),
+  demo: turned("demo", "two sample backends at http://demo.localhost"),
+  config: one("config", "FILE", "these settings as YAML or JSON, by the same names", parsePath),
 } as const satisfies Readonly<Record<string, ServeOption>>;
 
 /** Settings to a Config. Throws one "invalid-argument" that names the flag, variable or key and its value. */
@@ -162,10 +180,12 @@ export function parseConfig(
   host: HostFacts = realHost,
 ): Config {
   const given = settle(options, env, host);
-  const value = <T>(option: ServeOption<T>): T | undefined => {
+  const told = <T>(option: ServeOption<T>): Told<T> | undefined => {
     const found = given.get(option.flag);
-    return found === undefined ? undefined : option.read(found.texts, found.source);
+    if (found === undefined) return undefined;
+    return { value: option.read(found.texts, found.source), source: found.source };
   };
+  const value = <T>(option: ServeOption<T>): T | undefined => told(option)?.value;
   const demo = value(serveOptions.demo) ?? false;
   const stateDir = value(serveOptions.state) ?? stateDirectory(env, host);
   const http = value(serveOptions.http) ?? [
@@ -173,9 +193,9 @@ export function parseConfig(
     { address: "::", port: 8080 },
   ];
   const config: Config = {
-    store:
-      value(serveOptions.store) ??
-      (demo ? { kind: "memory" } : { kind: "sqlite", path: join(stateDir, "routes.db") }),
+    ...etcdSettings(told, () =>
+      demo ? { kind: "memory" } : { kind: "sqlite", path: join(stateDir, "routes.db") },
+    ),
     http,
     rpc: value(serveOptions.rpc) ?? { kind: "tcp", address: "127.0.0.1", port: 7070 },
     admin: value(serveOptions.admin) ?? { address: "127.0.0.1", port: 7071 },
@@ -188,13 +208,47 @@ export function parseConfig(
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
-    discover: value(serveOptions.discover) ?? [],
-    acceptStore: false,
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };
   refuseDoubles(config);
   return config;
+}
+
+type Tell = <T>(option: ServeOption<T>) => Told<T> | undefined;
+
+/** The settings that may name an etcd, each with what counts for all of them. */
+function etcdSettings(
+  told: Tell,
+  usual: () => StoreSetting,
+): Pick<Config, "store" | "discover" | "acceptStore"> {
+  const options: EtcdOptions = {
+    user: told(serveOptions.etcdUser),
+    passwordFile: told(serveOptions.etcdPasswordFile),
+    caFile: told(serveOptions.etcdCa),
+    certFile: told(serveOptions.etcdCert),
+    keyFile: told(serveOptions.etcdKey),
+  };
+  const { value: store, source } = told(serveOptions.store) ?? { value: usual(), source: "" };
+  const found = told(serveOptions.discover);
+  const etcds = [
+    ...(found?.value ?? []).map(({ etcd }) => ({ value: etcd, source: found?.source ?? "" })),
+    ...(store.kind === "etcd" ? [{ value: store.etcd, source }] : []),
+  ];
+  const complete = withEtcdOptions(etcds, options);
+  const discover = (found?.value ?? []).map((place, i) => ({
+    ...place,
+    etcd: complete[i] ?? place.etcd,
+  }));
+  const accept = told(serveOptions.acceptStore);
+  if (store.kind === "etcd") {
+    const etcd = complete.at(-1) ?? store.etcd;
+    return { store: { ...store, etcd }, discover, acceptStore: accept?.value ?? false };
+  }
+  if (accept?.value === true) {
+    throw invalidField(accept.source, "is for --store etcd:http://HOST:2379, and the store is not");
+  }
+  return { store, discover, acceptStore: false };
 }
 
 /** CROSSPOINT_TCP_PORTS for "tcp-ports". */
@@ -235,7 +289,7 @@ function fromEnvironment(option: ServeOption, env: NodeJS.ProcessEnv): Given | u
   const source = environmentName(option.flag);
   const text = env[source];
   if (text === undefined || text === "") return undefined;
-  return { texts: option.repeatable ? text.split(",").map((part) => part.trim()) : [text], source };
+  return { texts: option.split(text), source };
 }
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
@@ -320,50 +374,6 @@ function refuseDoubles(config: Config): void {
 function parseIo(text: string, source: string): "auto" | "net" {
   if (text === "uring") throw later(source, text, "auto and net");
   return parseChoice(text, source, ["auto", "net"]);
-}
-
-function parseDiscover(text: string, source: string): never {
-  throw later(source, text, "`crosspoint backend add SERVICE HOST:PORT` and RegisterBackend");
-}
-
-function parseSwitch(text: string, source: string): boolean {
-  if (/^(?:true|1|yes|on)$/i.test(text)) return true;
-  if (/^(?:false|0|no|off)$/i.test(text)) return false;
-  throw invalidField(source, `${JSON.stringify(text)} is neither true nor false`);
-}
-
-interface Extra {
-  readonly fallback?: string;
-  readonly hidden?: boolean;
-}
-
-/** A setting with one value. */
-function one<T>(
-  flag: string,
-  value: string | undefined,
-  help: string,
-  parse: (text: string, source: string) => T,
-  { fallback = "", hidden = false }: Extra,
-): ServeOption<T> {
-  const read = (texts: readonly string[], source: string): T => {
-    const [text, ...more] = texts;
-    if (text === undefined || more.length > 0) throw invalidField(source, "takes one value");
-    return parse(text, source);
-  };
-  return { flag, value, help, fallback, hidden, repeatable: false, read };
-}
-
-/** A setting that may be given more than once. */
-function many<T>(
-  flag: string,
-  value: string,
-  help: string,
-  parse: (text: string, source: string) => T,
-  { fallback = "", hidden = false }: Extra,
-): ServeOption<readonly T[]> {
-  const read = (texts: readonly string[], source: string): T[] =>
-    texts.map((text) => parse(text, source));
-  return { flag, value, help, fallback, hidden, repeatable: true, read };
 }
 
 const realHost: HostFacts = {

@@ -65,6 +65,8 @@ describe("with no settings at all", () => {
       stateDir: "/home-of/ada/.local/state/crosspoint",
       accessLog: { kind: "off" },
       trustForwarded: [],
+      discover: [],
+      acceptStore: false,
       logFormat: "json",
       demo: false,
     });
@@ -156,6 +158,10 @@ const understood: readonly {
   { flag: "log-format", text: "text", means: { logFormat: "text" } },
 ];
 
+/** In config-etcd.test.ts: they count only together with an etcd. */
+const etcdFlags = ["user", "password-file", "ca", "cert", "key"].map((name) => `etcd-${name}`);
+etcdFlags.push("accept-store");
+
 describe("a setting", () => {
   test.for(understood)("--$flag $text is understood as a flag", ({ flag, text, means }) => {
     expect(parsed({ [flag]: text })).toMatchObject(means);
@@ -175,7 +181,8 @@ describe("a setting", () => {
     const untested = Object.values<ServeOption>(serveOptions).filter(
       ({ flag }) => !tested.has(flag),
     );
-    expect(untested.map(({ flag }) => flag)).toEqual(["discover", "demo", "config"]);
+    const elsewhere = ["discover", ...etcdFlags, "demo", "config"];
+    expect(untested.map(({ flag }) => flag)).toEqual(elsewhere);
   });
 
   test("may be a number in a file, and a file may be JSON or empty", () => {
@@ -233,8 +240,7 @@ describe("--demo", () => {
 });
 
 const refused: readonly (readonly [string, string, RegExp])[] = [
-  ["store", "etcd:http://h:2379", /etcd:http.*later release.*sqlite:PATH and memory:/],
-  ["store", "routes.db", /"routes\.db" is not a store/],
+  ["store", "routes.db", /"routes\.db" is not a store: sqlite:PATH, memory: or etcd:http/],
   ["store", "sqlite:", /"sqlite:" is not a store/],
   ["http", "8080", /"8080" is not IP:PORT.*0\.0\.0\.0:8080/],
   ["http", ":8080", /write 0\.0\.0\.0:8080/],
@@ -254,7 +260,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["io", "uring", /"uring" comes with a later release.*auto and net/],
   ["io", "nett", /did you mean "net"/],
   ["node-name", "a b", /"a b" is not a node name/],
-  ["discover", "etcd:http://h:2379/services/", /later release.*backend add/],
+  ["discover", "consul:http://h", /"consul:http:\/\/h" is not etcd:http.* or discoverd:http/],
   ["drain", "30", /"30" is not a duration: write "30s"/],
   ["drain", "-1s", /is not a duration/],
   ["drain", "900h", /at most 24 days/],

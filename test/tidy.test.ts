@@ -55,8 +55,19 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "system.ts": [],
   "nearest.ts": [],
   "yaml.ts": ["model"],
-  "config-values.ts": ["model", "etcd/etcd.ts", "limits.ts", "nearest.ts"],
-  "config.ts": ["model", "etcd/etcd.ts", "limits.ts", "config-values.ts", "nearest.ts", "yaml.ts"],
+  "config-option.ts": ["model"],
+  "config-etcd.ts": ["model", "etcd/etcd.ts"],
+  "config-values.ts": ["model", "etcd/etcd.ts", "config-etcd.ts", "limits.ts", "nearest.ts"],
+  "config.ts": [
+    "model",
+    "etcd/etcd.ts",
+    "limits.ts",
+    "config-etcd.ts",
+    "config-option.ts",
+    "config-values.ts",
+    "nearest.ts",
+    "yaml.ts",
+  ],
 };
 
 /** The composition root: the only file that knows everything. Nobody imports it but the command, for `serve`. */

@@ -48,7 +48,8 @@ test.for([
   [["explain", "a", "--header", "x"], /--header: "x" is not NAME:VALUE/],
   [["completion", "tcsh"], /SHELL: "tcsh" is not one of bash, zsh, fish/],
   [["serve", "--http", "8080"], /^crosspoint: --http: "8080" is not IP:PORT/],
-  [["serve", "--store", "etcd:http://h:2379"], /^crosspoint: --store: .*later release/],
+  [["serve", "--store", "etcd:h:2379"], /^crosspoint: --store: "etcd:h:2379": .* http:\/\/ or/],
+  [["serve", "--etcd-ca", "/ca"], /^crosspoint: --etcd-ca: is for an etcd, and none is named/],
   [["serve", "--wrokers", "2"], /unknown option '--wrokers'\n\(Did you mean --workers\?\)/],
   [["serve", "extra"], /too many arguments/],
 ] as const)("%j is wrong usage: 2, and nothing on standard output", async ([words, message]) => {

@@ -34,14 +34,14 @@ const tables: Readonly<Record<string, () => string>> = {
   settings: () =>
     tableOf(
       ["flag", "variable", "default", "what it is"],
-      Object.values<ServeOption>(serveOptions)
-        .filter(({ hidden }) => hidden !== true)
-        .map(({ flag, value, fallback, help, repeatable }) => [
+      Object.values<ServeOption>(serveOptions).map(
+        ({ flag, value, fallback, help, repeatable }) => [
           `\`--${flag}${value === undefined ? "" : ` ${value}`}\``,
           `\`${environmentName(flag)}\``,
           fallback === "" ? "–" : fallback,
           repeatable ? `${help}; repeatable` : help,
-        ]),
+        ],
+      ),
     ),
   limits: () =>
     tableOf(

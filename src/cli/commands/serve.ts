@@ -15,13 +15,12 @@ export function serveCommand(serve: (config: Config) => Promise<number>): Comman
     path: ["serve"],
     summary: "run a node",
     arguments: [],
-    flags: Object.values<ServeOption>(serveOptions)
-      .filter(({ hidden }) => hidden !== true)
-      .map(flagOf),
+    flags: Object.values<ServeOption>(serveOptions).map(flagOf),
     client: false,
     examples: [
       "crosspoint serve --demo",
       "crosspoint serve --store sqlite:/var/lib/crosspoint/routes.db --http 0.0.0.0:80",
+      "crosspoint serve --store etcd:http://10.0.0.5:2379,http://10.0.0.6:2379 --node-name edge-1",
       "",
       `Every setting is also a variable (--tcp-ports: ${environmentName("tcp-ports")}) and a key of --config`,
       "FILE (tcp-ports). Flags win over variables, variables over the file.",
@@ -34,6 +33,10 @@ const choicesOf: Readonly<Record<string, Completion>> = {
   io: ["auto", "net"],
   "log-format": ["json", "text"],
   config: "file",
+  "etcd-password-file": "file",
+  "etcd-ca": "file",
+  "etcd-cert": "file",
+  "etcd-key": "file",
 };
 
 function flagOf({ flag, value, help, fallback, repeatable }: ServeOption): Flag {
