@@ -4,7 +4,7 @@
 // is ready. So a slow one costs no memory, and loss or repetition would need a wrong number.
 
 import type { ChangeSet } from "../model/change.ts";
-import { RouterError } from "../model/errors.ts";
+import { assert, RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 
 /** How much of the past is kept; the newest revision always is. */
@@ -19,17 +19,22 @@ export interface History {
   readonly revision: Revision;
   /** The one before the oldest that is kept: the smallest `after` that can be watched from. */
   readonly floor: Revision;
-  /** What made `revision`; undefined when that is not kept or cannot be read. */
-  changeSet(revision: number): ChangeSet | undefined;
+  /**
+   * The first ChangeSet after `revision`, which is at least `floor`; undefined when there is none, or it is
+   * not kept, or it cannot be read.
+   */
+  next(revision: number): ChangeSet | undefined;
 }
 
-/** Invariant: revisions follow each other without a gap. */
+/** Revisions grow and may have gaps: those of SQLite have none, those of etcd count all that etcd holds. */
 export class ChangeLog implements History {
   revision: Revision;
   floor: Revision;
   closed = false;
   readonly #bounds: HistoryBounds;
-  readonly #sets = new Map<number, ChangeSet>();
+  /** Those from `#oldest` on, in order; the ones before are forgotten, and leave the array now and then. */
+  readonly #sets: ChangeSet[] = [];
+  #oldest = 0;
   #changeCount = 0;
   readonly #waiting = new Set<() => void>();
 
@@ -40,21 +45,35 @@ export class ChangeLog implements History {
     this.#bounds = bounds;
   }
 
-  changeSet(revision: number): ChangeSet | undefined {
-    return this.#sets.get(revision);
+  /** The log begins anew after `revision`: what led there is not known. */
+  restart(revision: Revision): void {
+    this.#sets.length = 0;
+    this.#oldest = 0;
+    this.#changeCount = 0;
+    this.revision = revision;
+    this.floor = revision;
+    this.#wake();
+  }
+
+  next(revision: number): ChangeSet | undefined {
+    if (revision < this.floor) return undefined;
+    let low = this.#oldest;
+    let high = this.#sets.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#sets[middle]!.revision > revision) high = middle;
+      else low = middle + 1;
+    }
+    return this.#sets[low];
   }
 
   /** Adds what was just stored, forgets what is out of bounds, wakes who waits. */
   append(changeSet: ChangeSet): void {
-    this.#sets.set(changeSet.revision, changeSet);
+    assert(changeSet.revision > this.revision, "revisions only grow");
+    this.#sets.push(changeSet);
     this.#changeCount += changeSet.changes.length;
     this.revision = changeSet.revision;
-    for (const oldest of this.#sets.values()) {
-      if (!isOver(this.#bounds, this.#sets.size, this.#changeCount)) break;
-      this.#sets.delete(oldest.revision);
-      this.#changeCount -= oldest.changes.length;
-      this.floor = oldest.revision;
-    }
+    this.#forget();
     this.#wake();
   }
 
@@ -74,6 +93,18 @@ export class ChangeLog implements History {
   close(): void {
     this.closed = true;
     this.#wake();
+  }
+
+  #forget(): void {
+    while (isOver(this.#bounds, this.#sets.length - this.#oldest, this.#changeCount)) {
+      const oldest = this.#sets[this.#oldest++]!;
+      this.#changeCount -= oldest.changes.length;
+      this.floor = oldest.revision;
+    }
+    // Half at a time, so that forgetting costs little per append.
+    if (this.#oldest <= this.#sets.length / 2) return;
+    this.#sets.splice(0, this.#oldest);
+    this.#oldest = 0;
   }
 
   #wake(): void {
@@ -113,7 +144,7 @@ function changeSetAfter(history: History, at: Revision): ChangeSet {
       { metadata: { current: String(history.revision) } },
     );
   }
-  const next = at < history.floor ? undefined : history.changeSet(at + 1);
+  const next = at < history.floor ? undefined : history.next(at);
   if (next !== undefined) return next;
   // A kept revision that cannot be read is as good as gone: the only way on is past all of it.
   const oldest = at < history.floor ? history.floor : history.revision;

@@ -153,7 +153,7 @@ export class SqliteStore implements Store {
       get floor() {
         return floor();
       },
-      changeSet: (at) => this.#log.changeSet(at) ?? this.#use(() => this.#rows.changeSet(at)),
+      next: (at) => this.#log.next(at) ?? this.#use(() => this.#rows.changeSet(at + 1)),
     };
   }
 
