@@ -96,8 +96,10 @@ export const waitMsMax = 3_600_000;
 export const answerMarginMsMax = 250;
 /** Mutations that wait for their turn in one node before RESOURCE_EXHAUSTED: about a second of SQLite commits. */
 export const writesQueuedMax = 4_096;
-/** How often a write is planned anew after losing a race against another writer, before ABORTED. */
-export const commitTriesMax = 8;
+/** How often a write is planned anew after losing a race against other writers, before ABORTED: among five that never pause, one in a million loses 60 in a row. */
+export const commitTriesMax = 200;
+/** A write that has lost this many races pauses no more: the older ones go first. */
+export const commitPausesMax = 8;
 /** Changes in one ApplyChanges. The answer holds each route before and after: 5,000 of 200 bytes each fill half of the 4 MiB that gRPC clients accept. */
 export const changesPerRequestMax = 5_000;
 /** Characters of a request_id; a UUID has 36. */
@@ -188,3 +190,21 @@ export const rpcCloseMsMax = 1_000;
 export const discoveryTellMs = 1_000;
 /** Unreadable entries of a discovery that one line of the log names; the rest is counted. */
 export const unreadableLoggedMax = 10;
+/** Lease of a node in a store that nodes share, in s: a node that is gone is waited for no longer than this. etcd's own tools use 10 to 60. */
+export const nodeLeaseSeconds = 10;
+/** First pause before a node's entry is written again after a failure, in ms; the pauses double. */
+export const nodeRetryMsMin = 100;
+/** Longest pause before a node's entry is written again, in ms: a tenth of its lease. */
+export const nodeRetryMsMax = 1_000;
+/** How long a node that announced itself waits to see that in its own watch, in ms: a round trip, or the watch stands still. */
+export const nodeSeenMsMax = 2_000;
+/** Questions of other nodes that wait for this node's workers; what comes on top is dropped, and asked again. */
+export const questionsWaitingMax = 1_000;
+/** A node that waits for others asks them again this often, in ms: a question may be lost with the node that was to answer. */
+export const askAgainMs = 1_000;
+/** How long a list of nodes waits for their answers, in ms; what the contract says. */
+export const listNodesMsMax = 1_000;
+/** Revisions counted to say how far a node is behind; one further behind is told the plain difference. */
+export const lagCountedMax = 10_000;
+/** Longest pause before a write that lost a race is decided anew, in ms: about one commit of etcd on a local disk. */
+export const commitPauseMsMax = 4;
