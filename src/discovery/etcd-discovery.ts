@@ -46,7 +46,8 @@ export class EtcdDiscovery implements Discovery, FollowedOwner {
   readonly #followed: Followed;
   readonly #begun: Promise<void>;
   #begins = true;
-  #condition: FollowedCondition["kind"] = "starting";
+  /** What the log was told last; undefined: that all is well. */
+  #toldTrouble: FollowedCondition["kind"] | undefined;
   #cancelTelling: (() => void) | undefined;
 
   constructor(options: EtcdDiscoveryOptions) {
@@ -114,21 +115,19 @@ export class EtcdDiscovery implements Discovery, FollowedOwner {
   }
 
   conditionChanged(condition: FollowedCondition): void {
-    const { log } = this.#options;
-    const before = this.#condition;
-    this.#condition = condition.kind;
+    const { log, keys } = this.#options;
     const trouble = troubleOf(this.name, condition);
+    const kind = trouble === undefined ? undefined : condition.kind;
+    if (kind === this.#toldTrouble) return;
+    this.#toldTrouble = kind;
     if (trouble === undefined) {
-      if (before === "away" || before === "held") {
-        log.info("a discovery is followed again", { discovery: this.name });
-      }
-    } else if (before !== condition.kind || condition.kind === "held") {
-      log.warn("a discovery cannot be followed; its last backends are used", {
-        discovery: this.name,
-        backends: this.#options.keys.size,
-        cause: trouble,
-      });
+      return log.info("a discovery is followed again", { discovery: this.name });
     }
+    log.warn("a discovery cannot be followed; its last backends are used", {
+      discovery: this.name,
+      backends: keys.size,
+      cause: trouble,
+    });
   }
 
   /** Until now nobody was told: the first set may come in pieces. */
