@@ -23,14 +23,18 @@ export interface MemberInfo {
 export interface MemberReport {
   /** What every worker of the node serves. */
   readonly servedRevision: Revision;
-  /** Why `revision` is not served; undefined: nothing is in the way. */
-  readonly lag: { readonly revision: Revision; readonly reason: string } | undefined;
+  /** Why `revision` is not served; undefined: nothing is in the way. `refused`: and will not be by waiting. */
+  readonly lag:
+    | { readonly revision: Revision; readonly reason: string; readonly refused: boolean }
+    | undefined;
 }
 
 /** A live node, as the store knows it. */
 export interface Member extends MemberInfo, MemberReport {
-  /** Until it serves for the first time. */
+  /** Until it reports for the first time. */
   readonly starting: boolean;
+  /** Another text for each report: tells an answer from what was said before the question. */
+  readonly reportId: string;
 }
 
 export interface Question {
@@ -57,16 +61,23 @@ export interface Members {
   list(): readonly Member[];
   /** Called when any of them came, went or reported. The answer ends it. */
   subscribe(listener: () => void): () => void;
-  /** Called when another node asks. The answer ends it. */
+  /**
+   * Called when another node asks, and at once for what was asked when nobody listened and is still waited for.
+   * The answer ends it.
+   */
   onQuestion(listener: (question: Question) => void): () => void;
   /**
-   * Announces this node under a lease, and again whenever that was lost, until `leave`. Resolves once it
-   * stands, or the store turned out to be away or the name to be taken (see `self`).
+   * Announces this node under a lease, and again whenever that was lost, until `leave`; called again it
+   * replaces what was said. Resolves once it stands and everything that was stored before it is in the store's
+   * log, or the store turned out to be away or the name to be taken (see `self`).
    */
   announce(info: MemberInfo): Promise<void>;
   /** Tells how far this node is; the newest report replaces those that wait. Resolves once it is written. */
   report(report: MemberReport): Promise<void>;
-  /** Asks every node to report once it serves `revision`, or why not within `waitMs`. */
+  /**
+   * Asks every node to report once it serves `revision`, or why not within `waitMs`. Resolves once the question
+   * is stored. Rejects "store-unavailable" when this node is not announced.
+   */
   ask(revision: Revision, waitMs: number): Promise<void>;
   /** Takes this node off the list. */
   leave(): Promise<void>;
