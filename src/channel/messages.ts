@@ -2,7 +2,15 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { Change } from "../model/change.ts";
+import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
+
+/** Which table: `position` decides what follows on what, `revision` is what users know it by. */
+export interface TableVersion {
+  readonly position: Position;
+  /** The store's, when this table was made; several positions may have the same. */
+  readonly revision: Revision;
+}
 
 /** A listening socket that the main thread owns and lends to one worker. */
 export interface ListenerLoan {
@@ -77,25 +85,24 @@ export interface BackendMeasure {
 }
 
 export type ToWorker =
-  | {
+  | (TableVersion & {
       /** Everything; replaces whatever the worker had. Pieces so that no single turn is long. */
       readonly kind: "snapshot";
-      readonly revision: Revision;
       /** Each piece is JSON text (UTF-8) of an array of Change, all of them puts. */
       readonly pieces: readonly Uint8Array[];
       /** All that shall be open afterwards. */
       readonly listeners: readonly ListenerLoan[];
-    }
-  | {
-      /** With `base` equal to `revision` and no changes when only listeners come or go. */
+    })
+  | (TableVersion & {
+      /** With `base` equal to `position` and no changes when only listeners come or go. */
       readonly kind: "delta";
-      readonly base: Revision;
-      readonly revision: Revision;
+      /** What the worker must have for this to fit. */
+      readonly base: Position;
       readonly changes: readonly Change[];
       readonly opened: readonly ListenerLoan[];
       /** Ids of loans that end: stop accepting; open connections carry on. */
       readonly closed: readonly number[];
-    }
+    })
   | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
   | { readonly kind: "drain"; readonly deadlineMs: number }
@@ -105,14 +112,10 @@ export type ToWorker =
 export type FromWorker =
   /** Listens to its port; has no table yet. */
   | { readonly kind: "ready" }
-  /** The table of this revision serves, and its listeners accept. */
-  | {
-      readonly kind: "ack";
-      readonly revision: Revision;
-      readonly refused: readonly RefusedListener[];
-    }
-  /** The revision was refused as a whole; the old table serves on. */
-  | { readonly kind: "nack"; readonly revision: Revision; readonly reason: string }
+  /** This table serves, and its listeners accept. */
+  | (TableVersion & { readonly kind: "ack"; readonly refused: readonly RefusedListener[] })
+  /** This table was refused as a whole; the old one serves on. */
+  | (TableVersion & { readonly kind: "nack"; readonly reason: string })
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
   /** A page of `logMemory` with whole access-log lines; the receiver releases it. */

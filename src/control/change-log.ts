@@ -2,37 +2,43 @@
 // costs no memory; it gets a snapshot instead.
 
 import { backendKeyOf } from "../model/backend.ts";
-import type { Change, ChangeSet } from "../model/change.ts";
+import type { Change } from "../model/change.ts";
 import { unreachable } from "../model/errors.ts";
-import type { Revision } from "../model/revision.ts";
+import type { Position } from "../model/position.ts";
+
+/** What led to a position from the one before. */
+export interface PositionedChanges {
+  readonly position: Position;
+  readonly changes: readonly Change[];
+}
 
 export class ChangeLog {
-  /** The revision before the first kept change. */
-  #base: Revision;
+  /** The position before the first kept change. */
+  #base: Position;
   readonly #changesMax: number;
-  #sets: ChangeSet[] = [];
+  #sets: PositionedChanges[] = [];
   #changeCount = 0;
   /** The last merge: workers in step ask for the same one. */
   #merged:
-    | { readonly base: Revision; readonly revision: Revision; readonly changes: readonly Change[] }
+    | { readonly base: Position; readonly position: Position; readonly changes: readonly Change[] }
     | undefined;
 
-  constructor(base: Revision, changesMax: number) {
+  constructor(base: Position, changesMax: number) {
     this.#base = base;
     this.#changesMax = changesMax;
   }
 
-  append(changeSet: ChangeSet): void {
-    this.#sets.push(changeSet);
-    this.#changeCount += changeSet.changes.length;
+  append(set: PositionedChanges): void {
+    this.#sets.push(set);
+    this.#changeCount += weightOf(set);
     if (this.#changeCount > this.#changesMax) this.#forget();
   }
 
-  /** What leads from `base` to `revision` (the newest), each entry named once; undefined when `base` is forgotten. */
-  between(base: Revision, revision: Revision): readonly Change[] | undefined {
+  /** What leads from `base` to `position` (the newest), each entry named once; undefined when `base` is forgotten. */
+  between(base: Position, position: Position): readonly Change[] | undefined {
     if (base < this.#base) return undefined;
-    if (this.#merged?.base !== base || this.#merged.revision !== revision) {
-      this.#merged = { base, revision, changes: merge(this.#after(base)) };
+    if (this.#merged?.base !== base || this.#merged.position !== position) {
+      this.#merged = { base, position, changes: merge(this.#after(base)) };
     }
     return this.#merged.changes;
   }
@@ -43,22 +49,27 @@ export class ChangeLog {
     let count = this.#changeCount;
     while (count > this.#changesMax / 2 && dropped < this.#sets.length) {
       const set = this.#sets[dropped++]!;
-      count -= set.changes.length;
-      this.#base = set.revision;
+      count -= weightOf(set);
+      this.#base = set.position;
     }
     this.#sets = this.#sets.slice(dropped);
     this.#changeCount = count;
   }
 
-  #after(base: Revision): readonly ChangeSet[] {
+  #after(base: Position): readonly PositionedChanges[] {
     let at = this.#sets.length;
-    while (at > 0 && this.#sets[at - 1]!.revision > base) at--;
+    while (at > 0 && this.#sets[at - 1]!.position > base) at--;
     return this.#sets.slice(at);
   }
 }
 
+/** Without changes it takes room all the same. */
+function weightOf({ changes }: PositionedChanges): number {
+  return Math.max(1, changes.length);
+}
+
 /** One change per entry, the last one, in the order of their last mention. */
-function merge(sets: readonly ChangeSet[]): readonly Change[] {
+function merge(sets: readonly PositionedChanges[]): readonly Change[] {
   if (sets.length <= 1) return sets[0]?.changes ?? [];
   const last = new Map<string, Change>();
   for (const { changes } of sets) {

@@ -12,6 +12,7 @@ import type {
   ExplainQuestion,
   Explanation,
   RefusedListener,
+  TableVersion,
   WorkerSettings,
 } from "../channel/messages.ts";
 import { changeLogChangesMax, portRetryMsMax, workerAnswerMsMax } from "../limits.ts";
@@ -32,7 +33,10 @@ import type { WorkerLink } from "./worker-link.ts";
 /** Where changes come from: a table that is patched first and told about then. */
 export interface ChangeSource {
   readonly table: Table;
-  /** Calls `listener` after each change was applied to `table`; the answer ends it. */
+  /**
+   * Calls `listener` after each change was applied to `table`; the answer ends it. A change of discovery has
+   * the revision of the one before; a lower one means that revisions are counted anew.
+   */
   subscribe(listener: (changeSet: ChangeSet) => void): () => void;
 }
 
@@ -62,8 +66,8 @@ export class Fleet implements Serving {
   /** By worker id: whom the publisher may name. */
   readonly #links = new Map<number, WorkerLink>();
   readonly #unsubscribe: () => void;
-  /** The newest snapshot for as long as a worker may need it. */
-  #encoded: { readonly revision: Revision; readonly pieces: readonly Uint8Array[] } | undefined;
+  /** The newest table as a snapshot, for as long as a worker may need it. */
+  #encoded: readonly Uint8Array[] | undefined;
 
   /**
    * Opens the listeners of the table's routes, starts the workers, and resolves once every worker
@@ -109,8 +113,8 @@ export class Fleet implements Serving {
       endIdleThread: () => this.#endIdleThread(),
       events: {
         ready: (link) => this.#join(link),
-        acked: (link, revision, refused) => this.#acked(link, revision, refused),
-        nacked: (link, revision, reason) => this.#nacked(link, revision, reason),
+        acked: (link, served, refused) => this.#acked(link, served, refused),
+        nacked: (link, refused, reason) => this.#nacked(link, refused, reason),
         ended: (link) => this.#leave(link),
         gone: (slot) => listeners.settle(slot, new Set()),
         log: options.onLog,
@@ -124,6 +128,11 @@ export class Fleet implements Serving {
   /** The newest revision that every worker serves. */
   get servedRevision(): Revision {
     return this.#publisher.servedByAll();
+  }
+
+  /** The newest table, which workers serve or are about to. */
+  get latest(): TableVersion {
+    return this.#publisher.latest;
   }
 
   async whenServed(revision: Revision, signal: AbortSignal): Promise<readonly NodeLag[]> {
@@ -202,7 +211,9 @@ export class Fleet implements Serving {
   #publish(changeSet: ChangeSet): void {
     this.#encoded = undefined;
     this.#options.listeners.apply(changeSet.changes);
-    this.#publisher.publish(changeSet);
+    if (changeSet.revision < this.#publisher.latest.revision) {
+      this.#publisher.startAnew(changeSet.revision);
+    } else this.#publisher.publish(changeSet);
     this.#pump();
   }
 
@@ -218,13 +229,10 @@ export class Fleet implements Serving {
     }
   }
 
-  /** Encoded once per revision, for all workers. */
+  /** Encoded once per position, for all workers: the table is always at the newest. */
   #snapshotPieces(): readonly Uint8Array[] {
-    const { table } = this.#options.source;
-    if (this.#encoded?.revision !== table.revision) {
-      this.#encoded = { revision: table.revision, pieces: encodeSnapshot(table.snapshot()) };
-    }
-    return this.#encoded.pieces;
+    this.#encoded ??= encodeSnapshot(this.#options.source.table.snapshot());
+    return this.#encoded;
   }
 
   #touchAll(): void {
@@ -244,18 +252,18 @@ export class Fleet implements Serving {
     this.#settleWaiters();
   }
 
-  #acked(link: WorkerLink, revision: Revision, refused: readonly RefusedListener[]): void {
-    this.#publisher.ack(link.workerId, revision);
+  #acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void {
+    this.#publisher.ack(link.workerId, served.position);
     this.#options.listeners.settle(link.slot, link.held);
     if (refused.length > 0) this.#offerAgain(link, refused);
     this.#settleWaiters();
     this.#pump();
   }
 
-  #nacked(link: WorkerLink, revision: Revision, reason: string): void {
+  #nacked(link: WorkerLink, { position, revision }: TableVersion, reason: string): void {
     const worker = link.slot;
     this.#options.log.warn("a worker refused a revision", { worker, revision, reason });
-    this.#publisher.nack(link.workerId, revision, reason);
+    this.#publisher.nack(link.workerId, position, reason);
     this.#pump();
     this.#waiters.reconsider((waited) => this.#refused(waited));
   }
@@ -272,11 +280,9 @@ export class Fleet implements Serving {
   #settleWaiters(): void {
     if (this.#links.size === 0) return;
     const revision = this.#publisher.servedByAll();
-    if (this.#publisher.served(revision)) {
-      this.#waiters.served(revision);
-      // All have it: nobody needs the bytes of a snapshot before a worker is replaced.
-      if (revision === this.#publisher.latest) this.#encoded = undefined;
-    }
+    if (this.#publisher.served(revision)) this.#waiters.served(revision);
+    // All have it: nobody needs the bytes of a snapshot before a worker is replaced.
+    if (this.#publisher.settled()) this.#encoded = undefined;
   }
 
   /** Who lags, when waiting longer cannot help: a worker refused the revision and nothing newer is on its way. */
@@ -293,8 +299,8 @@ export class Fleet implements Serving {
       .toSorted((a, b) => slotOf(a) - slotOf(b))
       .map((lag) => reasonOf(slotOf(lag), lag, revision));
     if (this.#links.size === 0) reasons.push("no worker is running");
-    if (revision > this.#publisher.latest) {
-      const at = this.#publisher.latest;
+    if (revision > this.#publisher.latest.revision) {
+      const at = this.#publisher.latest.revision;
       reasons.unshift(
         `revision ${revision} has not come back from the store yet (this node is at ${at})`,
       );

@@ -49,8 +49,8 @@ function workersCheck(parts: ReportParts): Check {
 function fleetCheck({ fleet, source }: ReportParts): Check {
   const status = fleet.status();
   const serving = status.filter(isServing);
-  const refusals = status.flatMap(({ slot, lastNack, servedRevision }) =>
-    lastNack === undefined || lastNack.revision <= servedRevision
+  const refusals = status.flatMap(({ slot, lastNack, servedPosition }) =>
+    lastNack === undefined || lastNack.position <= servedPosition
       ? []
       : [`; worker ${slot} refused revision ${lastNack.revision}: ${lastNack.reason}`],
   );
@@ -110,7 +110,7 @@ function metrics(parts: ReportParts): string {
     routes: table.routeCount,
     services: table.serviceNames().size,
     backends: table.backendCount,
-    laggingWorkers: status.filter((worker) => worker.servedRevision < table.revision).length,
+    laggingWorkers: status.filter((worker) => worker.servedPosition < fleet.latest.position).length,
     storeUp: source.trouble === undefined,
     changeSetsTotal: source.changeSetsTotal,
     quarantined: store.rejected.length + source.rejected.length,

@@ -6,9 +6,15 @@
 // A worker id names one incarnation. A slot, 0 to N-1, outlives it.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import type { RefusedListener, WorkerSettings, WorkerStart } from "../channel/messages.ts";
+import type {
+  RefusedListener,
+  TableVersion,
+  WorkerSettings,
+  WorkerStart,
+} from "../channel/messages.ts";
 import * as limits from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
+import { type Position, positionZero } from "../model/position.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
 import { type System, sleep } from "../system.ts";
 import {
@@ -46,8 +52,8 @@ export interface SupervisorOptions {
 export interface SupervisorEvents {
   /** An incarnation listens to its port and has no table. */
   ready(link: WorkerLink): void;
-  acked(link: WorkerLink, revision: Revision, refused: readonly RefusedListener[]): void;
-  nacked(link: WorkerLink, revision: Revision, reason: string): void;
+  acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
+  nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
   /** The incarnation answers no more; its thread may take a moment to be gone. */
   ended(link: WorkerLink): void;
   /** The thread is gone: nobody accepts from the slot's sockets. */
@@ -62,6 +68,7 @@ export interface WorkerStatus {
   readonly workerId: number;
   readonly state: "starting" | "serving" | "restarting" | "drained";
   readonly servedRevision: Revision;
+  readonly servedPosition: Position;
   readonly lastNack: Refusal | undefined;
   /** Loans on which the worker could not listen. */
   readonly refusedListeners: readonly RefusedListener[];
@@ -123,6 +130,7 @@ export class Supervisor {
         workerId: 0,
         state: "starting",
         servedRevision: revisionZero,
+        servedPosition: positionZero,
         lastNack: undefined,
         refusedListeners: [],
         restarts: 0,
@@ -220,7 +228,12 @@ export class Supervisor {
       reason: undefined,
     };
     slot.incarnation = incarnation;
-    this.#setState(slot, { workerId, state: "starting", servedRevision: revisionZero });
+    this.#setState(slot, {
+      workerId,
+      state: "starting",
+      servedRevision: revisionZero,
+      servedPosition: positionZero,
+    });
     const start: WorkerStart = {
       workerId,
       slot: slot.index,
@@ -241,13 +254,13 @@ export class Supervisor {
         if (reason !== undefined) thread.abort();
         else events.ready(link);
       },
-      acked: (revision, refused) => this.#acked(incarnation(), revision, refused),
-      nacked: (revision, reason) => {
+      acked: (served, refused) => this.#acked(incarnation(), served, refused),
+      nacked: ({ position, revision }, reason) => {
         const { slot, link } = incarnation();
-        slot.status = { ...slot.status, lastNack: { revision, reason } };
+        slot.status = { ...slot.status, lastNack: { position, revision, reason } };
         if (incarnation().servedMs === undefined)
           this.#failStart(slot, `it refused its first table: ${reason}`);
-        events.nacked(link, revision, reason);
+        events.nacked(link, { position, revision }, reason);
       },
       log: (lines, release) => events.log(lines, release),
       drained: (cut) => {
@@ -258,11 +271,16 @@ export class Supervisor {
 
   #acked(
     incarnation: Incarnation,
-    revision: Revision,
+    served: TableVersion,
     refusedListeners: readonly RefusedListener[],
   ): void {
     const { slot, link } = incarnation;
-    slot.status = { ...slot.status, servedRevision: revision, refusedListeners };
+    slot.status = {
+      ...slot.status,
+      servedRevision: served.revision,
+      servedPosition: served.position,
+      refusedListeners,
+    };
     if (incarnation.servedMs === undefined) {
       incarnation.servedMs = this.#options.system.monotonicMs();
       this.#setState(slot, { state: "serving" });
@@ -271,7 +289,7 @@ export class Supervisor {
         this.#startup = undefined;
       }
     }
-    this.#options.events.acked(link, revision, refusedListeners);
+    this.#options.events.acked(link, served, refusedListeners);
   }
 
   /** Waits for the incarnation's end, whatever ends it, and has it replaced. */

@@ -11,10 +11,10 @@ import type {
   FromWorker,
   ListenerLoan,
   RefusedListener,
+  TableVersion,
   ToWorker,
 } from "../channel/messages.ts";
 import { RouterError } from "../model/errors.ts";
-import type { Revision } from "../model/revision.ts";
 import type { LogPages } from "../telemetry/log-pages.ts";
 import type { Send } from "./publisher.ts";
 
@@ -27,8 +27,8 @@ export interface Loans {
 /** What an incarnation tells the fleet. */
 export interface LinkEvents {
   ready(): void;
-  acked(revision: Revision, refused: readonly RefusedListener[]): void;
-  nacked(revision: Revision, reason: string): void;
+  acked(served: TableVersion, refused: readonly RefusedListener[]): void;
+  nacked(refused: TableVersion, reason: string): void;
   /** Whole access-log lines, valid until `release`. */
   log(lines: Uint8Array, release: () => void): void;
   drained(cut: number): void;
@@ -93,13 +93,19 @@ export class WorkerLink {
     if (!same) this.#offered = new Set(byId.keys());
     this.#offeredVersion = version;
     if (send.kind === "snapshot") {
-      const { kind, revision } = send;
-      return this.post({ kind, revision, pieces: encoded(), listeners: [...byId.values()] });
+      const { kind, position, revision } = send;
+      return this.post({
+        kind,
+        position,
+        revision,
+        pieces: encoded(),
+        listeners: [...byId.values()],
+      });
     }
-    const { kind, base, revision, changes } = send;
+    const { kind, base, position, revision, changes } = send;
     const opened = same ? [] : [...byId.values()].filter(({ id }) => !this.#held.has(id));
     const closed = same ? [] : [...this.#held].filter((id) => !byId.has(id));
-    this.post({ kind, base, revision, changes, opened, closed });
+    this.post({ kind, base, position, revision, changes, opened, closed });
   }
 
   explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
@@ -155,9 +161,9 @@ export class WorkerLink {
         return this.#events.ready();
       case "ack":
         this.#held = without(this.#offered, message.refused);
-        return this.#events.acked(message.revision, message.refused);
+        return this.#events.acked(message, message.refused);
       case "nack":
-        return this.#events.nacked(message.revision, message.reason);
+        return this.#events.nacked(message, message.reason);
       case "explained":
         return this.#answer(message.id, message.explanation);
       case "measured":

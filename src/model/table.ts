@@ -17,7 +17,8 @@ const noRoutes: ReadonlyChurnMap<RouteName, Route> = new ChurnMap();
 /**
  * The table as one owner sees it, patched in place by ChangeSets in the order of their revisions.
  *
- * Invariant: `revision` only grows. Removing what is not there is harmless.
+ * Invariant: `revision` never goes back; it stays where it is for a change that no store made
+ * (discovered backends). Removing what is not there is harmless.
  * Within one ChangeSet a match or a port may change hands; no thing is named twice, and when it is
  * applied no two routes have one match.
  */
@@ -84,7 +85,7 @@ export class Table {
 
   /** Applies one write whole. */
   apply(changeSet: ChangeSet): void {
-    assert(changeSet.revision > this.revision, "revisions only grow");
+    assert(changeSet.revision >= this.revision, "revisions only grow");
     for (const change of changeSet.changes) this.#put(change);
     this.revision = changeSet.revision;
   }

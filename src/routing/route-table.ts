@@ -1,7 +1,8 @@
 // All routes of a worker, compiled for matching, patched in place by changes.
 //
 // Knows: which route a request matches, and keeps what was measured of backends across changes.
-// Does not know: connections, listeners, the store, the time.
+// Does not know: connections, listeners, the store, the time. The revision is a label for people: several
+// changes may have the same, and whether a change fits is for its owner to know (worker-loop.ts).
 //
 // A change comes in two steps, so that it is whole within one turn of the event loop: `prepare` does
 // everything that can fail and touches nothing, `apply` cannot fail. Both cost as much as the change
@@ -39,6 +40,8 @@ export interface PreparedChange {
 
 export class RouteTable {
   #revision: Revision = revisionZero;
+  /** Changes applied: tells a prepared change that it is not the next one. */
+  #edits = 0;
   readonly #routes = new ChurnMap<RouteName, CompiledRoute>();
   readonly #domains = new DomainIndex();
   readonly #byPort = new ChurnMap<number, CompiledRoute>();
@@ -81,23 +84,23 @@ export class RouteTable {
 
   /**
    * Checks a whole change, whose order within does not matter. Throws "already-exists" when two
-   * routes would have the same match and "failed-precondition" when `revision` is not later than
-   * the table's; then the table is as it was. Removing what is not there is harmless.
+   * routes would have the same match and "failed-precondition" when `revision` is older than the
+   * table's; then the table is as it was. Removing what is not there is harmless.
    */
   prepare(changes: readonly Change[], revision: Revision): PreparedChange {
-    if (revision <= this.#revision) {
+    if (revision < this.#revision) {
       throw new RouterError(
         "failed-precondition",
         `revision ${revision} cannot follow ${this.#revision}: a table only moves forward`,
       );
     }
     const net = this.#check(changes);
-    const base = this.#revision;
+    const base = this.#edits;
     return {
       revision,
       ...this.#portsMoved(net),
       apply: () => {
-        assert(this.#revision === base, "a prepared change is applied once, before any other");
+        assert(this.#edits === base, "a prepared change is applied once, before any other");
         return this.#apply(net, revision);
       },
     };
@@ -183,6 +186,7 @@ export class RouteTable {
     for (const [name, settings] of net.services) this.#registry.configure(name, settings);
     for (const [name, wanted] of net.backends) this.#registry.editBackends(name, wanted);
     this.#revision = revision;
+    this.#edits++;
     return this.#registry.sweep();
   }
 

@@ -15,6 +15,7 @@ import type {
 import type { Listener, Stream } from "../io/stream.ts";
 import { heartbeatEveryMs } from "../limits.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
+import { type Position, positionZero } from "../model/position.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -44,6 +45,8 @@ export class WorkerLoop {
   readonly #sessions: Sessions;
   readonly #listeners = new Map<number, Listener>();
   #served = false;
+  /** Of the table that serves: what a delta must follow on. */
+  #position: Position = positionZero;
   #finish: (() => void) | undefined;
 
   constructor(context: WorkerContext, start: WorkerStart, thread: Thread) {
@@ -109,18 +112,19 @@ export class WorkerLoop {
   /** Serves the new table, or says why not and keeps the old one. */
   async #install(message: Install): Promise<void> {
     const { counters } = this.#context;
+    const { position, revision } = message;
     try {
       if (message.kind === "snapshot") await this.#replace(message);
       else this.#patch(message);
       const refused = await this.#setListeners(message);
       this.#served = true;
-      counters[Counter.servedRevision] = message.revision;
+      counters[Counter.servedRevision] = revision;
       counters[Counter.changesApplied]! += 1;
-      this.#post({ kind: "ack", revision: message.revision, refused });
+      this.#post({ kind: "ack", position, revision, refused });
     } catch (error) {
       counters[Counter.changesNacked]! += 1;
       const reason = RouterError.from(error).message;
-      this.#post({ kind: "nack", revision: message.revision, reason });
+      this.#post({ kind: "nack", position, revision, reason });
     }
   }
 
@@ -134,19 +138,21 @@ export class WorkerLoop {
     const previous = this.#context.table;
     const old = [...previous.endpoints()];
     this.#context.table = builder.finish(message.revision, previous);
+    this.#position = message.position;
     this.#closeIdle(old.filter((endpoint) => endpoint.users === 0));
   }
 
   #patch(message: Extract<ToWorker, { kind: "delta" }>): void {
-    const { table } = this.#context;
-    if (table.revision !== message.base) {
+    if (this.#position !== message.base) {
       throw new RouterError(
         "failed-precondition",
-        `the delta is for revision ${message.base}; this worker has ${table.revision}`,
+        `the delta is for position ${message.base}; this worker is at ${this.#position}`,
       );
     }
-    if (message.revision === message.base) return;
-    this.#closeIdle(table.prepare(message.changes, message.revision).apply());
+    if (message.position === message.base) return;
+    const prepared = this.#context.table.prepare(message.changes, message.revision);
+    this.#closeIdle(prepared.apply());
+    this.#position = message.position;
   }
 
   #closeIdle(endpoints: readonly Endpoint[]): void {

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { type ReportParts, reportOf } from "../../src/control/node-report.ts";
 import type { WorkerStatus } from "../../src/control/supervisor.ts";
+import type { Position } from "../../src/model/position.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
@@ -24,6 +25,7 @@ const worker: WorkerStatus = {
   workerId: 1,
   state: "serving",
   servedRevision: parseRevision(7),
+  servedPosition: 3 as Position,
   lastNack: undefined,
   refusedListeners: [],
   restarts: 0,
@@ -53,6 +55,7 @@ function report(faked: Faked = {}) {
     fleet: {
       nodeName: "node-1",
       servedRevision: parseRevision(7),
+      latest: { position: 4 as Position, revision: parseRevision(8) },
       status: () => status,
       problems: () => faked.problems ?? [],
       counters: () => ({
@@ -98,7 +101,15 @@ describe("checks", () => {
     ],
     [
       "a worker holds on to an older table",
-      { workers: [{}, { slot: 1, lastNack: { revision: parseRevision(8), reason: "too big" } }] },
+      {
+        workers: [
+          {},
+          {
+            slot: 1,
+            lastNack: { position: 4 as Position, revision: parseRevision(8), reason: "too big" },
+          },
+        ],
+      },
       "workers: 2 of 2 serve, revision 7 of 8; worker 1 refused revision 8: too big",
       true,
     ],
@@ -131,7 +142,7 @@ describe("checks", () => {
   });
 
   test("a refusal that was overcome is history", () => {
-    const lastNack = { revision: parseRevision(6), reason: "too big" };
+    const lastNack = { position: 2 as Position, revision: parseRevision(7), reason: "too big" };
     expect(failing(report({ workers: [{ lastNack }] }).health())).toEqual([]);
   });
 

@@ -5,6 +5,7 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import type { FromWorker } from "../../src/channel/messages.ts";
 import { WorkerLink } from "../../src/control/worker-link.ts";
+import type { Position } from "../../src/model/position.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 
@@ -19,7 +20,7 @@ test("after its end a link hears the last log lines and the count of cut connect
     logPages: pages,
     events: {
       ready: () => heard.push("ready"),
-      acked: (revision) => heard.push(`ack ${revision}`),
+      acked: ({ revision }) => heard.push(`ack ${revision}`),
       nacked: () => heard.push("nack"),
       log: (lines) => heard.push(Buffer.from(lines).toString("latin1")),
       drained: (cut) => heard.push(`cut ${cut}`),
@@ -30,7 +31,7 @@ test("after its end a link hears the last log lines and the count of cut connect
   const asked = link.explain({ kind: "tcp", port: 1 }, new AbortController().signal);
   await expect(asked).rejects.toThrow("worker 0 has ended: it has drained");
   say({ kind: "ready" });
-  say({ kind: "ack", revision: parseRevision(3), refused: [] });
+  say({ kind: "ack", position: 3 as Position, revision: parseRevision(3), refused: [] });
   const page = pages.take();
   pages.bytesOf(page).set(new TextEncoder().encode("last words\n"));
   say({ kind: "log", page, length: 11 });

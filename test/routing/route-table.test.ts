@@ -166,9 +166,11 @@ describe("prepare", () => {
     expect(matchHttp(table, "c.com", "/")?.name).toBe("b");
   });
 
-  test("refuses a revision that is not later", () => {
+  test("refuses a revision that goes back, and takes the same one again", () => {
     const table = tableOf();
-    expect(() => table.prepare([], rev(1))).toThrow(/revision 1 cannot follow 1/);
+    expect(() => table.prepare([], rev(0))).toThrow(/revision 0 cannot follow 1/);
+    table.prepare([route("a", "a.com")], rev(1)).apply();
+    expect([table.revision, matchHttp(table, "a.com", "/")?.name]).toEqual([1, "a"]);
   });
 
   test("is applied once, and not after another change", () => {
@@ -179,6 +181,13 @@ describe("prepare", () => {
     expect(() => first.apply()).toThrow(/once/);
     expect(() => second.apply()).toThrow(/before any other/);
     expect(matchHttp(table, "a.com", "/")?.name).toBe("a");
+  });
+
+  test("is not applied after another one of the same revision", () => {
+    const table = tableOf();
+    const [first, second] = [table.prepare([], rev(1)), table.prepare([], rev(1))];
+    first.apply();
+    expect(() => second.apply()).toThrow(/before any other/);
   });
 
   test("does not mind removing what is not there", () => {

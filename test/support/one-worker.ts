@@ -9,6 +9,7 @@ import type {
   Explanation,
   FromWorker,
   ListenerLoan,
+  TableVersion,
   ToWorker,
   WorkerSettings,
 } from "../../src/channel/messages.ts";
@@ -18,7 +19,8 @@ import type { Stream } from "../../src/io/stream.ts";
 import * as limitsDefault from "../../src/limits.ts";
 import type { Backend } from "../../src/model/backend.ts";
 import type { Change } from "../../src/model/change.ts";
-import { parseRevision } from "../../src/model/revision.ts";
+import type { Position } from "../../src/model/position.ts";
+import { parseRevision, type Revision } from "../../src/model/revision.ts";
 import type { Route } from "../../src/model/route.ts";
 import type { Service } from "../../src/model/service.ts";
 import {
@@ -172,7 +174,8 @@ export class OneWorker {
     const { routes = [], services = [], backends = [] } = options;
     const revision = parseRevision(this.#revision);
     const pieces = encodeSnapshot({ revision, routes, services, backends });
-    this.#tell({ kind: "snapshot", revision, pieces, listeners: this.#loans });
+    const position = positionOf(revision);
+    this.#tell({ kind: "snapshot", position, revision, pieces, listeners: this.#loans });
     await this.#acknowledged(revision);
   }
 
@@ -205,9 +208,9 @@ export class OneWorker {
   /** Applies changes as a delta and waits for the acknowledgement. */
   change(...changes: readonly Change[]): Promise<void> {
     return this.#inTurn(async () => {
-      const base = parseRevision(this.#revision);
+      const base = positionOf(this.#revision);
       const revision = parseRevision(++this.#revision);
-      this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
+      this.#tell({ kind: "delta", base, ...versionOf(revision), changes, opened: [], closed: [] });
       await this.#acknowledged(revision);
     });
   }
@@ -217,9 +220,9 @@ export class OneWorker {
     numbers: { readonly base: number; readonly revision: number },
     ...changes: readonly Change[]
   ): Promise<string> {
-    const base = parseRevision(numbers.base);
+    const base = positionOf(numbers.base);
     const revision = parseRevision(numbers.revision);
-    this.#tell({ kind: "delta", base, revision, changes, opened: [], closed: [] });
+    this.#tell({ kind: "delta", base, ...versionOf(revision), changes, opened: [], closed: [] });
     return (await this.#answer("nack", (nack) => nack.revision === revision)).reason;
   }
 
@@ -227,7 +230,9 @@ export class OneWorker {
   async closePort(protocol: "http" | "tcp"): Promise<void> {
     const revision = parseRevision(this.#revision);
     const closed = this.#loans.filter((loan) => loan.protocol === protocol).map(({ id }) => id);
-    this.#tell({ kind: "delta", base: revision, revision, changes: [], opened: [], closed });
+    const version = versionOf(revision);
+    const base = version.position;
+    this.#tell({ kind: "delta", base, ...version, changes: [], opened: [], closed });
     await this.#answer("ack", (ack) => ack.revision === revision);
   }
 
@@ -287,4 +292,13 @@ export class OneWorker {
       throw new Error(`a drained worker still counts ${JSON.stringify(left)}`);
     }
   }
+}
+
+/** The positions of this publisher are its revisions. */
+function positionOf(revision: number): Position {
+  return revision as Position;
+}
+
+function versionOf(revision: Revision): TableVersion {
+  return { position: positionOf(revision), revision };
 }

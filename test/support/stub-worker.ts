@@ -12,6 +12,7 @@ import type {
 } from "../../src/channel/messages.ts";
 import { acceptOne, PeerAddress, watchReadable } from "../../src/io/sockets.ts";
 import type { Change } from "../../src/model/change.ts";
+import { positionZero } from "../../src/model/position.ts";
 import { Table } from "../../src/model/table.ts";
 import { Counter, countersIn } from "../../src/telemetry/counters.ts";
 
@@ -33,6 +34,7 @@ class Stub {
   readonly #watches = new Map<number, { readonly loan: ListenerLoan; close(): void }>();
   readonly #connections = new Set<Socket>();
   #table = new Table();
+  #position = positionZero;
   #first = true;
 
   constructor(start: WorkerStart, finish: () => void) {
@@ -99,7 +101,7 @@ class Stub {
   }
 
   #install(message: Extract<ToWorker, { kind: "snapshot" | "delta" }>): void {
-    const { kind, revision } = message;
+    const { kind, position, revision } = message;
     const changes =
       message.kind === "delta"
         ? message.changes
@@ -113,7 +115,7 @@ class Stub {
       return;
     }
     if (labels.has("nack") || (labels.has("nack-delta") && kind === "delta")) {
-      return this.#post({ kind: "nack", revision, reason: `the stub refuses a ${kind}` });
+      return this.#post({ kind: "nack", position, revision, reason: `the stub refuses a ${kind}` });
     }
     if (message.kind === "snapshot") {
       this.#table = new Table();
@@ -122,15 +124,16 @@ class Stub {
       }
       for (const loan of message.listeners) this.#open(loan);
     } else {
-      if (message.base !== this.#table.revision) {
-        return this.#post({ kind: "nack", revision, reason: "the base is wrong" });
+      if (message.base !== this.#position) {
+        return this.#post({ kind: "nack", position, revision, reason: "the base is wrong" });
       }
       for (const loan of message.opened) this.#open(loan);
       for (const id of message.closed) this.#close(id);
     }
-    if (revision > this.#table.revision) this.#table.apply({ revision, changes });
+    if (position > this.#position) this.#table.apply({ revision, changes });
+    this.#position = position;
     this.#counters[Counter.changesApplied]! += 1;
-    this.#post({ kind: "ack", revision, refused: [] });
+    this.#post({ kind: "ack", position, revision, refused: [] });
   }
 
   #open(loan: ListenerLoan): void {
