@@ -79,7 +79,7 @@ describe("commands", () => {
     const told = all.flatMap(({ text: markdown }) => crosspointCommands(markdown));
     expect(told.length).toBeGreaterThan(15);
     for (const words of told) {
-      const depth = /^(?:route|service|backend)$/.test(words[0] ?? "") ? 2 : 1;
+      const depth = /^(?:route|service|backend|node|store)$/.test(words[0] ?? "") ? 2 : 1;
       const path = words.slice(0, depth).filter((word) => /^[a-z]/.test(word));
       const { stdout } = await dispatched([...path, "--help"]);
       const known = (flag: string): boolean =>

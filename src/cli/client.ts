@@ -12,6 +12,7 @@ import { parseDuration } from "../config-values.ts";
 import {
   type BackendStatus,
   type ListBackendsResponse,
+  type ListRejectedEntriesResponse,
   type ListRoutesResponse,
   type ListServicesResponse,
   type Route,
@@ -138,6 +139,16 @@ export class NodeClient {
     );
     const backends: BackendStatus[] = pages.flatMap((page) => page.backends);
     return { backends, nextPageToken: "", revision: pages.at(-1)?.revision ?? 0n };
+  }
+
+  /** What is set aside, and why. */
+  async rejectedEntries(): Promise<ListRejectedEntriesResponse> {
+    const pages = await allPages((pageToken) =>
+      this.call<ListRejectedEntriesResponse>((stub, ...rest) =>
+        stub.listRejectedEntries({ pageSize: clientPageSize, pageToken }, ...rest),
+      ),
+    );
+    return { entries: pages.flatMap((page) => page.entries), nextPageToken: "" };
   }
 
   close(): void {

@@ -57,6 +57,8 @@ const groups: Readonly<Record<string, string>> = {
   route: "add, list, get, remove: what a domain or a port leads to",
   service: "put, list, remove: who answers, and how a backend is chosen",
   backend: "add, list, remove: where a service runs",
+  node: "list: the nodes that share a store",
+  store: "status, accept: how a node stands to its store",
 };
 
 /** Wide enough for a terminal of today, and the same in a pipe. */

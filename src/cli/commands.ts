@@ -6,9 +6,11 @@ import { apply, exportTable } from "./commands/apply.ts";
 import { backendAdd, backendList, backendRemove } from "./commands/backend.ts";
 import { completion } from "./commands/completion.ts";
 import { explain } from "./commands/explain.ts";
+import { nodeList } from "./commands/node.ts";
 import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serviceList, servicePut, serviceRemove } from "./commands/service.ts";
+import { storeAccept, storeStatus } from "./commands/store.ts";
 import { watch } from "./commands/watch.ts";
 
 export function allCommands(serve: (config: Config) => Promise<number>): readonly Command[] {
@@ -24,6 +26,9 @@ export function allCommands(serve: (config: Config) => Promise<number>): readonl
     backendAdd,
     backendList,
     backendRemove,
+    nodeList,
+    storeStatus,
+    storeAccept,
     apply,
     exportTable,
     watch,

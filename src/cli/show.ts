@@ -2,6 +2,7 @@
 
 import type { NodeLag, Route, Service } from "../gen/crosspoint/v1/router.ts";
 import { Policy, policyToJSON, Wait } from "../gen/crosspoint/v1/router.ts";
+import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { Flag } from "./command.ts";
 import { ExitStatus } from "./failure.ts";
 import { messageToJson } from "./proto-json.ts";
@@ -64,6 +65,17 @@ export function checkText({ healthCheck }: Service): string {
     default:
       return "";
   }
+}
+
+/** "2026-11-21T08:00:00Z"; "" for none. */
+export function timeText(time: Date | undefined): string {
+  return time === undefined ? "" : `${time.toISOString().slice(0, -".000Z".length)}Z`;
+}
+
+/** "10s", "1.5s"; "" for none. */
+export function durationText(duration: Duration | undefined): string {
+  if (duration === undefined) return "";
+  return `${Number(duration.seconds) + duration.nanos / 1e9}s`;
 }
 
 export const waitFlag: Flag = {

@@ -36,6 +36,18 @@ test.for([
     ["service", "put", "--policy", "r"],
     ["random", "round-robin", "ring-hash"],
   ],
+  [["no"], ["node"]],
+  [
+    ["store", ""],
+    ["status", "accept"],
+  ],
+  [["store", "accept", "--dr"], ["--dry-run"]],
+  [["route", "list", "--re"], ["--rejected"]],
+  [
+    ["serve", "--etcd-c"],
+    ["--etcd-ca", "--etcd-cert"],
+  ],
+  [["serve", "--etcd-ca", "src/cli/comp"], ["src/cli/completion.ts"]],
   [
     ["completion", ""],
     ["bash", "zsh", "fish"],

@@ -13,7 +13,7 @@ import { withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
 import { ExitStatus } from "../failure.ts";
 import { durationOf, pairsOf, parseNumberWord } from "../parse-words.ts";
-import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
+import { durationText, noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printable, printTable } from "../table.ts";
 
 const healthTexts: Readonly<Record<Health, string>> = {
@@ -69,7 +69,7 @@ export const backendAdd: Command = {
 
 export const backendList: Command = {
   path: ["backend", "list"],
-  summary: "backends with what this node knows of them",
+  summary: "backends with what this node knows of them, and where they come from",
   arguments: [
     { name: "SERVICE", help: "only of this service", optional: true, complete: "service" },
   ],
@@ -131,6 +131,7 @@ function printBackends(terminal: Invocation["terminal"], list: ListBackendsRespo
       "SERVICE",
       "ADDRESS",
       "WEIGHT",
+      "TTL",
       "HEALTH",
       "IN FLIGHT",
       "REQUESTS",
@@ -142,6 +143,7 @@ function printBackends(terminal: Invocation["terminal"], list: ListBackendsRespo
       status.backend?.service ?? "",
       status.backend?.address ?? "",
       String(status.backend?.weight ?? ""),
+      durationText(status.backend?.ttl),
       healthTexts[status.health],
       String(status.requestsInFlight),
       String(status.requestsTotal),

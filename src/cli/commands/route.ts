@@ -4,12 +4,13 @@ import {
   AddRouteRequest,
   AddRouteResponse,
   GetRouteResponse,
+  ListRejectedEntriesResponse,
   ListRoutesResponse,
   RemoveRouteRequest,
   RemoveRouteResponse,
   type Route,
 } from "../../gen/crosspoint/v1/router.ts";
-import { withNode } from "../client.ts";
+import { type NodeClient, withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
 import { ExitStatus, usageError } from "../failure.ts";
 import { pairsOf, parseMatch } from "../parse-words.ts";
@@ -77,11 +78,16 @@ export const routeList: Command = {
       help: "service, domain, port or a label; repeatable, all must hold",
       repeatable: true,
     },
+    {
+      name: "rejected",
+      help: "instead: the entries of the store and the discovery sources that are set aside, and why",
+    },
   ],
   client: true,
-  examples: ["crosspoint route list --filter service=web"],
+  examples: ["crosspoint route list --filter service=web", "crosspoint route list --rejected"],
   run: ({ flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
+      if (isOn(flags, "rejected")) return await listRejected(node, flags, terminal);
       const list = await node.routes(pairsOf(textsOf(flags, "filter"), "--filter"));
       if (isOn(flags, "json")) printJson(terminal, "ListRoutesResponse", ListRoutesResponse, list);
       else printRoutes(terminal, list.routes);
@@ -127,6 +133,27 @@ export const routeRemove: Command = {
       return noteLagging(answer.lagging, terminal);
     }),
 };
+
+async function listRejected(
+  node: NodeClient,
+  flags: Invocation["flags"],
+  terminal: Invocation["terminal"],
+): Promise<ExitStatus> {
+  if (textsOf(flags, "filter").length > 0) {
+    throw usageError("--filter: chooses among routes; what --rejected lists could not be read");
+  }
+  const list = await node.rejectedEntries();
+  if (isOn(flags, "json")) {
+    printJson(terminal, "ListRejectedEntriesResponse", ListRejectedEntriesResponse, list);
+  } else {
+    printTable(
+      terminal,
+      ["KEY", "REASON"],
+      list.entries.map(({ key, reason }) => [key, reason]),
+    );
+  }
+  return ExitStatus.Done;
+}
 
 function printRoutes(terminal: Invocation["terminal"], routes: readonly Route[]): void {
   printTable(
