@@ -4,11 +4,19 @@ import type { Key, KeyValue } from "./etcd.ts";
 
 /** Whole revisions, in order: never half a transaction. What a list changed comes as one batch. */
 export interface FollowedBatch {
-  /** The newest mod revision in it; for a list, the newest of all keys. Only grows. */
+  /**
+   * The newest mod revision in it of a key that counts; for a list, the newest of all keys that do. Only
+   * grows, unless `anew`; stays when nothing that counts changed. Both lists below may be empty: then only
+   * the revision moved on.
+   */
   readonly revision: number;
+  /** Another store or an older past was taken: revisions start again from here, smaller ones included. */
+  readonly anew?: true;
   /** Each key at most once, and not in both: the outcome. */
   readonly puts: readonly KeyValue[];
   readonly deletes: readonly Key[];
+  /** When each of `deletes` was deleted, where that is known: a watch tells it, a list does not. */
+  readonly deletedAt?: ReadonlyMap<Key, number>;
 }
 
 /** Why a list is not believed: it would take away or change what serves, and does not prove that it may. */
@@ -46,7 +54,7 @@ export type FollowedCondition =
 
 /** Receives what is followed. */
 export interface FollowedOwner {
-  /** Applies the batch; the answer names the keys of `puts` that could not be read: their last good values are kept. */
+  /** Applies the batch, which is in `entries` after it; the answer names the keys of `puts` that could not be read: their last good values are kept. */
   apply(batch: FollowedBatch): ReadonlySet<Key>;
   /** `condition` changed. */
   conditionChanged?(condition: FollowedCondition): void;
@@ -79,4 +87,10 @@ export interface Followed {
   /** Takes what is held as the new truth; false when nothing is held. Rejects when etcd cannot be read. */
   accept(): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** Where a follower tells of changes of its state, each once. */
+export interface FollowedLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
