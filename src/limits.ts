@@ -208,3 +208,37 @@ export const listNodesMsMax = 1_000;
 export const lagCountedMax = 10_000;
 /** Longest pause before a write that lost a race is decided anew, in ms: about one commit of etcd on a local disk. */
 export const commitPauseMsMax = 4;
+/** First pause before an etcd that failed is asked again, in ms; the pauses double. */
+export const etcdRetryMsMin = 50;
+/** Longest pause before an etcd that failed is asked again, in ms: whoever comes back is followed within 5 s, the list included. */
+export const etcdRetryMsMax = 3_000;
+/** A watch that lasts this long works, also when nothing changes, in ms: a refusal takes a round trip. */
+export const etcdWatchSettledMs = 1_000;
+/** Time for a watch to be created, in ms. */
+export const etcdWatchCreatedMsMax = 5_000;
+/** How often what is followed is compared with a list of etcd's keys whatever the watch says, in ms. etcd 3.4.23 loses events. */
+export const etcdReconcileMs = 30_000;
+/** Time the watch has to bring what that list says already, in ms, before it counts as lost. */
+export const etcdCatchUpMsMax = 2_000;
+/** How often an etcd whose content is not believed is listed again, in ms. */
+export const etcdHeldListMs = 5_000;
+/** Time for the first list before what the copy on disk holds is served, in ms. */
+export const etcdFirstListMs = 700;
+/** Revisions that a watch is asked to tell again after a list, to learn of the newest delete; etcd reads them all from its disk. */
+export const etcdReplayRevisionsMax = 100_000;
+/** Keys in the first page of a list: values of 1.4 MiB each still fit into one answer. */
+export const etcdPageKeysFirst = 32;
+/** Keys in a page of a list: some ms of decoding. etcd 3.4 walks its whole index for each page, so that small pages cost it dearly. */
+export const etcdPageKeysMax = 2_000;
+/** Bytes that a page of a list should have. */
+export const etcdPageBytes = 2 * 1024 * 1024;
+/** Lists that lose their revision to a compaction before one is given up; etcd's own compaction runs every 5 min. */
+export const etcdListTriesMax = 5;
+/** Keys that are compared, encoded or decoded in one turn of the event loop: well under 5 ms. */
+export const etcdKeysPerTurn = 2_000;
+/** The copy on disk is written at most this often, in ms; a write that took long is followed by a longer pause. */
+export const etcdCopyMsMin = 2_000;
+/** A copy that took so many ms to write is followed by a pause this many times as long: at most a 20th of the time. */
+export const etcdCopyPauseFactor = 20;
+/** Time until a copy that could not be written is tried again, in ms. */
+export const etcdCopyRetryMs = 10_000;
