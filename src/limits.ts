@@ -242,3 +242,23 @@ export const etcdCopyMsMin = 2_000;
 export const etcdCopyPauseFactor = 20;
 /** Time until a copy that could not be written is tried again, in ms. */
 export const etcdCopyRetryMs = 10_000;
+/** Bytes of a value in etcd that are read. etcd takes requests of 1.5 MiB (--max-request-bytes); what Crosspoint writes has a few KiB. */
+export const etcdValueBytesMax = 1024 * 1024;
+/** Time for a call to etcd, all tries together, in ms. etcd gives up on its own after 5 s and twice its election timeout (request timed out). */
+export const etcdCallMsMax = 5_000;
+/** Time for one endpoint of several to answer, in ms, so that a silent one leaves time for the next. */
+export const etcdAttemptMsMax = 3_000;
+/** How often a link to etcd that carries a call or a watch is pinged, in ms. etcd refuses less than 5 s (--grpc-keepalive-min-time). */
+export const etcdKeepAliveEveryMs = 10_000;
+/** Time for the answer to that ping, in ms: a half-open link is found within 15 s. */
+export const etcdKeepAliveAnswerMsMax = 5_000;
+/** First pause before an endpoint of etcd is connected to again, in ms; the pauses double. */
+export const etcdReconnectMsMin = 100;
+/** Longest pause before an endpoint of etcd is connected to again, in ms: whoever calls meanwhile is refused. */
+export const etcdReconnectMsMax = 500;
+/** A name of an etcd is looked up at most this often, in ms: a member that moved is found soon. grpc-js waits 30 s. */
+export const etcdLookUpEveryMs = 1_000;
+/** Bytes of one answer of etcd: some 40 transactions of the largest size in one watch answer, or a page of 1 MiB values. */
+export const etcdAnswerBytesMax = 64 * 1024 * 1024;
+/** Characters of what a foreign program said that are repeated in a message. */
+export const etcdCauseCharactersMax = 200;
