@@ -15,8 +15,6 @@ export interface FollowedBatch {
   /** Each key at most once, and not in both: the outcome. */
   readonly puts: readonly KeyValue[];
   readonly deletes: readonly Key[];
-  /** When each of `deletes` was deleted, where that is known: a watch tells it, a list does not. */
-  readonly deletedAt?: ReadonlyMap<Key, number>;
 }
 
 /** Why a list is not believed: it would take away or change what serves, and does not prove that it may. */
