@@ -92,6 +92,19 @@ describe("commands", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("the settings of every node that a document starts are understood", async () => {
+    const starts = /^(?:npx crosspoint serve|\S*node src\/main\.ts) (--.*)$/gm;
+    const told = all
+      .flatMap(({ path }) => shellBlocks(path))
+      .flatMap((block) => [...block.replaceAll("\\\n", "").matchAll(starts)])
+      .map(([, flags = ""]) => flags.split(/\s+/));
+    expect(told.length).toBeGreaterThan(3);
+    for (const flags of told) {
+      const run = await dispatched(["serve", ...flags]);
+      expect({ flags, ...run }).toEqual({ flags, status: 0, stdout: "", stderr: "" });
+    }
+  });
+
   test("every npm script is there", () => {
     const told = all.flatMap(({ text: markdown }) => [
       ...markdown.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[a-z]+)\b/g),
@@ -156,8 +169,11 @@ describe("lists of the API and of answers", () => {
 
 describe("typed into a real node", { timeout: 60_000 }, () => {
   test("the first two minutes of README.md", async () => {
-    const blocks = shellBlocks("README.md");
-    const [first = "", ...others] = blocks.flatMap((block) => block.split("\n").filter(Boolean));
+    const [first = "", ...others] = shellBlocks(
+      "README.md",
+      "Sixty seconds",
+      "A second minute",
+    ).flatMap((block) => block.split("\n").filter(Boolean));
     expect(first).toBe("npm start -- --demo");
     const node = await startDemo();
     const shown: string[] = [];
@@ -312,9 +328,12 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** The ```sh blocks of a document. */
-function shellBlocks(path: string): string[] {
-  return [...named(path).matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
+/** The ```sh blocks of a document, of all its sections or of those with these headings. */
+function shellBlocks(path: string, ...headings: readonly string[]): string[] {
+  return named(path)
+    .split(/^(?=#+ )/m)
+    .filter((part) => headings.length === 0 || headings.includes(/^#+ (.*)/.exec(part)?.[1] ?? ""))
+    .flatMap((part) => [...part.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = ""]) => block));
 }
 
 function leads(from: string, target: string): boolean {
@@ -336,12 +355,12 @@ function anchorsOf(markdown: string): string[] {
 
 /** The words behind `crosspoint` wherever a document shows a command: in a block, or in backticks. */
 function crosspointCommands(markdown: string): string[][] {
-  const blocks = [...markdown.matchAll(/^```(?:sh|console|text)?\n([^]*?)^```$/gm)];
+  const blocks = [...markdown.matchAll(/^ *```(?:sh|console|text)?\n([^]*?)^ *```$/gm)];
   const indented = [...markdown.matchAll(/^ {4}(\S.*)$/gm)].map(([, line = ""]) => line);
   const lines = [...blocks.flatMap(([, block = ""]) => block.split("\n")), ...indented];
   const inline = [...markdown.replaceAll(/^```[^]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)];
   return [...lines, ...inline.map(([, code = ""]) => code)]
-    .map((line) => /^\s*(?:npx )?crosspoint ([a-z-][^#|>]*)/.exec(line)?.[1] ?? "")
+    .map((line) => /^\s*(?:\$ )?(?:npx )?crosspoint ([a-z-][^#|>]*)/.exec(line)?.[1] ?? "")
     .filter((command) => command !== "")
     .map((command) => command.trim().split(/\s+/));
 }
