@@ -262,3 +262,19 @@ export const etcdLookUpEveryMs = 1_000;
 export const etcdAnswerBytesMax = 64 * 1024 * 1024;
 /** Characters of what a foreign program said that are repeated in a message. */
 export const etcdCauseCharactersMax = 200;
+/** Operations of one transaction; etcd's --max-txn-ops is 128 unless told otherwise, and counts the comparisons the same way. */
+export const etcdTransactionOperationsMax = 128;
+/** Bytes of one request to etcd; its --max-request-bytes is 1.5 MiB unless told otherwise. */
+export const etcdRequestBytesMax = 1.5 * 1024 * 1024;
+/** Characters of the reason why an entry is set aside. */
+export const rejectedReasonCharactersMax = 256;
+/** Stores that one stands for by an operator's word: nodes that were away through all of these recognise it. */
+export const storesReplacedMax = 32;
+/** How long a write whose answer was lost is asked after, in ms: less than a call without a deadline waits, so that its caller learns the outcome. */
+export const commitSettleMsMax = 4_000;
+/** Pause between two such questions, in ms. */
+export const commitSettlePauseMs = 50;
+/** How long a stored write waits to be seen in this node's own watch, in ms. */
+export const commitSeenMsMax = 2_000;
+/** How long a used request id is known at least in a store under leases, in ms; its lease is twice as long, and a new one is made each time it passes. */
+export const requestKeptMsMin = 3_600_000;

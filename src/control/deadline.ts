@@ -19,6 +19,8 @@ export interface CallContext {
 export interface Patience {
   /** Aborts when the caller has left, or when it is time to answer. */
   readonly signal: AbortSignal;
+  /** Until it is time to answer, in ms; 0 once it is. */
+  remainingMs(): number;
   /** Throws "cancelled" or "deadline" once `signal` has aborted; `what` had not happened by then. */
   check(what: string): void;
   /** The outcome of `work`, which ends by itself when `signal` aborts; throws as `check`. */
@@ -33,7 +35,9 @@ export async function withPatience<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const stop = (): void => controller.abort();
-  const cancelTimer = system.after(waitMsOf(context.remainingMs), stop);
+  const waitMs = waitMsOf(context.remainingMs);
+  const untilMs = system.monotonicMs() + waitMs;
+  const cancelTimer = system.after(waitMs, stop);
   if (context.signal.aborted) stop();
   else context.signal.addEventListener("abort", stop, { once: true });
   const check = (what: string): void => {
@@ -42,6 +46,7 @@ export async function withPatience<T>(
       ? new RouterError("cancelled", `the caller left before ${what}`)
       : new RouterError("deadline", `the deadline came before ${what}`);
   };
+  const remainingMs = (): number => Math.max(0, untilMs - system.monotonicMs());
   const during = async <U>(waiting: Promise<U>, what: string): Promise<U> => {
     try {
       return await waiting;
@@ -50,16 +55,19 @@ export async function withPatience<T>(
     }
   };
   try {
-    return await work({ signal: controller.signal, check, during });
+    return await work({ signal: controller.signal, remainingMs, check, during });
   } finally {
     cancelTimer();
     context.signal.removeEventListener("abort", stop);
   }
 }
 
-/** A quarter of a short deadline is kept for the way back. */
 function waitMsOf(remainingMs: number | undefined): number {
-  if (remainingMs === undefined) return waitMsDefault;
+  return remainingMs === undefined ? waitMsDefault : beforeDeadlineMs(remainingMs);
+}
+
+/** When to answer somebody who waits for `remainingMs`: a quarter of a short time is kept for the way back. */
+export function beforeDeadlineMs(remainingMs: number): number {
   const margin = Math.min(answerMarginMsMax, remainingMs / 4);
   return Math.max(0, Math.min(remainingMs - margin, waitMsMax));
 }

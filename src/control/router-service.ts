@@ -11,8 +11,11 @@ import { RouterError } from "../model/errors.ts";
 import { parseRouteName, parseServiceName } from "../model/names.ts";
 import { revisionZero } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
+import type { MemberInfo } from "../store/members.ts";
+import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
 import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
+import { listNodes } from "./node-list.ts";
 import {
   parseBackend,
   parseChanges,
@@ -61,7 +64,12 @@ export interface RouterCalls {
   ) => AsyncIterable<proto.WatchResponse>;
 }
 
-export function createRouterService(parts: WriterParts): RouterCalls {
+export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
+  /** What this node says of itself; asked at each list of nodes. Default: its name. */
+  readonly info?: () => MemberInfo;
+}
+
+export function createRouterService(parts: RouterServiceParts): RouterCalls {
   const service = new RouterService(parts);
   const unary =
     <Request, Response>(
@@ -82,7 +90,7 @@ export function createRouterService(parts: WriterParts): RouterCalls {
     deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
     explain: unary((request, patience) => service.explain(request, patience)),
-    listNodes: unary(notBuilt),
+    listNodes: unary((_request: proto.ListNodesRequest, patience) => service.listNodes(patience)),
     listRejectedEntries: unary(notBuilt),
     getStore: unary(notBuilt),
     acceptStore: unary(notBuilt),
@@ -95,11 +103,16 @@ async function notBuilt(): Promise<never> {
 }
 
 class RouterService {
-  readonly #parts: WriterParts;
+  readonly #parts: WriterParts & Required<RouterServiceParts>;
   readonly #writer: Writer;
   #watches = 0;
 
-  constructor(parts: WriterParts) {
+  constructor(given: RouterServiceParts) {
+    const parts = {
+      ...given,
+      cluster: new Cluster(given),
+      info: given.info ?? (() => unknownInfo(given.serving.nodeName)),
+    };
     this.#parts = parts;
     this.#writer = new Writer(parts);
   }
@@ -303,6 +316,11 @@ class RouterService {
     return { revision: BigInt(answer.revision), route, service, backend, steps: [...steps] };
   }
 
+  /** What is known when the time is over, rather than an error: it is asked when something is wrong. */
+  async listNodes(patience: Patience): Promise<proto.ListNodesResponse> {
+    return await listNodes(this.#parts, patience.signal);
+  }
+
   async *watch(
     request: proto.WatchRequest,
     signal: AbortSignal,
@@ -329,6 +347,20 @@ class RouterService {
     await caughtUp(view, this.#writer.lastRevision, patience, "this node saw its own last write");
     return view.table;
   }
+}
+
+/** Of a node that was told nothing about itself. */
+function unknownInfo(name: string): MemberInfo {
+  return {
+    name,
+    version: "",
+    rpc: "",
+    admin: "",
+    http: [],
+    workers: 0,
+    io: "",
+    startTimeMs: 0,
+  };
 }
 
 const unguarded = { ifRevision: revisionZero, validateOnly: false, requestId: "" } as const;

@@ -6,13 +6,14 @@
 
 import { createHash } from "node:crypto";
 import { ApplyChangesResponse, type ChangeResult } from "../gen/crosspoint/v1/router.ts";
-import { commitTriesMax, writesQueuedMax } from "../limits.ts";
+import { commitPauseMsMax, commitPausesMax, commitTriesMax, writesQueuedMax } from "../limits.ts";
 import type { Change } from "../model/change.ts";
 import { invalidField, RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
 import type { RequestRecord, Store } from "../store/store.ts";
-import type { System } from "../system.ts";
+import { type System, sleep } from "../system.ts";
 import { type ChangeDraft, planChanges, type Step } from "./change-plan.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Patience } from "./deadline.ts";
 import type { Wait } from "./parse-request.ts";
 import { claimPorts } from "./port-claims.ts";
@@ -42,6 +43,8 @@ export interface WriterParts {
   readonly store: Store;
   readonly view: TableView;
   readonly serving: Serving;
+  /** The nodes that share the store, for WAIT_ALL. */
+  readonly cluster: Cluster;
   readonly system: System;
 }
 
@@ -51,6 +54,8 @@ interface Stored {
   readonly results: readonly ChangeResult[];
   /** What must be served for the answer to be true; not above `revision`. */
   readonly needed: Revision;
+  /** The commit asked the other nodes. */
+  readonly asked?: boolean;
 }
 
 const notBegun = "the write began; nothing was stored";
@@ -72,10 +77,17 @@ export class Writer {
 
   /** Decides, stores, waits. A call that ends before its commit has begun writes nothing. */
   async write(request: WriteRequest, patience: Patience): Promise<Written> {
-    const stored = await this.#inTurn(() => this.#store(request, patience), patience);
-    const { revision, results } = stored;
-    if (request.validateOnly || request.wait === "none") return { revision, results, lagging: [] };
-    return { revision, results, lagging: await this.#served(stored.needed, patience) };
+    const waits = !request.validateOnly && request.wait !== "none";
+    const expected =
+      waits && request.wait === "all" ? this.#parts.cluster.expect(patience) : undefined;
+    try {
+      const stored = await this.#inTurn(() => this.#store(request, patience), patience);
+      const { revision, results } = stored;
+      const lagging = waits ? await this.#served(request.wait, stored, patience) : [];
+      return { revision, results, lagging };
+    } finally {
+      expected?.();
+    }
   }
 
   /** Runs `work` after everything that was queued before it; who leaves the queue is not waited for. */
@@ -114,14 +126,27 @@ export class Writer {
         return await this.#tryOnce(request, fingerprint);
       } catch (error) {
         const current = currentRevisionOf(error);
-        if (current === undefined || tries >= commitTriesMax) throw error;
+        if (current === undefined || request.ifRevision !== 0) throw error;
+        if (tries >= commitTriesMax) throw outrun(tries, current);
         await this.#caughtUp(current, patience);
+        await this.#pause(tries, patience);
       }
     }
   }
 
+  /**
+   * Writers of several nodes that all decide anew at the same moment make one winner each time: a little chance
+   * spares most of that work. The first loss is as good as none, and who has lost often goes at once, so that it
+   * is not always the same who lose.
+   */
+  async #pause(tries: number, patience: Patience): Promise<void> {
+    if (tries === 1 || tries > commitPausesMax) return;
+    const { system } = this.#parts;
+    await sleep(system, system.random() * commitPauseMsMax, patience.signal);
+  }
+
   async #tryOnce(request: WriteRequest, fingerprint: string): Promise<Stored> {
-    const { view, serving, system } = this.#parts;
+    const { cluster, view, serving, system } = this.#parts;
     const { table } = view;
     const base = table.revision;
     if (request.ifRevision !== 0 && request.ifRevision !== base) {
@@ -137,9 +162,11 @@ export class Writer {
         return { revision: base, results, needed: neededOf(claims.steps, base) };
       }
       const answer = { revision: 0n, results, lagging: [] };
+      const ask = cluster.ask();
       const revision = await this.#parts.store.commit({
         expected: base,
         changes,
+        ...(ask === undefined ? {} : { ask }),
         ...(fingerprint === ""
           ? {}
           : {
@@ -151,7 +178,8 @@ export class Writer {
             }),
       });
       this.#lastRevision = revision;
-      return { revision, results: atRevision(results, revision), needed: revision };
+      const asked = ask !== undefined;
+      return { revision, results: atRevision(results, revision), needed: revision, asked };
     } catch (error) {
       claims.release();
       throw error;
@@ -182,10 +210,15 @@ export class Writer {
   }
 
   /** The write stands, whatever happens here. */
-  async #served(revision: Revision, patience: Patience): Promise<readonly NodeLag[]> {
-    const { serving } = this.#parts;
+  async #served(
+    wait: Wait,
+    { needed, asked = false }: Stored,
+    patience: Patience,
+  ): Promise<readonly NodeLag[]> {
+    const { cluster, serving } = this.#parts;
     try {
-      return await serving.whenServed(revision, patience.signal);
+      if (wait === "all") return await cluster.whenServedByAll(needed, patience, asked);
+      return await serving.whenServed(needed, patience.signal);
     } catch (error) {
       const reason = RouterError.from(error).message;
       return [{ node: serving.nodeName, servedRevision: revisionZero, reason }];
@@ -242,6 +275,14 @@ function currentRevisionOf(error: unknown): Revision | undefined {
   if (!(error instanceof RouterError) || error.code !== "revision-conflict") return undefined;
   const current = Number(error.details.metadata?.["current"]);
   return Number.isSafeInteger(current) && current >= 0 ? parseRevision(current) : undefined;
+}
+
+function outrun(tries: number, current: Revision): RouterError {
+  return new RouterError(
+    "revision-conflict",
+    `other writers were faster ${tries} times in a row: try again, or put changes together with ApplyChanges`,
+    { metadata: { current: String(current) }, retryAfterMs: 100 },
+  );
 }
 
 function conflict(wanted: Revision, current: Revision): RouterError {

@@ -45,7 +45,7 @@ export class NodeLease {
     this.id = id;
     this.#ttlMs = seconds * 1000;
     this.#renewedMs = sentMs;
-    this.#renewed(sentMs, seconds);
+    this.#hold(sentMs, seconds);
   }
 
   /** False from the moment at which etcd may have ended it, also when no timer has fired yet. */
@@ -56,7 +56,7 @@ export class NodeLease {
   /** Why it is lost when nobody has said so yet. */
   get silence(): string {
     const cause = this.#cause === "" ? "" : `: ${this.#cause}`;
-    return `the store renewed its lease of ${this.#ttlMs / 1000} s not in time${cause}`;
+    return `the store did not renew its lease of ${this.#ttlMs / 1000} s in time${cause}`;
   }
 
   /** Renews no more; what is under it goes with its time. */
@@ -78,8 +78,10 @@ export class NodeLease {
     try {
       const seconds = await etcd.keepLeaseAlive(this.id);
       if (!this.alive) return this.#checkTime();
-      if (seconds > 0) this.#renewed(sentMs, seconds);
-      else this.#lost("its lease is gone from the store");
+      if (seconds === 0) return this.#lost("its lease is gone from the store");
+      this.#cause = "";
+      this.#hold(sentMs, seconds);
+      this.onRenewed();
     } catch (error) {
       this.#cause = RouterError.from(error).message;
       if (this.#over) return;
@@ -88,15 +90,12 @@ export class NodeLease {
     }
   }
 
-  #renewed(sentMs: number, seconds: number): void {
-    const again = this.#cause !== "" || this.#renewedMs !== sentMs;
+  #hold(sentMs: number, seconds: number): void {
     this.#renewedMs = sentMs;
     this.#ttlMs = seconds * 1000;
-    this.#cause = "";
     this.#renewIn(this.#ttlMs / 3);
     this.#cancelEnd();
     this.#cancelEnd = this.#options.system.after(this.#remainingMs(), () => this.#checkTime());
-    if (again) this.onRenewed();
   }
 
   #renewIn(delayMs: number): void {
