@@ -52,6 +52,8 @@ export const clientTimeoutMsDefault = waitMsDefault;
 export const completionTimeoutMs = 500;
 /** Names fetched for one completion; nobody reads more. */
 export const completionNamesMax = 1_000;
+/** Changes that `apply --in-parts` sends at once: etcd takes 128 operations in a transaction, and some are the store's own. */
+export const applyPartChanges = 100;
 /** Bytes of one answer that the command accepts: a page or the difference of a large apply. */
 export const clientMessageBytesMax = 256 * 1024 * 1024;
 /** Entries the command asks for per page of a list. */
@@ -164,6 +166,14 @@ export const sourceRetryMsMin = 100;
 export const sourceRetryMsMax = 5_000;
 /** A watch of the store that lasts this long works, also when nothing changes, in ms: a refusal takes a round trip. */
 export const sourceSettledMs = 1_000;
+/** How long a node's start waits for the first set of each discovery, in ms: a list from an etcd nearby takes some 10 ms; one that is away must not keep routes from being served. */
+export const discoveryStartMsMax = 2_000;
+/** Pause between two updates of the workers from discovery, in ms: a backend that flaps makes at most 20 a second. */
+export const discoveryUpdateEveryMs = 50;
+/** How often the store is asked which entries it set aside, while it changes, in ms. */
+export const rejectedLookEveryMs = 1_000;
+/** Entries of one change that are named in the log as set aside; of more only the number. */
+export const entriesLoggedMax = 50;
 
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.

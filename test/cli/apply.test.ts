@@ -155,6 +155,42 @@ describe("apply", () => {
     expect(run.stderr).toContain("worker 2 has not acknowledged");
   });
 
+  test("--in-parts sends a hundred changes at a time, and waits for the last part only", async () => {
+    const node = await startRpcNode();
+    const rpc = node.server.address;
+    const routes = Array.from(
+      { length: 250 },
+      (_, i) => `  - { name: r${i}, domain: h${i}.example.com, service: web }\n`,
+    );
+    const file = fileWith(`routes:\n${routes.join("")}`);
+    const dry = await crosspoint(["apply", "-f", file, "--in-parts", "--dry-run"], { rpc });
+    expect(dry.stderr).toBe("250 would change, 0 as they were; revision 0\n");
+    const run = await crosspoint(["apply", "-f", file, "--in-parts"], { rpc });
+    expect(run.status).toBe(0);
+    expect(linesOf(run)).toHaveLength(250);
+    expect(run.stderr).toBe("250 changed, 0 as they were; revision 3\n");
+    expect(node.view.table.routeCount).toBe(250);
+    expect(node.serving.waitedFor).toEqual([3]);
+    const twice = ["apply", "-f", file, "--in-parts", "--if-revision", "3"];
+    const guarded = await crosspoint(twice, { rpc });
+    expect(guarded).toMatchObject({ status: 2, stdout: "" });
+    expect(guarded.stderr).toMatch(/^crosspoint: --if-revision: /);
+  });
+
+  test("--in-parts says how far it came, and the line of what was refused", async () => {
+    const node = await startRpcNode();
+    const routes = Array.from({ length: 150 }, (_, i) => {
+      const domain = i === 120 ? "a..b" : `h${i}.example.com`;
+      return `  - { name: r${i}, domain: ${domain}, service: web }\n`;
+    });
+    const file = fileWith(`routes:\n${routes.join("")}`);
+    const run = await crosspoint(["apply", "-f", file, "--in-parts"], { rpc: node.server.address });
+    expect(run).toMatchObject({ status: 2, stdout: "" });
+    expect(run.stderr).toMatch(/^crosspoint: the first 100 of 150 changes are stored, then: /);
+    expect(run.stderr).toContain(`${file}:122: changes[20].put_route.http.domain`);
+    expect(node.view.table.routeCount).toBe(100);
+  });
+
   test("of a file that names nothing does nothing; of one that is not there, or not named, fails", async () => {
     const rpc = (await startRpcNode()).server.address;
     const empty = await crosspoint(["apply", "-f", fileWith("# soon\n")], { rpc });

@@ -8,12 +8,14 @@ import {
   type Change,
   type ChangeResult,
   type Route,
+  Wait,
 } from "../../gen/crosspoint/v1/router.ts";
+import { applyPartChanges } from "../../limits.ts";
 import { RouterError } from "../../model/errors.ts";
 import { type ApplyFile, formatApplyFile, parseApplyFile } from "../apply-file.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
-import { ExitStatus } from "../failure.ts";
+import { ExitStatus, usageError } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import {
   labelsText,
@@ -41,6 +43,10 @@ export const apply: Command = {
       complete: "file",
     },
     { name: "dry-run", help: "print the difference, change nothing" },
+    {
+      name: "in-parts",
+      help: `${applyPartChanges} changes at a time, each part all or nothing: for more than the store takes at once`,
+    },
     {
       name: "if-revision",
       value: "N",
@@ -70,7 +76,13 @@ export const apply: Command = {
         terminal.note("the file names no routes and no services: nothing to do");
         return ExitStatus.Done;
       }
-      const answer = await applyChanges(node, request, file);
+      const inParts = isOn(flags, "in-parts") && !dryRun;
+      if (inParts && request.ifRevision !== 0n) {
+        throw usageError(
+          "--if-revision: holds for one change of the table; --in-parts makes several",
+        );
+      }
+      const answer = await (inParts ? applyParts : applyChanges)(node, request, file);
       if (isOn(flags, "json")) {
         printJson(terminal, "ApplyChangesResponse", ApplyChangesResponse, answer);
       } else printDifference(terminal, request.changes, answer, dryRun);
@@ -106,11 +118,40 @@ function readText(path: string): string {
   }
 }
 
+/** Part after part; only the last waits to be served, since that serves what came before it as well. */
+async function applyParts(
+  node: NodeClient,
+  request: ApplyChangesRequest,
+  file: ApplyFile,
+): Promise<ApplyChangesResponse> {
+  const results: ChangeResult[] = [];
+  for (let begin = 0; ; begin += applyPartChanges) {
+    const end = begin + applyPartChanges;
+    const last = end >= request.changes.length;
+    const part = {
+      ...request,
+      changes: request.changes.slice(begin, end),
+      wait: last ? request.wait : Wait.NONE,
+    };
+    const placeOf = (index: number): string => file.placeOf(begin + index);
+    try {
+      const answer = await applyChanges(node, part, { placeOf });
+      results.push(...answer.results);
+      if (last) return { ...answer, results };
+    } catch (reason) {
+      if (begin === 0) throw reason;
+      const { code, message, details } = RouterError.from(reason);
+      const done = `the first ${begin} of ${request.changes.length} changes are stored, then: ${message}`;
+      throw new RouterError(code, done, details, { cause: reason });
+    }
+  }
+}
+
 /** A wrong `changes[3]...` of the request is a line of the file. */
 async function applyChanges(
   node: NodeClient,
   request: ApplyChangesRequest,
-  file: ApplyFile,
+  file: Pick<ApplyFile, "placeOf">,
 ): Promise<ApplyChangesResponse> {
   try {
     return await node.call<ApplyChangesResponse>((stub, ...rest) =>
