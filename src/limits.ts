@@ -288,3 +288,5 @@ export const commitSettlePauseMs = 50;
 export const commitSeenMsMax = 2_000;
 /** How long a used request id is known at least in a store under leases, in ms; its lease is twice as long, and a new one is made each time it passes. */
 export const requestKeptMsMin = 3_600_000;
+/** How often the marker of an accepted store is written anew because somebody else wrote to the store meanwhile. */
+export const acceptTriesMax = 8;

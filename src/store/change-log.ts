@@ -31,6 +31,8 @@ export class ChangeLog implements History {
   revision: Revision;
   floor: Revision;
   closed = false;
+  /** Times that it began anew. */
+  beginnings = 0;
   readonly #bounds: HistoryBounds;
   /** Those from `#oldest` on, in order; the ones before are forgotten, and leave the array now and then. */
   readonly #sets: ChangeSet[] = [];
@@ -45,8 +47,9 @@ export class ChangeLog implements History {
     this.#bounds = bounds;
   }
 
-  /** The log begins anew after `revision`: what led there is not known. */
+  /** The log begins anew after `revision`, smaller or not: what led there is not known, and every watch ends. */
   restart(revision: Revision): void {
+    this.beginnings++;
     this.#sets.length = 0;
     this.#oldest = 0;
     this.#changeCount = 0;
@@ -125,7 +128,10 @@ export async function* follow(
   signal: AbortSignal,
 ): AsyncGenerator<ChangeSet, void, void> {
   let at = after;
+  const { beginnings } = log;
   while (!signal.aborted && !log.closed) {
+    // A revision of another past may have the number of ours.
+    if (log.beginnings !== beginnings) throw forgotten(at, history.revision);
     if (at === history.revision) {
       await log.appended(signal);
       continue;
@@ -147,8 +153,11 @@ function changeSetAfter(history: History, at: Revision): ChangeSet {
   const next = at < history.floor ? undefined : history.next(at);
   if (next !== undefined) return next;
   // A kept revision that cannot be read is as good as gone: the only way on is past all of it.
-  const oldest = at < history.floor ? history.floor : history.revision;
-  throw new RouterError(
+  throw forgotten(at, at < history.floor ? history.floor : history.revision);
+}
+
+function forgotten(at: Revision, oldest: Revision): RouterError {
+  return new RouterError(
     "out-of-range",
     `what followed revision ${at} is no longer kept (the oldest to watch from is ${oldest}): read, then watch again`,
     { metadata: { oldest: String(oldest) } },

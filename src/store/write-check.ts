@@ -10,13 +10,16 @@ export function checkWrite(write: Write, current: Revision): void {
   if (write.changes.length === 0) {
     throw new RouterError("invalid-argument", "a write holds at least one change");
   }
-  if (write.expected !== current) {
-    throw new RouterError(
-      "revision-conflict",
-      `the table is at revision ${current}, not at ${write.expected}: read again, then retry`,
-      { metadata: { current: String(current) } },
-    );
-  }
+  if (write.expected !== current) throw revisionConflict(write.expected, current);
+}
+
+/** Somebody wrote first. */
+export function revisionConflict(expected: Revision, current: Revision): RouterError {
+  return new RouterError(
+    "revision-conflict",
+    `the table is at revision ${current}, not at ${expected}: read again, then retry`,
+    { metadata: { current: String(current) } },
+  );
 }
 
 /** The changes as they are stored: one revision for all, and on every route that is put. */

@@ -1,0 +1,191 @@
+// JSON that a hand may have written, read without trust: each field by its name and type, and not one field more.
+//
+// A JsonFields knows which of its fields were asked for, so that what is left over is found: a later version's field
+// or a slip of the fingers. Every refusal is "invalid-argument" naming the field and, shortened, the value. The work
+// is linear in the text, whatever it holds.
+
+import { invalidField, RouterError } from "../model/errors.ts";
+
+/** An object of the text; names are as they are written. */
+export class JsonFields {
+  readonly #fields: ReadonlyMap<string, unknown>;
+  readonly #path: string;
+  readonly #taken = new Set<string>();
+
+  constructor(fields: ReadonlyMap<string, unknown>, path: string) {
+    this.#fields = fields;
+    this.#path = path;
+  }
+
+  /** "http.domain". */
+  path(name: string): string {
+    return `${this.#path}${name}`;
+  }
+
+  has(name: string): boolean {
+    return this.#fields.has(name) || this.#fields.has(snakeCased(name));
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) return undefined;
+    if (typeof value !== "string") throw wrongType(this.path(name), value, "a text");
+    if (!value.isWellFormed()) throw invalidField(this.path(name), "holds half a surrogate pair");
+    return value;
+  }
+
+  flag(name: string): boolean {
+    const value = this.#take(name) ?? false;
+    if (typeof value !== "boolean") throw wrongType(this.path(name), value, "true or false");
+    return value;
+  }
+
+  /** A whole number, plain or as a text (as proto3 JSON writes those of 64 bits). */
+  integer(name: string): number | undefined {
+    const value = this.#take(name);
+    if (value === undefined) return undefined;
+    const number = typeof value === "string" && integerPattern.test(value) ? Number(value) : value;
+    if (typeof number !== "number" || !Number.isSafeInteger(number)) {
+      throw wrongType(this.path(name), value, "a whole number");
+    }
+    return number;
+  }
+
+  /** A text, or the number that stands for it. */
+  choice(name: string): string | number | undefined {
+    const value = this.#take(name);
+    if (value === undefined || typeof value === "string") return value;
+    if (typeof value === "number" && Number.isSafeInteger(value)) return value;
+    throw wrongType(this.path(name), value, "the name of a choice");
+  }
+
+  object(name: string): JsonFields | undefined {
+    const value = this.#take(name);
+    return value === undefined
+      ? undefined
+      : fieldsOf(value, this.path(name), `${this.path(name)}.`);
+  }
+
+  /** An object of texts. */
+  texts(name: string): Readonly<Record<string, string>> {
+    const fields = this.object(name);
+    if (fields === undefined) return {};
+    return Object.fromEntries(fields.names().map((key) => [key, fields.exact(key)]));
+  }
+
+  names(): string[] {
+    return [...this.#fields.keys()];
+  }
+
+  /** A text under exactly this name. */
+  exact(name: string): string {
+    this.#taken.add(name);
+    const value = this.#fields.get(name);
+    if (typeof value !== "string") throw wrongType(this.path(shown(name)), value, "a text");
+    if (!value.isWellFormed()) throw invalidField(this.path(shown(name)), "holds half a surrogate");
+    return value;
+  }
+
+  /** A list of texts. */
+  textList(name: string): readonly string[] {
+    const value = this.#take(name) ?? [];
+    if (!Array.isArray(value) || !value.every((one) => typeof one === "string")) {
+      throw wrongType(this.path(name), value, "a list of texts");
+    }
+    return value;
+  }
+
+  /** To be called when everything known was asked for. */
+  refuseOthers(): void {
+    for (const name of this.#fields.keys()) {
+      if (this.#taken.has(name)) continue;
+      throw invalidField(this.path(shown(name)), "is not a field that this version knows here");
+    }
+  }
+
+  /** camelCase as proto3 JSON writes it, or snake_case as the proto does; null is nothing that we write. */
+  #take(name: string): unknown {
+    const other = snakeCased(name);
+    if (other !== name && this.#fields.has(name) && this.#fields.has(other)) {
+      throw invalidField(this.path(name), `is written twice, also as ${other}`);
+    }
+    const found = this.#fields.has(name) ? name : other;
+    this.#taken.add(found);
+    const value = this.#fields.get(found);
+    if (value === null) throw wrongType(this.path(name), value, "left out");
+    return value;
+  }
+}
+
+/** The text's one object; throws "invalid-argument". */
+export function parseJsonFields(text: string): JsonFields {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw invalidField("the value", `is not JSON: ${shortened(RouterError.from(thrown).message)}`);
+  }
+  const fields = fieldsOf(value, "the value", "");
+  // JSON.parse keeps the last of two fields with one name, and says nothing.
+  const twice = nameWrittenTwice(text);
+  if (twice !== undefined) throw invalidField(shown(twice), "is written twice in one object");
+  return fields;
+}
+
+function fieldsOf(value: unknown, field: string, path: string): JsonFields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw wrongType(field, value, "an object {...}");
+  }
+  return new JsonFields(new Map(Object.entries(value)), path);
+}
+
+/** Of a text that is JSON. */
+function nameWrittenTwice(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  for (const [token, name] of text.matchAll(tokenPattern)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "[") open.push(undefined);
+    else if (token === "}" || token === "]") open.pop();
+    else if (name !== undefined) {
+      const names = open.at(-1);
+      const plain = name.includes("\\") ? String(JSON.parse(name)) : name.slice(1, -1);
+      if (names?.has(plain) === true) return plain;
+      names?.add(plain);
+    }
+  }
+  return undefined;
+}
+
+/** A bracket, or a string; the group is there when the string is the name of a field. */
+const tokenPattern = /[{}[\]]|("[^"\\]*(?:\\.[^"\\]*)*")(?=\s*:)|"[^"\\]*(?:\\.[^"\\]*)*"/g;
+
+/** No longer than what 64 bits hold. */
+const integerPattern = /^-?\d{1,20}$/;
+
+function snakeCased(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function wrongType(field: string, value: unknown, wanted: string): RouterError {
+  return invalidField(field, `${kindOf(value)} stands where ${wanted} belongs`);
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (value === null) return "null";
+  return typeof value === "object" ? "an object" : shown(value);
+}
+
+/** At most some 60 characters, in quotes where it is a text, without control characters. */
+function shown(value: unknown): string {
+  const text = String(value);
+  const cut = text.length > 60 ? `${text.slice(0, 60).toWellFormed()}...` : text;
+  return typeof value === "string" && !/^\w+$/.test(cut) ? JSON.stringify(cut) : cut;
+}
+
+/** Of a message that may quote the text. */
+function shortened(message: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
+  const plain = message.replaceAll(/[\u0000-\u001f\u007f-\u009f\ufeff\u2028\u2029]/g, "?");
+  return plain.slice(0, 120).toWellFormed();
+}
