@@ -50,10 +50,15 @@ export interface Case {
   readonly name: string;
 }
 
-export type Verdict =
-  /** `sign`: what was odd about it, though it takes nothing away. */
-  | { readonly kind: "take"; readonly anew: boolean; readonly sign: string | undefined }
-  | { readonly kind: "hold"; readonly finding: HoldFinding; readonly detail: string };
+/** `anew`: revisions of before say nothing about this store. */
+export type Verdict = { readonly anew: boolean } & (
+  | {
+      readonly kind: "take";
+      /** What was odd about it, though it takes nothing away. */
+      readonly sign: string | undefined;
+    }
+  | { readonly kind: "hold"; readonly finding: HoldFinding; readonly detail: string }
+);
 
 interface Sign {
   readonly finding: HoldFinding;
@@ -70,10 +75,9 @@ export function judge(one: Case): Verdict {
   if (sign === undefined) return { kind: "take", anew, sign: undefined };
   const loses = theirs.removed + theirs.changed > 0 || (one.markerLost && isMarkerLost(one));
   if (ours.serving === 0 || !loses) return { kind: "take", anew, sign: sign.text };
-  return { kind: "hold", finding: sign.finding, detail: detailOf(one, sign.text) };
+  return { kind: "hold", anew, finding: sign.finding, detail: detailOf(one, sign.text) };
 }
 
-/** Revisions of before say nothing about this store. */
 function startsAnew({ ours, theirs }: Case): boolean {
   if (ours.clusterId === undefined) return false;
   return theirs.clusterId !== ours.clusterId || theirs.revision < ours.headerRevision;

@@ -48,6 +48,8 @@ interface Watch {
   /** Everything before it was queued. */
   nextRevision: number;
   queue: WatchMessage[];
+  /** What is queued is told, then it ends. */
+  cut: boolean;
   over: boolean;
 }
 
@@ -115,7 +117,15 @@ export class FakeEtcd implements Etcd {
   ): WatchStream {
     this.watchStarts.push(request.startRevision);
     const nextRevision = request.startRevision;
-    const watch: Watch = { request, message, ended, nextRevision, queue: [], over: false };
+    const watch: Watch = {
+      request,
+      message,
+      ended,
+      nextRevision,
+      queue: [],
+      cut: false,
+      over: false,
+    };
     this.#watches.add(watch);
     queueMicrotask(() => this.#open(watch));
     return { cancel: () => this.#forget(watch) };
@@ -279,7 +289,7 @@ export class FakeEtcd implements Etcd {
     if (watch.over) return;
     if (this.faults.down !== undefined) return this.#end(watch, this.faults.down);
     this.#tell(watch, { kind: "created", header: this.header });
-    if (this.faults.cutOnCreated) return this.#end(watch, unreachable());
+    if (this.faults.cutOnCreated) return this.#cutAfter(watch);
     const compactRevision = this.#content.compacted;
     if (watch.request.startRevision <= compactRevision) {
       return this.#tell(watch, { kind: "cancelled", compactRevision, reason: "" });
@@ -300,17 +310,26 @@ export class FakeEtcd implements Etcd {
 
   #tell(watch: Watch, message: WatchMessage): void {
     const fate = message.kind === "events" ? this.faults.message(message) : "tell";
-    if (fate === "lose") return;
-    if (fate === "cut") return queueMicrotask(() => this.#end(watch, unreachable()));
+    if (watch.cut || fate === "lose") return;
+    if (fate === "cut") return this.#cutAfter(watch);
     watch.queue.push(message);
     if (fate === "repeat") watch.queue.push(message);
+    queueMicrotask(() => this.#flush(watch));
+  }
+
+  /** Ends it once what is queued was told. */
+  #cutAfter(watch: Watch): void {
+    watch.cut = true;
     queueMicrotask(() => this.#flush(watch));
   }
 
   #flush(watch: Watch): void {
     while (!watch.over && !this.faults.watchesStall) {
       const message = watch.queue.shift();
-      if (message === undefined) return;
+      if (message === undefined) {
+        if (watch.cut) this.#end(watch, unreachable());
+        return;
+      }
       watch.message(message);
       if (message.kind !== "cancelled") continue;
       this.#end(watch, new RouterError("store-unavailable", "fake etcd: the watch was cancelled"));
