@@ -1,8 +1,11 @@
 // From a store's specification to an open Store: the only file that knows all kinds.
 
+import { EtcdClient } from "../etcd/client.ts";
 import type { EtcdSetting } from "../etcd/etcd.ts";
-import { RouterError, unreachable } from "../model/errors.ts";
+import type { FollowedLog } from "../etcd/followed.ts";
+import { unreachable } from "../model/errors.ts";
 import type { System } from "../system.ts";
+import { EtcdStore } from "./etcd-store.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import type { Store } from "./store.ts";
@@ -23,16 +26,27 @@ export type StoreSpec =
       readonly accept: boolean;
     };
 
-/** Rejects with a RouterError that names the store, the cause and what to do. */
-export async function openStore(spec: StoreSpec, system: System): Promise<Store> {
+/**
+ * Rejects with a RouterError that names the store, the cause and what to do. One of etcd is open before etcd has
+ * answered: see its `condition`.
+ */
+export async function openStore(
+  spec: StoreSpec,
+  system: System,
+  log: FollowedLog = silentLog,
+): Promise<Store> {
   switch (spec.kind) {
     case "memory":
       return new MemoryStore({ system });
     case "sqlite":
       return SqliteStore.open({ path: spec.path, system });
-    case "etcd":
-      throw new RouterError("unimplemented", "the etcd store is not built yet");
+    case "etcd": {
+      const etcd = await EtcdClient.open(spec.etcd, system);
+      return EtcdStore.open({ ...spec, etcd, system, log });
+    }
     default:
       return unreachable(spec);
   }
 }
+
+const silentLog: FollowedLog = { info: () => {}, warn: () => {} };
