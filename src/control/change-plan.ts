@@ -1,5 +1,9 @@
 // What a set of changes does to a table: the conflicts, the difference, the resulting Changes.
 //
+// What is in the way is judged by what the store holds: a route that waits for its match is there and can be
+// removed, and a match that only a leftover serves (set-aside.ts) is free. Of backends only those of the store
+// count: another node may discover others.
+//
 // Pure: reads the table within one turn, writes nothing, binds nothing. Only the outcome counts, so
 // two routes may swap their matches, and a service may go together with its last route.
 
@@ -20,6 +24,7 @@ import {
 } from "../model/route.ts";
 import { type Service, sameService } from "../model/service.ts";
 import type { Table } from "../model/table.ts";
+import type { StoredEntries } from "./table-view.ts";
 
 /** A route as a caller wants it. */
 export interface RouteDraft {
@@ -60,29 +65,34 @@ export interface Step {
 }
 
 /** Throws "already-exists", "not-found", "failed-precondition" or "invalid-argument". */
-export function planChanges(wanted: readonly ChangeDraft[], table: Table, nowMs: number): Step[] {
-  const drafts = wanted.map((draft) => settlePort(draft, table));
-  const names = drafts.map((draft) => nameOf(draft, table));
-  const plan = new Plan(drafts, names, table, nowMs);
+export function planChanges(
+  wanted: readonly ChangeDraft[],
+  table: Table,
+  nowMs: number,
+  stored: StoredEntries,
+): Step[] {
+  const drafts = wanted.map((draft) => settlePort(draft, stored));
+  const names = drafts.map((draft) => nameOf(draft, stored));
+  const plan = new Plan(drafts, names, { table, stored }, nowMs);
   return drafts.map((draft, index) => plan.step(draft, index));
 }
 
 /** A TCP route that exists keeps its port unless another one is asked for. */
-function settlePort(draft: ChangeDraft, table: Table): ChangeDraft {
+function settlePort(draft: ChangeDraft, stored: StoredEntries): ChangeDraft {
   if (draft.kind !== "put-route" || !isOpen(draft.route.match)) return draft;
   const { name } = draft.route;
-  const match = name === undefined ? undefined : table.route(name)?.match;
+  const match = name === undefined ? undefined : stored.route(name)?.match;
   return match?.kind === "tcp" ? { kind: "put-route", route: { ...draft.route, match } } : draft;
 }
 
 /** The name of the route that a draft is about; undefined for others, and before a port is known. */
-function nameOf(draft: ChangeDraft, table: Table): RouteName | undefined {
+function nameOf(draft: ChangeDraft, stored: StoredEntries): RouteName | undefined {
   if (draft.kind === "remove-route") return draft.name;
   if (draft.kind !== "put-route") return undefined;
   const { name, match, mode } = draft.route;
   if (name !== undefined) return name;
   if (isOpen(match)) return undefined;
-  const holder = table.routeOfMatch(matchKeyOf(match));
+  const [holder] = stored.claimants(matchKeyOf(match));
   if (holder !== undefined && (mode === "put" || sameWish(holder, draft.route))) return holder.name;
   return deriveRouteName(match);
 }
@@ -91,6 +101,7 @@ class Plan {
   readonly #drafts: readonly ChangeDraft[];
   readonly #names: readonly (RouteName | undefined)[];
   readonly #table: Table;
+  readonly #stored: StoredEntries;
   readonly #nowMs: number;
   readonly #routesTouched = new Set<RouteName>();
   readonly #servicesTouched = new Set<ServiceName>();
@@ -99,12 +110,13 @@ class Plan {
   constructor(
     drafts: readonly ChangeDraft[],
     names: readonly (RouteName | undefined)[],
-    table: Table,
+    { table, stored }: { readonly table: Table; readonly stored: StoredEntries },
     nowMs: number,
   ) {
     this.#drafts = drafts;
     this.#names = names;
     this.#table = table;
+    this.#stored = stored;
     this.#nowMs = nowMs;
     for (const [index, draft] of drafts.entries()) this.#touch(draft, names[index]);
   }
@@ -155,11 +167,11 @@ class Plan {
   }
 
   #putRoute(draft: RouteDraft, name: RouteName | undefined): Step {
-    const existing = name === undefined ? undefined : this.#table.route(name);
+    const existing = name === undefined ? undefined : this.#stored.route(name);
+    this.#checkRival(draft, existing);
     if (existing !== undefined && sameWish(existing, draft)) {
       return { action: "none", before: existing, after: existing };
     }
-    this.#checkHolder(draft, name);
     if (existing !== undefined && !mayChange(existing, draft)) throw nameTaken(existing, draft);
     const { match } = draft;
     const open = isOpen(match) ? { unnamed: name === undefined } : undefined;
@@ -182,13 +194,17 @@ class Plan {
     };
   }
 
-  /** A match belongs to one route, unless its holder gives it up in the same request. */
-  #checkHolder(draft: RouteDraft, name: RouteName | undefined): void {
+  /**
+   * A match belongs to one route, unless its holder gives it up in the same request; then to who has waited
+   * for it longest. The holder keeps it, whoever waits.
+   */
+  #checkRival(draft: RouteDraft, existing: Route | undefined): void {
     if (isOpen(draft.match)) return;
-    const holder = this.#table.routeOfMatch(matchKeyOf(draft.match));
-    if (holder === undefined || holder.name === name || this.#routesTouched.has(holder.name)) {
-      return;
-    }
+    // In the order in which they would serve; a new one comes last.
+    const holder = this.#stored
+      .claimants(matchKeyOf(draft.match))
+      .find(({ name }) => name === existing?.name || !this.#routesTouched.has(name));
+    if (holder === undefined || holder.name === existing?.name) return;
     const text = matchText(draft.match);
     throw new RouterError(
       "already-exists",
@@ -202,7 +218,7 @@ class Plan {
   }
 
   #removeRoute(name: RouteName): Step {
-    const before = this.#table.route(name);
+    const before = this.#stored.route(name);
     if (before === undefined) throw missing("route", name);
     return { action: "delete", before, change: { kind: "route-removed", name } };
   }
@@ -239,19 +255,22 @@ class Plan {
   /** "route web" or "backend 10.0.0.7:80" that names the service once the request is done. */
   #userOf(service: ServiceName): string | undefined {
     for (const route of this.#table.routesOfService(service).keys()) {
-      if (!this.#routesTouched.has(route)) return `route ${route}`;
+      const leftOver = this.#stored.route(route)?.service !== service;
+      if (!leftOver && !this.#routesTouched.has(route)) return `route ${route}`;
     }
     for (const [index, draft] of this.#drafts.entries()) {
       if (draft.kind === "put-route" && draft.route.service === service) {
         return `route ${this.#names[index] ?? draft.route.field}`;
       }
     }
-    for (const address of this.#table.backendsOf(service).keys()) return `backend ${address}`;
+    for (const backend of this.#table.backendsOf(service).values()) {
+      if (this.#stored.sourceOf(backend) === undefined) return `backend ${backend.address}`;
+    }
     return undefined;
   }
 
   #putBackend(backend: Backend): Step {
-    const existing = this.#table.backendsOf(backend.service).get(backend.address);
+    const existing = this.#storedBackend(backend.service, backend.address);
     const change: Change = { kind: "backend-put", backend };
     if (existing === undefined) return { action: "create", change };
     if (!sameBackend(existing, backend)) return { action: "update", change };
@@ -260,10 +279,19 @@ class Plan {
   }
 
   #removeBackend(service: ServiceName, address: Address): Step {
-    if (!this.#table.backendsOf(service).has(address)) {
-      throw missing("backend", `${service} ${address}`);
+    if (this.#storedBackend(service, address) === undefined) {
+      const source = this.#stored.sourceOf({ service, address });
+      throw source === undefined
+        ? missing("backend", `${service} ${address}`)
+        : discovered(service, address, source);
     }
     return { action: "delete", change: { kind: "backend-removed", service, address } };
+  }
+
+  #storedBackend(service: ServiceName, address: Address): Backend | undefined {
+    const backend = this.#table.backendsOf(service).get(address);
+    if (backend === undefined || this.#stored.sourceOf(backend) !== undefined) return undefined;
+    return backend;
   }
 }
 
@@ -300,6 +328,18 @@ function nameTaken(existing: Route, draft: RouteDraft): RouterError {
       reason: "NAME_TAKEN",
       resource: { type: "route", name: existing.name, description: `has ${text}` },
       metadata: { route: existing.name, match: text, service: existing.service },
+    },
+  );
+}
+
+function discovered(service: ServiceName, address: Address, source: string): RouterError {
+  return new RouterError(
+    "failed-precondition",
+    `backend "${address}" of service "${service}" was not registered here but discovered: remove it where it comes from, ${source}`,
+    {
+      reason: "DISCOVERED",
+      resource: { type: "backend", name: `${service} ${address}`, description: source },
+      metadata: { service, address, source },
     },
   );
 }

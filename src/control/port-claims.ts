@@ -5,6 +5,7 @@ import { deriveRouteName, matchKeyOf, type Route } from "../model/route.ts";
 import type { Table } from "../model/table.ts";
 import type { Step } from "./change-plan.ts";
 import type { PortReservation, Serving } from "./serving.ts";
+import type { TableView } from "./table-view.ts";
 
 export interface PortClaims {
   /** As planned, with the ports that were allocated. */
@@ -16,7 +17,7 @@ export interface PortClaims {
 /** Rejects "failed-precondition" or "resource-exhausted" as `Serving.reservePort`; then holds nothing. */
 export async function claimPorts(
   steps: readonly Step[],
-  table: Table,
+  { table, stored }: Pick<TableView, "table" | "stored">,
   serving: Serving,
 ): Promise<PortClaims> {
   const held: PortReservation[] = [];
@@ -26,7 +27,7 @@ export async function claimPorts(
   try {
     const planned = new Set(steps.map(portOf));
     const taken = (port: number): boolean =>
-      planned.has(port) || holds(table, port) || table.route(nameOfPort(port)) !== undefined;
+      planned.has(port) || holds(table, port) || stored.route(nameOfPort(port)) !== undefined;
     const filled: Step[] = [];
     for (const step of steps) {
       const port = portOf(step);

@@ -1,9 +1,12 @@
 // Keeps a table consistent whatever the store holds: two routes with one match cannot both serve, so
 // one is set aside with its reason, and taken up when its match comes free.
 //
-// The API never lets such a pair in; a hand that writes to the store can. Who serves a match keeps it;
-// of two that come at once the earlier revision gets it, then the smaller name. A route whose new
-// version is set aside serves as it did before, until it is removed or its match comes free.
+// The API never lets such a pair in; a hand that writes to the store can. One rule for every node,
+// whatever it saw before: of the routes that want one match the smaller `matchRevision` serves, then the
+// smaller name. So nodes that hold the same content serve the same, but for leftovers: a route whose new
+// version is set aside serves as it did, on this node, until some route of the store wants that match.
+//
+// Costs what the change names and what waits for those matches, whatever the size of the table.
 // Pure: no store, no clock.
 
 import type { Change, ChangeSet } from "../model/change.ts";
@@ -17,110 +20,160 @@ export interface SetAsideRoute {
   readonly reason: string;
 }
 
-/** Why a route waits: its holder serves the match. */
+/** What of a ChangeSet may be applied, and what that means for those who wait. */
+export interface Admission {
+  readonly changeSet: ChangeSet;
+  /** Set aside by it, or now in favour of another. */
+  readonly came: readonly SetAsideRoute[];
+  /** Set aside no more: serving as stored, or removed. */
+  readonly went: readonly SetAsideRoute[];
+}
+
+/** A route of the store that waits, and the one that serves its match. */
 interface Waiting {
   readonly route: Route;
-  readonly holder: RouteName;
+  readonly winner: RouteName;
 }
 
 export class SetAside {
-  #waiting: ReadonlyMap<RouteName, Waiting> = new Map();
+  /** What is served; patched by the owner with each answer of `admit`. */
+  readonly #table: Table;
+  readonly #waiting = new Map<RouteName, Waiting>();
+  readonly #waitingFor = new Map<MatchKey, ReadonlySet<RouteName>>();
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
 
   get entries(): readonly SetAsideRoute[] {
-    return [...this.#waiting].map(([name, { route, holder }]) => ({
-      key: `routes/${name}`,
-      reason: `${matchText(route.match)} belongs to route ${holder}; remove one of the two`,
-    }));
+    return [...this.#waiting.values()].map(entryOf);
   }
 
-  /** Forgets all: the next ChangeSet names whatever the store holds and the table does not. */
-  clear(): void {
-    this.#waiting = new Map();
+  /** Routes of the store that do not serve as stored. */
+  *routes(): IterableIterator<Route> {
+    for (const { route } of this.#waiting.values()) yield route;
   }
 
-  /**
-   * What of `changeSet` may be applied to `table`, with what it makes room for. To be called for every
-   * ChangeSet in order; the answer must then be applied.
-   */
-  admit(table: Table, changeSet: ChangeSet): ChangeSet {
+  /** The route of this name that the store holds, whether it serves or waits. */
+  route(name: RouteName): Route | undefined {
+    return this.#waiting.get(name)?.route ?? this.#table.route(name);
+  }
+
+  /** The routes of the store that want this match: the one that serves, then who waits, in their order. */
+  claimants(key: MatchKey): readonly Route[] {
+    const served = this.#table.routeOfMatch(key);
+    const waiting = this.#waitingFor.get(key);
+    const claims = served === undefined || this.#waiting.has(served.name) ? [] : [served];
+    for (const name of waiting ?? []) {
+      const route = this.#waiting.get(name)?.route;
+      if (route !== undefined) claims.push(route);
+    }
+    return claims.length > 1 ? claims.toSorted(earlierFirst) : claims;
+  }
+
+  /** To be called for every ChangeSet in order; the answer must then be applied to the table. */
+  admit(changeSet: ChangeSet): Admission {
     const named = lastOfEach(changeSet.changes);
-    if (named.size === 0) return changeSet;
-    const candidates = new Map(named);
-    for (const [name, { route }] of this.#waiting) {
-      if (!candidates.has(name)) candidates.set(name, route);
+    if (named.size === 0) return { changeSet, came: [], went: [] };
+    const claims = this.#claimsAfter(named);
+    const changes = this.#changesFor(named, claims);
+    const { came, went } = this.#settle(claims);
+    const others = changeSet.changes.filter((change) => routeNamedBy(change) === undefined);
+    return {
+      changeSet:
+        changes === undefined ? changeSet : { ...changeSet, changes: [...others, ...changes] },
+      came,
+      went,
+    };
+  }
+
+  /** For every match that the change concerns: who wants it afterwards, the one that serves first. */
+  #claimsAfter(
+    named: ReadonlyMap<RouteName, Route | undefined>,
+  ): ReadonlyMap<MatchKey, readonly Route[]> {
+    const claims = new Map<MatchKey, Route[]>();
+    const concern = (key: MatchKey): Route[] => {
+      let claimants = claims.get(key);
+      if (claimants === undefined) {
+        claimants = this.claimants(key).filter(({ name }) => !named.has(name));
+        claims.set(key, claimants);
+      }
+      return claimants;
+    };
+    for (const [name, route] of named) {
+      const before = this.route(name);
+      if (before !== undefined) concern(matchKeyOf(before.match));
+      if (route !== undefined) concern(matchKeyOf(route.match)).push(route);
     }
-    const waiting = new Claims(table, candidates).refuse();
-    const changes = changeSet.changes.filter((change) => {
-      const name = routeNamedBy(change);
-      return name === undefined || !waiting.has(name);
-    });
-    for (const [name, { route }] of this.#waiting) {
-      if (!named.has(name) && !waiting.has(name)) changes.push({ kind: "route-put", route });
+    for (const claimants of claims.values()) claimants.sort(earlierFirst);
+    return claims;
+  }
+
+  /** The routes that change in the table, removals first; undefined: what was named, as it was named. */
+  #changesFor(
+    named: ReadonlyMap<RouteName, Route | undefined>,
+    claims: ReadonlyMap<MatchKey, readonly Route[]>,
+  ): readonly Change[] | undefined {
+    const puts = new Map<RouteName, Change>();
+    const removals = new Map<RouteName, Change>();
+    let asNamed = true;
+    for (const [winner, ...losers] of claims.values()) {
+      if (winner === undefined) continue;
+      if (losers.some(({ name }) => named.has(name))) asNamed = false;
+      if (named.has(winner.name)) puts.set(winner.name, { kind: "route-put", route: winner });
+      else if (this.#waiting.has(winner.name)) {
+        asNamed = false;
+        puts.set(winner.name, { kind: "route-put", route: winner });
+      }
     }
-    this.#waiting = waiting;
-    return { ...changeSet, changes };
+    for (const [key, [winner]] of claims) {
+      const holder = this.#table.routeOfMatch(key)?.name;
+      if (winner === undefined || holder === undefined || holder === winner.name) continue;
+      if (puts.has(holder)) continue;
+      // Displaced: a later claim, or a leftover.
+      if (!named.has(holder) || named.get(holder) !== undefined) asNamed = false;
+      removals.set(holder, { kind: "route-removed", name: holder });
+    }
+    if (asNamed) return undefined;
+    for (const [name, route] of named) {
+      if (route === undefined) removals.set(name, { kind: "route-removed", name });
+    }
+    return [...removals.values(), ...puts.values()];
+  }
+
+  /** Remembers who waits from now on. */
+  #settle(claims: ReadonlyMap<MatchKey, readonly Route[]>): Pick<Admission, "came" | "went"> {
+    const before = new Map<RouteName, Waiting>();
+    for (const key of claims.keys()) {
+      for (const name of this.#waitingFor.get(key) ?? []) {
+        const waiting = this.#waiting.get(name);
+        if (waiting !== undefined) before.set(name, waiting);
+        this.#waiting.delete(name);
+      }
+      this.#waitingFor.delete(key);
+    }
+    const came: SetAsideRoute[] = [];
+    for (const [key, [winner, ...losers]] of claims) {
+      if (winner === undefined || losers.length === 0) continue;
+      this.#waitingFor.set(key, new Set(losers.map(({ name }) => name)));
+      for (const route of losers) {
+        const waiting = { route, winner: winner.name };
+        const { reason } = entryOf(waiting);
+        const known = before.get(route.name);
+        if (known === undefined || entryOf(known).reason !== reason) came.push(entryOf(waiting));
+        this.#waiting.set(route.name, waiting);
+      }
+    }
+    const went = [...before.values()].filter(({ route }) => !this.#waiting.has(route.name));
+    return { came, went: went.map(entryOf) };
   }
 }
 
-/** Who gets which match when all `candidates` want theirs at once; undefined: wants none any more. */
-class Claims {
-  readonly #table: Table;
-  readonly #candidates: ReadonlyMap<RouteName, Route | undefined>;
-  readonly #refused = new Map<RouteName, Waiting>();
-
-  constructor(table: Table, candidates: ReadonlyMap<RouteName, Route | undefined>) {
-    this.#table = table;
-    this.#candidates = candidates;
-  }
-
-  /** Whoever is refused keeps what it serves, which may take a match from another: so until nothing changes. */
-  refuse(): ReadonlyMap<RouteName, Waiting> {
-    const wishes = [...this.#candidates.values()]
-      .filter((route) => route !== undefined)
-      .toSorted(earlierFirst);
-    while (this.#refuseServed(wishes) || this.#refuseLater(wishes)) {
-      // Each turn refuses at least one more.
-    }
-    return this.#refused;
-  }
-
-  /** Those whose match another route serves and goes on serving. */
-  #refuseServed(wishes: readonly Route[]): boolean {
-    let found = false;
-    for (const route of wishes) {
-      const holder = this.#holderOf(matchKeyOf(route.match), route.name);
-      if (holder === undefined || this.#refused.get(route.name)?.holder === holder) continue;
-      this.#refused.set(route.name, { route, holder });
-      found = true;
-    }
-    return found;
-  }
-
-  /** Those whose match an earlier one of the candidates gets. */
-  #refuseLater(wishes: readonly Route[]): boolean {
-    const first = new Map<MatchKey, RouteName>();
-    let found = false;
-    for (const route of wishes) {
-      if (this.#refused.has(route.name)) continue;
-      const key = matchKeyOf(route.match);
-      const holder = first.get(key);
-      if (holder === undefined) first.set(key, route.name);
-      else {
-        this.#refused.set(route.name, { route, holder });
-        found = true;
-      }
-    }
-    return found;
-  }
-
-  /** Another route that serves this match and does not give it up. */
-  #holderOf(key: MatchKey, name: RouteName): RouteName | undefined {
-    const holder = this.#table.routeOfMatch(key);
-    if (holder === undefined || holder.name === name) return undefined;
-    if (!this.#candidates.has(holder.name) || this.#refused.has(holder.name)) return holder.name;
-    const wish = this.#candidates.get(holder.name);
-    return wish !== undefined && matchKeyOf(wish.match) === key ? holder.name : undefined;
-  }
+function entryOf({ route, winner }: Waiting): SetAsideRoute {
+  return {
+    key: `routes/${route.name}`,
+    reason: `${matchText(route.match)} belongs to route ${winner}; remove one of the two`,
+  };
 }
 
 /** What each named route is in the end; undefined: removed. */
@@ -139,5 +192,5 @@ function routeNamedBy(change: Change): RouteName | undefined {
 }
 
 function earlierFirst(a: Route, b: Route): number {
-  return a.revision - b.revision || (a.name < b.name ? -1 : 1);
+  return a.matchRevision - b.matchRevision || (a.name < b.name ? -1 : 1);
 }

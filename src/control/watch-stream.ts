@@ -9,7 +9,7 @@ import type { Store } from "../store/store.ts";
 import { renderBookmark, renderEvent } from "./render.ts";
 import type { TableView } from "./table-view.ts";
 
-/** From `after` on; 0: the current table first. Ends when `signal` aborts; throws as `Store.watch`. */
+/** From `after` on; 0: what the store holds first. Ends when `signal` aborts; throws as `Store.watch`. */
 export async function* watchEvents(
   store: Store,
   view: TableView,
@@ -18,7 +18,7 @@ export async function* watchEvents(
 ): AsyncGenerator<WatchResponse> {
   let from = after;
   if (after === 0) {
-    const snapshot = view.table.snapshot();
+    const snapshot = view.stored.snapshot();
     yield* snapshotEvents(snapshot);
     from = snapshot.revision;
   }

@@ -65,6 +65,8 @@ export class Writer {
   #turn: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #lastRevision = revisionZero;
+  /** In which count of revisions that one is; see TableView.era. */
+  #lastEra = 0;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -72,7 +74,7 @@ export class Writer {
 
   /** The last revision that this node wrote; who reads afterwards wants to see it. */
   get lastRevision(): Revision {
-    return this.#lastRevision;
+    return this.#lastEra === this.#parts.view.era ? this.#lastRevision : revisionZero;
   }
 
   /** Decides, stores, waits. A call that ends before its commit has begun writes nothing. */
@@ -114,7 +116,7 @@ export class Writer {
 
   async #store(request: WriteRequest, patience: Patience): Promise<Stored> {
     patience.check(notBegun);
-    await this.#caughtUp(this.#lastRevision, patience);
+    await this.#caughtUp(this.lastRevision, patience);
     const fingerprint = request.requestId === "" ? "" : fingerprintOf(request);
     if (fingerprint !== "" && !request.validateOnly) {
       const record = await this.#parts.store.findRequest(request.requestId);
@@ -152,9 +154,9 @@ export class Writer {
     if (request.ifRevision !== 0 && request.ifRevision !== base) {
       throw conflict(request.ifRevision, base);
     }
-    const steps = planChanges(request.drafts, table, system.wallMs());
+    const steps = planChanges(request.drafts, table, system.wallMs(), view.stored);
     if (request.validateOnly) return this.#validate(steps, base);
-    const claims = await claimPorts(steps, table, serving);
+    const claims = await claimPorts(steps, view, serving);
     try {
       const results = claims.steps.map(renderResult);
       const changes = await this.#changesOf(claims.steps);
@@ -178,6 +180,7 @@ export class Writer {
             }),
       });
       this.#lastRevision = revision;
+      this.#lastEra = view.era;
       const asked = ask !== undefined;
       return { revision, results: atRevision(results, revision), needed: revision, asked };
     } catch (error) {
@@ -188,7 +191,7 @@ export class Writer {
 
   /** Every port must be free; the ones that would be allocated are given back and stay 0. */
   async #validate(steps: readonly Step[], base: Revision): Promise<Stored> {
-    const claims = await claimPorts(steps, this.#parts.view.table, this.#parts.serving);
+    const claims = await claimPorts(steps, this.#parts.view, this.#parts.serving);
     claims.release();
     return { revision: base, results: steps.map(renderResult), needed: base };
   }

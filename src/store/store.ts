@@ -45,6 +45,7 @@ export type StoreCondition =
   /** It cannot be reached: what was last seen goes on, `stale` when it came from the copy on disk. */
   | {
       readonly kind: "away";
+      /** ms since the epoch. */
       readonly sinceMs: number;
       readonly cause: string;
       readonly stale: boolean;
@@ -52,9 +53,11 @@ export type StoreCondition =
   /** It answers, but what it holds would take routes away without proof that they were removed. */
   | {
       readonly kind: "held";
+      /** ms since the epoch. */
       readonly sinceMs: number;
       /** "wiped": empty, or its marker is gone. "restored": an older copy. "replaced": another store. */
       readonly finding: "wiped" | "restored" | "replaced";
+      /** For an operator: what was found, what happens meanwhile, what to do. */
       readonly detail: string;
       /** Entries that `accept` would take away, change and add. */
       readonly removed: number;
@@ -80,7 +83,8 @@ export type StoreCondition =
  *    restart of a durable store; etcd knows them for `requestKeptMsMin` instead, whatever their number.
  * 6. While the store cannot be reached, or holds what is not believed, `read` and `watch` go on with what was
  *    last seen, and `condition` says so; `commit` rejects. A store that was never reached and has no copy on
- *    disk rejects `read` with "store-unavailable".
+ *    disk rejects `read` with "store-unavailable". Only `accept`, here or on another node, makes revisions
+ *    begin anew, from a lower one: watches then end with "out-of-range", and `read` shows it.
  * 7. A commit that may or may not have been stored rejects with "store-unavailable", reason
  *    WRITE_OUTCOME_UNKNOWN; every other rejection means that nothing was stored.
  * 8. A store that cannot be reached rejects with "store-unavailable"; one that is full with

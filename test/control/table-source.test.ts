@@ -1,101 +1,17 @@
 // Goal: a node's table follows its store through everything a store does, and says so when it cannot.
 // Method: a store under the test's hand, a clock that moves only when told to; once the real MemoryStore.
 
-import { describe, expect, onTestFinished, test } from "vitest";
-import { TableSource } from "../../src/control/table-source.ts";
-import type { Change, ChangeSet, Snapshot } from "../../src/model/change.ts";
+import { describe, expect, test } from "vitest";
+import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
-import { parseRevision, type Revision, revisionZero } from "../../src/model/revision.ts";
+import { parseRevision, revisionZero } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
-import type { RejectedEntry, Store } from "../../src/store/store.ts";
 import { FakeSystem } from "../support/fake-system.ts";
-import { recordingLog } from "../support/recording-log.ts";
+import { follow, lost, names } from "../support/followed-table.ts";
+import { ScriptedStore } from "../support/scripted-store.ts";
 import { backendOf, changeSetOf, putRoute, removeRoute } from "../support/table-fixtures.ts";
 import { turns, until } from "../support/until.ts";
-
-/** What a watch brings next: a change, its end, or a failure. */
-type Told = ChangeSet | "end" | Error;
-
-/** A store whose table and watch are two things, so that the watch can be late, wrong or broken. */
-class ScriptedStore implements Store {
-  readonly condition = { kind: "current" } as const;
-  readonly members = undefined;
-  readonly name = "scripted:";
-  rejected: readonly RejectedEntry[] = [];
-  table = new Table();
-  /** When set, `read` rejects with it. */
-  readFailure: Error | undefined;
-  reads = 0;
-  /** Where each watch began. */
-  readonly watches: number[] = [];
-  #told: Told[] = [];
-  #wake: () => void = () => {};
-
-  read(): Promise<Snapshot> {
-    this.reads++;
-    if (this.readFailure !== undefined) return Promise.reject(this.readFailure);
-    return Promise.resolve(this.table.snapshot());
-  }
-
-  /** The table changes, and the watch says nothing. */
-  holds(revision: number, ...changes: readonly Change[]): void {
-    this.table.apply(changeSetOf(revision, ...changes));
-  }
-
-  tell(...told: readonly Told[]): void {
-    this.#told.push(...told);
-    this.#wake();
-  }
-
-  async *watch(after: Revision, signal: AbortSignal): AsyncIterable<ChangeSet> {
-    this.watches.push(after);
-    signal.addEventListener("abort", () => this.#wake(), { once: true });
-    while (!signal.aborted) {
-      const told = this.#told.shift();
-      if (told === "end") return;
-      if (told instanceof Error) throw told;
-      if (told !== undefined) yield told;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  commit(): Promise<Revision> {
-    return Promise.resolve(revisionZero);
-  }
-  findRequest(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
-  keepAlive(): Promise<boolean> {
-    return Promise.resolve(false);
-  }
-  async accept(): Promise<boolean> {
-    return false;
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-async function follow(store: Store = new ScriptedStore()) {
-  const system = new FakeSystem();
-  const log = recordingLog();
-  const source = await TableSource.start({ store, system, log });
-  onTestFinished(() => source.stop());
-  const published: ChangeSet[] = [];
-  source.subscribe((changeSet) => {
-    // Told after it was applied: whoever hears of it finds it.
-    expect(source.table.revision).toBe(changeSet.revision);
-    published.push(changeSet);
-  });
-  const at = (revision: number): Promise<void> =>
-    until(() => source.table.revision === revision, `revision ${revision}`);
-  return { store: store as ScriptedStore, system, log, source, published, at };
-}
-
-const lost = (): Error => new RouterError("store-unavailable", "connection lost");
-const names = (source: TableSource): string[] => [...source.table.routes()].map(({ name }) => name);
 
 describe("a table that follows its store", () => {
   test("is read once, then patched by each change, ours and others' alike", async () => {
@@ -140,13 +56,6 @@ describe("a table that follows its store", () => {
     store.tell(changeSetOf(2));
     await at(2);
     expect(heard).toEqual([1]);
-  });
-
-  test("cannot begin with a store that cannot be read", async () => {
-    const store = new ScriptedStore();
-    store.readFailure = lost();
-    await expect(follow(store)).rejects.toThrow("connection lost");
-    expect(store.watches).toEqual([]);
   });
 });
 
@@ -316,54 +225,6 @@ describe("a store that goes away", () => {
       /^the store is at revision 0, behind the 5 .* restart the node$/,
     );
     expect(names(source)).toEqual(["web"]);
-  });
-});
-
-describe("routes that cannot serve beside the others", () => {
-  test("are told when they come, at the start too, each once", async () => {
-    const store = new ScriptedStore();
-    store.rejected = [{ key: "route odd", reason: "its value is not JSON" }];
-    store.holds(2, putRoute("one", "a.test"), putRoute("two", "a.test"));
-    const { source, log, at } = await follow(store);
-    store.tell(changeSetOf(3, putRoute("three", "a.test")));
-    await at(3);
-    store.tell(changeSetOf(4, putRoute("four", "b.test")));
-    await at(4);
-    expect(names(source)).toEqual(["one", "four"]);
-    expect(source.rejected.map(({ key }) => key).toSorted()).toEqual([
-      "routes/three",
-      "routes/two",
-    ]);
-    const told = log.entries.map(({ message, fields }) => `${message}: ${String(fields["key"])}`);
-    expect(told.toSorted()).toEqual([
-      "an entry of the store is set aside: route odd",
-      "an entry of the store is set aside: routes/three",
-      "an entry of the store is set aside: routes/two",
-    ]);
-  });
-
-  test.for([
-    ["was removed", removeRoute("two")],
-    ["went back to what it was", putRoute("two", "b.test")],
-  ] as const)("and one that %s while the store was away does not come back", async ([, change]) => {
-    const store = new ScriptedStore();
-    const { source, system, at } = await follow(store);
-    const put = [putRoute("one", "a.test"), putRoute("two", "b.test")] as const;
-    store.holds(1, ...put);
-    store.tell(changeSetOf(1, ...put), changeSetOf(2, putRoute("two", "a.test")));
-    await at(2);
-    expect(source.rejected).toHaveLength(1);
-    store.holds(3, change);
-    store.tell(lost());
-    await until(() => source.trouble !== undefined, "the trouble");
-    system.advance(100);
-    await at(3);
-    expect(source.rejected).toEqual([]);
-    store.tell(changeSetOf(4, removeRoute("one")));
-    await at(4);
-    expect(names(source)).toEqual(change.kind === "route-removed" ? [] : ["two"]);
-    if (change.kind === "route-put")
-      expect([...source.table.routes()][0]?.match).toEqual(change.route.match);
   });
 });
 

@@ -1,12 +1,23 @@
 // A TableView that follows a store's watch, in the fewest lines.
 
-import type { TableView } from "../../src/control/table-view.ts";
+import {
+  type StoredEntries,
+  storedAsServed,
+  type TableView,
+} from "../../src/control/table-view.ts";
+import type { Discovery } from "../../src/discovery/discovery.ts";
 import type { Revision } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { RejectedEntry, Store } from "../../src/store/store.ts";
 
 export class FollowingView implements TableView {
   readonly table: Table;
+  /** Tests may put something else in its place. */
+  stored: StoredEntries;
+  rejected: readonly RejectedEntry[] = [];
+  discoveries: readonly Discovery[] = [];
+  readonly failure = undefined;
+  readonly era = 0;
   readonly #stop = new AbortController();
   #waiting: (() => void)[] = [];
   /** Set to hold changes back, as a slow watch would. */
@@ -18,6 +29,7 @@ export class FollowingView implements TableView {
 
   constructor(table: Table, store: Store) {
     this.table = table;
+    this.stored = storedAsServed(table);
     void this.#follow(store);
   }
 
