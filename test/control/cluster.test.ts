@@ -1,0 +1,423 @@
+// Goal: WAIT_ALL answers with nobody lagging only when every live node serves the write, and otherwise says who does
+// not, why, and as soon as that is known.
+// Method: members under the test's hand, first behind the port, then through the service and its writes.
+
+import { describe, expect, test } from "vitest";
+import { Cluster } from "../../src/control/cluster.ts";
+import { createRouterService, type RouterCalls } from "../../src/control/router-service.ts";
+import * as proto from "../../src/gen/crosspoint/v1/router.ts";
+import { RouterError } from "../../src/model/errors.ts";
+import { parseRevision } from "../../src/model/revision.ts";
+import { MemoryStore } from "../../src/store/memory-store.ts";
+import type { Store, StoreCondition, Write } from "../../src/store/store.ts";
+import { FakeMembers } from "../support/fake-members.ts";
+import { FakeServing } from "../support/fake-serving.ts";
+import { FakeSystem } from "../support/fake-system.ts";
+import { FollowingView } from "../support/following-view.ts";
+import { routeFields } from "../support/rpc-node.ts";
+import { turns } from "../support/until.ts";
+
+const { Wait } = proto;
+const r = parseRevision;
+const lagOf = (reason: string, at = 17, refused = true) => ({ at, reason, refused });
+
+/** One wait for revision 17 on node-1. */
+class Waiting {
+  readonly system = new FakeSystem();
+  readonly serving = new FakeServing();
+  readonly members: FakeMembers;
+  readonly cluster: Cluster;
+  condition: StoreCondition = { kind: "current" };
+  readonly #deadline = new AbortController();
+  answer: readonly { node: string; reason: string }[] | undefined;
+  #endMs = 0;
+
+  constructor(...others: readonly string[]) {
+    this.members = new FakeMembers("node-1", ...others);
+    const store = {
+      members: this.members,
+      condition: { kind: "current" } as StoreCondition,
+    };
+    Object.defineProperty(store, "condition", { get: () => this.condition });
+    this.cluster = new Cluster({ store, serving: this.serving, system: this.system });
+  }
+
+  async begin({ asked = true, waitMs = 10_000 } = {}): Promise<void> {
+    this.#endMs = this.system.monotonicMs() + waitMs;
+    const remainingMs = (): number => Math.max(0, this.#endMs - this.system.monotonicMs());
+    this.system.after(waitMs, () => this.#deadline.abort());
+    const patience = { signal: this.#deadline.signal, remainingMs };
+    void this.cluster
+      .whenServedByAll(r(17), patience, asked)
+      .then((lags) => (this.answer = lags.map(({ node, reason }) => ({ node, reason }))));
+    await turns();
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.system.advance(ms);
+    await turns();
+  }
+}
+
+describe("waiting for all", () => {
+  test("ends when the last of them reports, and not before", async () => {
+    const it = new Waiting("b", "c");
+    await it.begin();
+    it.members.says("b", 17);
+    it.members.says("c", 16);
+    await turns();
+    expect(it.answer).toBeUndefined();
+    it.members.says("c", 18);
+    await turns();
+    expect(it.answer).toEqual([]);
+    expect([it.members.listeners, it.members.asked]).toEqual([0, []]);
+  });
+
+  test("waits for this node's own workers whatever the others say", async () => {
+    const it = new Waiting("b");
+    it.serving.serve(16);
+    await it.begin();
+    it.members.says("b", 17);
+    await turns();
+    expect(it.answer).toBeUndefined();
+    it.serving.serve(17);
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("looks at the list once more when its own workers serve: a node may have come before the write", async () => {
+    const it = new Waiting("b");
+    it.serving.serve(16);
+    it.members.says("b", 17);
+    await it.begin();
+    it.members.says("c", 16);
+    it.serving.serve(17);
+    await turns();
+    expect(it.answer).toBeUndefined();
+    it.members.says("c", 17);
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("waits for a node that comes meanwhile, until it serves or goes", async () => {
+    const it = new Waiting("b");
+    await it.begin();
+    it.members.starts("c");
+    it.members.says("b", 17);
+    await turns();
+    expect(it.answer).toBeUndefined();
+    it.members.goes("c");
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("does not wait for a node whose lease ran out", async () => {
+    const it = new Waiting("b", "c");
+    await it.begin();
+    it.members.says("b", 17);
+    it.members.goes("c");
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("a refusal ends the wait for that node, not for the others", async () => {
+    const it = new Waiting("b", "c");
+    await it.begin();
+    it.members.says("b", 15, lagOf("worker 1 refused revision 17: no"));
+    await turns();
+    expect(it.answer).toBeUndefined();
+    it.members.says("c", 17);
+    await turns();
+    expect(it.answer).toEqual([{ node: "b", reason: "worker 1 refused revision 17: no" }]);
+  });
+
+  test("what is only late is waited for; its reason stands at the deadline", async () => {
+    const it = new Waiting("b");
+    await it.begin();
+    it.members.says("b", 15, lagOf("worker 1 has not acknowledged revision 17", 17, false));
+    await it.pass(9_999);
+    expect(it.answer).toBeUndefined();
+    await it.pass(1);
+    expect(it.answer).toEqual([{ node: "b", reason: "worker 1 has not acknowledged revision 17" }]);
+  });
+
+  test("a refusal of an earlier revision says nothing of this one", async () => {
+    const it = new Waiting("b");
+    it.members.says("b", 15, lagOf("no", 16));
+    await it.begin();
+    expect(it.answer).toBeUndefined();
+    it.members.says("b", 17);
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("a refusal from before the question may be out of date: only a new one counts", async () => {
+    const it = new Waiting("b");
+    it.members.says("b", 15, lagOf("old", 18));
+    await it.begin({ asked: false });
+    expect([it.answer, it.members.asked]).toEqual([undefined, [{ revision: 17, waitMs: 10_000 }]]);
+    it.members.says("b", 15, lagOf("still", 18));
+    await turns();
+    expect(it.answer).toEqual([{ node: "b", reason: "still" }]);
+  });
+
+  test("at the deadline everybody who lags is named, with what is known", async () => {
+    const it = new Waiting("b", "c");
+    it.members.starts("c");
+    it.members.says("b", 15);
+    it.serving.serve(16);
+    await it.begin();
+    await it.pass(10_000);
+    expect(it.answer).toEqual([
+      { node: "node-1", reason: "worker 2 has not acknowledged revision 17 (serves 16)" },
+      { node: "b", reason: "has not reported revision 17 (reported 15 last)" },
+      { node: "c", reason: "is starting" },
+    ]);
+    expect([it.members.listeners, it.system.timerCount]).toEqual([0, 0]);
+  });
+
+  test("with the store gone after the commit it says that it could not ask", async () => {
+    const it = new Waiting("b");
+    await it.begin();
+    it.condition = { kind: "away", sinceMs: 0, cause: "connection refused", stale: false };
+    await it.pass(10_000);
+    expect(it.answer?.[0]?.reason).toBe(
+      "has not reported revision 17 (reported 0 last); the store cannot be asked: connection refused",
+    );
+  });
+
+  test("asks again every second, since a question may be lost", async () => {
+    const it = new Waiting("b");
+    await it.begin();
+    await it.pass(999);
+    expect(it.members.asked).toEqual([]);
+    await it.pass(2_001);
+    expect(it.members.asked).toEqual([
+      { revision: 17, waitMs: 9_000 },
+      { revision: 17, waitMs: 8_000 },
+      { revision: 17, waitMs: 7_000 },
+    ]);
+    it.members.says("b", 17);
+    await it.pass(5_000);
+    expect(it.members.asked).toHaveLength(3);
+  });
+
+  test("what need not be asked is not: everybody has reported it already", async () => {
+    const it = new Waiting("b");
+    it.members.says("b", 20);
+    await it.begin({ asked: false });
+    expect([it.answer, it.members.asked]).toEqual([[], []]);
+  });
+
+  test("a fleet that fails is a lag of this node", async () => {
+    const it = new Waiting("b");
+    it.serving.whenServed = () => Promise.reject(new RouterError("unavailable", "draining"));
+    it.members.says("b", 17);
+    await it.begin();
+    expect(it.answer).toEqual([{ node: "node-1", reason: "draining" }]);
+  });
+});
+
+describe("a node that is not among the nodes promises nothing", () => {
+  test("lost: it waits to be found again, and then promises", async () => {
+    const it = new Waiting("b");
+    it.members.says("b", 17);
+    it.members.become({ kind: "lost", cause: "connection refused" });
+    await it.begin();
+    expect(it.answer).toBeUndefined();
+    it.members.become({ kind: "announced" });
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
+  test("lost until the deadline: it says so", async () => {
+    const it = new Waiting("b");
+    it.members.says("b", 17);
+    it.members.goes("node-1");
+    it.members.become({ kind: "lost", cause: "connection refused" });
+    await it.begin();
+    await it.pass(10_000);
+    expect(it.answer).toEqual([
+      {
+        node: "node-1",
+        reason:
+          "this node lost its place among the nodes: connection refused; so nobody knows whether every node serves revision 17",
+      },
+    ]);
+  });
+
+  test.for([
+    [{ kind: "none" }, "this node has not announced itself to the others yet; so nobody knows"],
+    [
+      { kind: "taken", cause: "b has it" },
+      "this node has no place among the nodes: b has it; so nobody knows",
+    ],
+  ] as const)("$0.kind: it says so once the others have reported", async ([self, reason]) => {
+    const it = new Waiting("b");
+    it.members.goes("node-1");
+    it.members.become(self);
+    await it.begin();
+    expect(it.answer).toBeUndefined();
+    it.members.says("b", 17);
+    await turns();
+    expect(it.answer?.map(({ reason: text }) => text)).toEqual([expect.stringContaining(reason)]);
+  });
+
+  test("whoever has this node's name instead is another node, and is waited for", async () => {
+    const it = new Waiting();
+    it.members.become({ kind: "taken", cause: "the other has it" });
+    await it.begin();
+    await it.pass(10_000);
+    expect(it.answer?.map(({ node }) => node)).toEqual(["node-1", "node-1"]);
+  });
+});
+
+describe("what commits ask", () => {
+  const patience = (remaining: number) => ({
+    signal: new AbortController().signal,
+    remainingMs: () => remaining,
+  });
+
+  test("nothing when nobody waits, or nobody else is there", () => {
+    const { cluster } = new Waiting("b");
+    expect(cluster.ask()).toBeUndefined();
+    const alone = new Waiting();
+    alone.cluster.expect(patience(100));
+    expect(alone.cluster.ask()).toBeUndefined();
+  });
+
+  test("the longest time of all who wait, until they do no more", () => {
+    const { cluster } = new Waiting("b");
+    const ends = [100, 900.5, 300].map((ms) => cluster.expect(patience(ms)));
+    expect(cluster.ask()).toEqual({ waitMs: 901 });
+    ends[1]?.();
+    expect(cluster.ask()).toEqual({ waitMs: 300 });
+    for (const end of ends) end();
+    expect(cluster.ask()).toBeUndefined();
+  });
+});
+
+describe("through the service", () => {
+  interface Bench {
+    readonly service: RouterCalls;
+    readonly serving: FakeServing;
+    readonly system: FakeSystem;
+    readonly commits: Write[];
+  }
+
+  async function benchOf(members: FakeMembers | undefined): Promise<Bench> {
+    const system = new FakeSystem();
+    const commits: Write[] = [];
+    const inner = new MemoryStore({ system });
+    const store = new Proxy(inner, {
+      get(target, name) {
+        if (name === "members") return members;
+        if (name === "commit") {
+          return async (write: Write) => {
+            commits.push(write);
+            return await target.commit(write);
+          };
+        }
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    }) as Store;
+    const view = await FollowingView.of(store);
+    const serving = new FakeServing();
+    return {
+      service: createRouterService({ store, view, serving, system }),
+      serving,
+      system,
+      commits,
+    };
+  }
+
+  const calm = { signal: new AbortController().signal, remainingMs: undefined };
+  const add = (match: string, more: object = {}): proto.AddRouteRequest =>
+    proto.AddRouteRequest.fromPartial({ route: routeFields(match), wait: Wait.ALL, ...more });
+
+  test("a store of one node: WAIT_ALL is WAIT_NODE, and commits ask nothing", async () => {
+    const { service, commits } = await benchOf(undefined);
+    expect((await service.addRoute(add("a.io"), calm)).lagging).toEqual([]);
+    expect(commits[0]?.ask).toBeUndefined();
+  });
+
+  test("the commit asks for as long as the call waits, and is not asked twice", async () => {
+    const members = new FakeMembers("node-1", "b");
+    const { service, commits } = await benchOf(members);
+    const answer = service.addRoute(add("a.io"), { ...calm, remainingMs: 2_000 });
+    await turns();
+    expect([commits[0]?.ask, members.asked]).toEqual([{ waitMs: 1_750 }, []]);
+    members.says("b", 1);
+    expect((await answer).lagging).toEqual([]);
+  });
+
+  test("a write that nobody waits for carries the question of one that does", async () => {
+    const members = new FakeMembers("node-1", "b");
+    const { service, commits } = await benchOf(members);
+    const all = service.addRoute(add("a.io"), calm);
+    await turns();
+    await service.addRoute(add("b.io", { wait: Wait.NONE }), calm);
+    expect(commits[1]?.ask).toEqual({ waitMs: 10_000 });
+    members.says("b", 2);
+    await all;
+    await service.addRoute(add("c.io", { wait: Wait.NODE }), calm);
+    expect(commits[2]?.ask).toBeUndefined();
+  });
+
+  test("what already is so, and the same call again, are asked without a write", async () => {
+    const members = new FakeMembers("node-1", "b");
+    members.onAsk = (revision) => members.says("b", revision);
+    const { service, commits } = await benchOf(members);
+    await service.addRoute(add("a.io", { requestId: "x", wait: Wait.NONE }), calm);
+    await service.addRoute(add("z.io", { wait: Wait.NONE }), calm);
+    expect((await service.addRoute(add("a.io"), calm)).lagging).toEqual([]);
+    expect((await service.addRoute(add("a.io", { requestId: "x" }), calm)).lagging).toEqual([]);
+    expect(members.asked.map(({ revision }) => revision)).toEqual([1]);
+    expect(commits).toHaveLength(2);
+  });
+
+  test("who lags is answered, and the write stands", async () => {
+    const members = new FakeMembers("node-1", "b");
+    const { service, system } = await benchOf(members);
+    const answer = service.addRoute(add("a.io"), { ...calm, remainingMs: 1_000 });
+    await turns();
+    system.advance(750);
+    const { revision, lagging } = await answer;
+    expect([revision, lagging]).toEqual([
+      1n,
+      [
+        {
+          node: "b",
+          servedRevision: 0n,
+          reason: "has not reported revision 1 (reported 0 last)",
+        },
+      ],
+    ]);
+    expect(system.timerCount).toBe(0);
+  });
+
+  test("a node that came between the look at the list and the commit is asked after it", async () => {
+    const members = new FakeMembers("node-1");
+    const { service, commits, serving } = await benchOf(members);
+    serving.serve(0);
+    const answer = service.addRoute(add("a.io"), calm);
+    await turns();
+    members.says("b", 0);
+    serving.serve(1);
+    await turns();
+    expect([commits[0]?.ask, members.asked]).toEqual([
+      undefined,
+      [{ revision: 1, waitMs: 10_000 }],
+    ]);
+    members.says("b", 1);
+    expect((await answer).lagging).toEqual([]);
+  });
+
+  test("validate_only asks nobody", async () => {
+    const members = new FakeMembers("node-1", "b");
+    const { service } = await benchOf(members);
+    await service.addRoute(add("a.io", { validateOnly: true }), calm);
+    expect([members.asked, members.listeners]).toEqual([[], 0]);
+  });
+});

@@ -1,0 +1,556 @@
+// Goal: a node is listed while it lives and no longer, under a name that is its own, and hears every question.
+// Method: nodes over an etcd in memory, with a clock under the test's hand: links that are cut, hang, lose answers
+// and lie. What real etcd does instead is in etcd-members-real.test.ts.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parseRevision } from "../../src/model/revision.ts";
+import type { Question } from "../../src/store/members.ts";
+import { infoOf, MembersWorld, type WorldNode } from "../support/members-world.ts";
+import { turns, until } from "../support/until.ts";
+
+const r = parseRevision;
+const served = (revision: number) => ({ servedRevision: r(revision), lag: undefined });
+const names = (node: WorldNode): string[] => node.members.list().map(({ name }) => name);
+
+async function announced(world: MembersWorld, ...all: string[]): Promise<WorldNode[]> {
+  const nodes = all.map((name) => world.node(name));
+  for (const node of nodes) await node.announce();
+  return nodes;
+}
+
+describe("announcing", () => {
+  test("every node lists every node, by name, with what it says of itself", async () => {
+    const world = new MembersWorld();
+    const [b, a] = await announced(world, "b", "a");
+    await turns();
+    for (const node of [a!, b!]) expect(names(node)).toEqual(["a", "b"]);
+    expect(b!.members.list()[0]).toMatchObject({
+      ...infoOf("a"),
+      starting: true,
+      servedRevision: 0,
+    });
+    expect(world.entry("a")?.kv.lease).not.toBe("0");
+  });
+
+  test("it stands once the node has seen everything that was stored before it, and no earlier", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    node.link.slow = true;
+    world.etcd.put("/crosspoint/routes/web", "{}");
+    const before = world.etcd.revision;
+    let stands = false;
+    const announcing = node.members.announce(infoOf("a")).then(() => (stands = true));
+    await until(() => world.entry("a") !== undefined, "the entry");
+    await world.pass(1_900);
+    expect([world.entry("a") !== undefined, stands]).toEqual([true, false]);
+    node.link.deliver();
+    await announcing;
+    expect(node.link.revision).toBeGreaterThan(before);
+  });
+
+  test("a watch that stands still holds it up for two seconds and no longer", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    node.link.slow = true;
+    const announcing = node.members.announce(infoOf("a"));
+    await until(() => world.entry("a") !== undefined, "the entry");
+    await world.pass(2_100);
+    await announcing;
+    expect(node.state).toBe("announced");
+  });
+
+  test("what is said again takes the place of what was said", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    await a!.members.announce({ ...infoOf("a"), rpc: "127.0.0.1:1" });
+    await turns();
+    expect(b!.members.list()[0]?.rpc).toBe("127.0.0.1:1");
+    expect(a!.members.list()[0]?.rpc).toBe("127.0.0.1:1");
+  });
+
+  test("with the store away it says so at once, and stands once the store is back", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    node.link.cut();
+    await node.announce();
+    expect([node.state, node.cause]).toEqual(["lost", "fake etcd: connection refused"]);
+    await world.pass(30_000);
+    expect(node.log.messages()).toEqual([
+      "this node is not among the nodes of its store; it is tried again",
+    ]);
+    node.link.heal();
+    await world.pass(1_100);
+    expect(node.state).toBe("announced");
+  });
+
+  test("a claim whose answer was lost is found again as ours", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    node.link.answersLost = 1;
+    await node.announce();
+    await world.pass(500);
+    expect([node.state, names(node)]).toEqual(["announced", ["a"]]);
+  });
+
+  test("an unusable state directory is named", async () => {
+    const world = new MembersWorld();
+    const directory = world.directory();
+    writeFileSync(join(directory, "node.id"), "garbage\n");
+    const answer = world.node("a", directory).members.announce(infoOf("a"));
+    await expect(answer).rejects.toThrow(/node\.id holds no node id/);
+  });
+});
+
+describe("one name, two nodes", () => {
+  test("the same node started again takes its entry over at once", async () => {
+    const world = new MembersWorld();
+    const first = world.node("a");
+    await first.announce();
+    void first.members.report(served(1));
+    await turns();
+    first.members.close(); // as a kill
+    const again = world.node("a", first.directory);
+    await again.announce();
+    expect(again.state).toBe("announced");
+    expect(world.entry("a")?.value).toMatchObject({
+      starting: true,
+      report: { servedRevision: 0 },
+    });
+    await world.pass(15_000); // the old lease ends
+    expect([again.state, names(again)]).toEqual(["announced", ["a"]]);
+    expect(again.log.entries).toHaveLength(1);
+  });
+
+  test("another node finds it taken, names the other, and gets it when the other is gone", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const other = world.node("a");
+    await other.announce();
+    expect(other.state).toBe("taken");
+    expect(other.cause).toBe(
+      'the node at a.internal:7070 is called "a" too, since 2026-09-21T14:13:20.000Z: start one of them with another --node-name',
+    );
+    expect(names(other)).toEqual(["a"]);
+    await world.pass(60_000, 500);
+    expect([a!.state, other.state]).toEqual(["announced", "taken"]);
+    const { transactions } = other.link;
+    expect(transactions).toBeLessThan(10);
+    await a!.members.leave();
+    await world.pass(200);
+    expect(other.state).toBe("announced");
+  });
+
+  test("a node that lost its name writes nothing under the other's entry", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    a!.link.cut();
+    const lease = world.entry("a")!.kv.lease;
+    world.forget(lease);
+    world.etcd.expireLease(lease);
+    const other = world.node("a");
+    await other.announce();
+    expect(other.state).toBe("announced");
+    // Its watch is still away when it speaks: only the fence is between it and the other's entry.
+    a!.link.down = false;
+    world.renew(lease, 60);
+    void a!.members.report(served(1));
+    await world.pass(1_000);
+    expect(world.entry("a")?.value.report.servedRevision).toBe(0);
+    expect(world.entry("a")?.value.nodeId).toBe(idIn(other));
+    expect(a!.state).toBe("taken");
+  });
+
+  test("two processes of one state directory do not take the name from each other for ever", async () => {
+    const world = new MembersWorld();
+    const [first] = await announced(world, "a");
+    const second = world.node("a", first!.directory);
+    await second.announce();
+    await world.pass(500);
+    expect([first!.state, second.state]).toEqual(["taken", "announced"]);
+    expect(first!.cause).toContain("another process with the same state directory");
+    await world.pass(60_000, 500);
+    expect([first!.state, second.state]).toEqual(["taken", "announced"]);
+  });
+
+  test("what is no entry of a node is never overwritten", async () => {
+    const world = new MembersWorld();
+    world.etcd.put("/crosspoint/nodes/a", "mine");
+    const node = world.node("a");
+    await node.announce();
+    expect([node.state, node.cause]).toEqual([
+      "taken",
+      "/crosspoint/nodes/a holds what is no entry of a node: remove it (etcdctl del /crosspoint/nodes/a), or start this node with another --node-name",
+    ]);
+    expect(world.etcd.kvs.get("/crosspoint/nodes/a")?.text).toBe("mine");
+    world.etcd.delete("/crosspoint/nodes/a");
+    await world.pass(200);
+    expect(node.state).toBe("announced");
+  });
+});
+
+function idIn(node: WorldNode): string {
+  return readFileSync(join(node.directory, "node.id"), "utf8").trim();
+}
+
+describe("the lease", () => {
+  test("stands for days", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    await world.pass(600_000, 3_000);
+    expect(names(a!)).toEqual(["a", "b"]);
+    expect(b!.log.entries).toHaveLength(1);
+  });
+
+  test("a node that is cut off is gone for the others and for itself within its time, and comes back", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    a!.link.cut();
+    await world.pass(9_900);
+    expect(a!.state).toBe("announced");
+    await world.pass(200);
+    expect(a!.state).toBe("lost");
+    expect(a!.cause).toMatch(
+      /did not renew its lease of 10 s in time: fake etcd: connection refused|connection refused/,
+    );
+    expect([names(b!), names(a!)]).toEqual([["b"], ["b"]]);
+    a!.link.heal();
+    await world.pass(1_200);
+    expect([a!.state, names(a!), names(b!)]).toEqual(["announced", ["a", "b"], ["a", "b"]]);
+  });
+
+  test.for([3_000, 9_000, 10_500, 60_000])(
+    "calls that hang for %i ms: it never thinks longer than etcd that it is announced",
+    async (hangMs) => {
+      const world = new MembersWorld();
+      const [a, b] = await announced(world, "a", "b");
+      a!.link.hangs = true;
+      for (let passed = 0; passed < hangMs; passed += 100) {
+        await world.pass(100);
+        if (a!.state === "announced") expect(world.entry("a")).toBeDefined();
+      }
+      a!.link.heal();
+      await world.pass(12_000);
+      expect([a!.state, names(b!)]).toEqual(["announced", ["a", "b"]]);
+    },
+  );
+
+  test("a process that stood still knows at its first step that it lost its place", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    world.system.stall(10_001);
+    expect(a!.state).toBe("lost"); // no timer has fired yet
+    expect(a!.members.list()).toEqual([]);
+    await expect(a!.members.ask(r(1), 1_000)).rejects.toThrow(/not among the nodes/);
+    await world.pass(1_000);
+    expect(a!.state).toBe("announced");
+  });
+
+  test("a wall clock that jumps ends nothing", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    for (const ms of [86_400_000, -7 * 86_400_000]) {
+      world.system.jumpWall(ms);
+      await world.pass(5_000);
+      expect([a!.state, names(b!)]).toEqual(["announced", ["a", "b"]]);
+    }
+    expect(a!.log.entries).toHaveLength(1);
+  });
+
+  test("a lease that was revoked is noticed in the watch, and the node announced anew", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const { lease } = world.entry("a")!.kv;
+    world.forget(lease);
+    world.etcd.expireLease(lease);
+    await world.pass(100);
+    expect([a!.state, names(b!)]).toEqual(["announced", ["a", "b"]]);
+    expect(world.entry("a")?.kv.lease).not.toBe(lease);
+  });
+
+  test("a lease that etcd says it renewed although it was revoked is found out without the watch, within its time", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    a!.link.slow = true;
+    a!.link.renewsLie = true;
+    const { lease } = world.entry("a")!.kv;
+    world.forget(lease);
+    world.etcd.expireLease(lease);
+    await world.pass(4_000);
+    expect(world.entry("a")).toBeDefined();
+    expect(a!.state).toBe("announced");
+  });
+
+  test("an entry that was deleted by hand is announced anew", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    world.etcd.delete("/crosspoint/nodes/a");
+    await world.pass(100);
+    expect([a!.state, names(a!)]).toEqual(["announced", ["a"]]);
+  });
+
+  test("an old delete of the same name, told late, takes nothing away", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    a!.members.observe([], ["/crosspoint/nodes/a"]);
+    await world.pass(100);
+    expect([a!.state, names(a!)]).toEqual(["announced", ["a"]]);
+    expect(a!.log.entries).toHaveLength(1);
+  });
+});
+
+describe("leaving", () => {
+  test("takes the entry away at once", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    await a!.members.leave();
+    await turns();
+    expect([names(b!), a!.state, names(a!)]).toEqual([["b"], "none", ["b"]]);
+    await world.pass(30_000, 500);
+    expect(names(b!)).toEqual(["b"]);
+    await a!.members.report(served(1));
+  });
+
+  test("with the store away it ends all the same, and says what stays", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    a!.link.cut();
+    await a!.members.leave();
+    expect(a!.log.messages().at(-1)).toBe(
+      "the store still lists this node until its lease is over",
+    );
+    await world.pass(10_100);
+    expect(names(b!)).toEqual(["b"]);
+  });
+
+  test("while it is being announced, it leaves nothing behind", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    node.link.hangs = true;
+    const announcing = node.members.announce(infoOf("a"));
+    await until(() => node.link.calls > 0, "the claim");
+    const left = node.members.leave();
+    await turns();
+    node.link.heal();
+    await Promise.all([announcing, left]);
+    await turns();
+    expect([world.entry("a"), node.state, world.system.timerCount]).toEqual([undefined, "none", 0]);
+  });
+});
+
+describe("reports", () => {
+  test("nothing is written when nobody asks", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const { transactions } = a!.link;
+    for (let i = 0; i < 50; i++) world.etcd.put(`/crosspoint/routes/r${i}`, "{}");
+    await world.pass(60_000, 1_000);
+    expect(a!.link.transactions).toBe(transactions);
+  });
+
+  test("the first one ends the start; each arrives at the others", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const revision = world.etcd.revision;
+    const lag = { revision: r(revision + 1), reason: "worker 1 refused it", refused: true };
+    await a!.members.report({ servedRevision: r(revision), lag });
+    await turns();
+    expect(b!.members.list()[0]).toMatchObject({ starting: false, servedRevision: revision, lag });
+    const { reportId } = b!.members.list()[0]!;
+    await a!.members.report(served(revision));
+    await turns();
+    expect(b!.members.list()[0]).toMatchObject({ lag: undefined, servedRevision: revision });
+    expect(b!.members.list()[0]?.reportId).not.toBe(reportId);
+  });
+
+  test("the newest takes the place of those that wait: one on its way, one after it", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const { transactions } = a!.link;
+    const written = [1, 2, 3, 4, 5].map((revision) => a!.members.report(served(revision)));
+    await Promise.all(written);
+    expect(a!.link.transactions - transactions).toBe(2);
+    expect(world.entry("a")?.value.report.servedRevision).toBe(5);
+  });
+
+  test("one whose answer was lost is written again, and what follows too", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    a!.link.answersLost = 2;
+    const written = a!.members.report(served(1));
+    await world.pass(1_000);
+    await written;
+    await a!.members.report(served(2));
+    expect(world.entry("a")?.value.report.servedRevision).toBe(2);
+    expect(a!.state).toBe("announced");
+  });
+
+  test("one that could not be written is in the next announcement", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    a!.link.cut();
+    const written = a!.members.report(served(2));
+    await world.pass(11_000);
+    expect(names(b!)).toEqual(["b"]);
+    a!.link.heal();
+    await world.pass(1_200);
+    await written;
+    expect(b!.members.list()[0]).toMatchObject({ name: "a", servedRevision: 2, starting: false });
+  });
+
+  test("one of a revision that the store has not come to means nothing: it was put back since", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    await a!.members.report(served(1_000_000));
+    await turns();
+    expect(b!.members.list()[0]).toMatchObject({ name: "a", servedRevision: 0 });
+  });
+});
+
+describe("questions", () => {
+  const heardBy = (node: WorldNode): Question[] => {
+    const heard: Question[] = [];
+    node.members.onQuestion((question) => heard.push(question));
+    return heard;
+  };
+
+  test("come with writes: of the write itself, or of the revision that they name", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const heard = heardBy(a!);
+    const revision = world.etcd.put("/crosspoint/writes/b", '{"write":"1","ask":{"waitMs":900}}');
+    world.etcd.put("/crosspoint/writes/b", '{"write":"2"}');
+    world.etcd.put("/crosspoint/writes/c", '{"write":"3","ask":{"revision":2,"waitMs":10}}');
+    world.etcd.put("/crosspoint/writes/a", '{"write":"4","ask":{"waitMs":900}}');
+    await turns();
+    expect(heard).toEqual([
+      { from: "b", revision, waitMs: 900 },
+      { from: "c", revision: 2, waitMs: 10 },
+    ]);
+  });
+
+  test("without a write go with the node's entry, are heard once, and take reports along", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const heard = heardBy(a!);
+    const own = heardBy(b!);
+    await b!.members.ask(r(2), 500);
+    await b!.members.report(served(2));
+    await b!.members.ask(r(3), 500);
+    await turns();
+    expect(heard).toEqual([
+      { from: "b", revision: 2, waitMs: 500 },
+      { from: "b", revision: 3, waitMs: 500 },
+    ]);
+    expect(own).toEqual([]);
+    await world.pass(600);
+    await b!.members.report(served(3));
+    expect(world.entry("b")?.value.ask).toBeUndefined();
+  });
+
+  test("many at once make two writes, for the newest revision and the longest wait", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const heard = heardBy(a!);
+    const { transactions } = b!.link;
+    await Promise.all([
+      b!.members.ask(r(5), 100),
+      b!.members.ask(r(2), 900),
+      b!.members.ask(r(3), 50),
+    ]);
+    await turns();
+    expect(b!.link.transactions - transactions).toBe(2);
+    expect(heard.at(-1)).toEqual({ from: "b", revision: 5, waitMs: 900 });
+  });
+
+  test("that nobody heard wait for a listener, until who asked waits no more", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    world.etcd.put("/crosspoint/writes/b", '{"ask":{"revision":2,"waitMs":900}}');
+    world.etcd.put("/crosspoint/writes/c", '{"ask":{"revision":3,"waitMs":100}}');
+    await turns();
+    await world.pass(200);
+    expect(heardBy(a!)).toEqual([{ from: "b", revision: 2, waitMs: 700 }]);
+    expect(heardBy(a!)).toEqual([]);
+  });
+
+  test("of a node that is not announced are refused", async () => {
+    const world = new MembersWorld();
+    const node = world.node("a");
+    await expect(node.members.ask(r(1), 100)).rejects.toMatchObject({
+      code: "store-unavailable",
+      details: { reason: "NOT_ANNOUNCED" },
+    });
+  });
+});
+
+describe("what strangers write", () => {
+  const good = {
+    nodeId: "0".repeat(32),
+    run: "x",
+    starting: false,
+    info: infoOf("z"),
+    report: { servedRevision: 1 },
+    reports: 1,
+  };
+
+  test.for([
+    ["no JSON", "{", "it is not JSON"],
+    ["no text", undefined, "it is no text, or too long"],
+    ["null", "null", "it is not an object"],
+    ["a list", "[]", "it is not an object"],
+    ["nothing", "{}", "info is not an object"],
+    ["another name", { ...good, info: infoOf("y") }, 'it is the entry of "y"'],
+    [
+      "a revision that is a text",
+      { ...good, report: { servedRevision: "1" } },
+      "report.servedRevision is not a whole number",
+    ],
+    [
+      "a negative revision",
+      { ...good, report: { servedRevision: -1 } },
+      "report.servedRevision is not a whole number",
+    ],
+    [
+      "a lag without a reason",
+      { ...good, report: { servedRevision: 1, lag: { revision: 2, refused: true } } },
+      "report.lag.reason is not a text",
+    ],
+    [
+      "addresses that are numbers",
+      { ...good, info: { ...infoOf("z"), http: [1] } },
+      "info.http is not a list of texts",
+    ],
+    [
+      "a question without a time",
+      { ...good, ask: { revision: 1, number: 1 } },
+      "ask.waitMs is not a whole number",
+    ],
+  ] as const)("%s is passed over and told once", async ([, value, reason]) => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const text = typeof value === "object" ? JSON.stringify(value) : value;
+    for (let i = 0; i < 3; i++) world.etcd.put("/crosspoint/nodes/z", text, "77");
+    await turns();
+    expect(names(a!)).toEqual(["a"]);
+    const told = a!.log.entries.filter(({ level }) => level === "warn");
+    expect(told.map(({ fields }) => fields)).toEqual([{ key: "/crosspoint/nodes/z", reason }]);
+    world.etcd.put("/crosspoint/nodes/z", JSON.stringify({ ...good, later: true }), "77");
+    await turns();
+    expect(names(a!)).toEqual(["a", "z"]);
+    world.etcd.put("/crosspoint/nodes/z", text, "77");
+    await turns();
+    expect(names(a!)).toEqual(["a"]);
+  });
+
+  test("an entry without a lease would stay for ever, so it is no node", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    world.etcd.put("/crosspoint/nodes/z", JSON.stringify(good));
+    world.etcd.put("/crosspoint/writes/z", "poison");
+    await turns();
+    expect(names(a!)).toEqual(["a"]);
+    expect(a!.log.entries.filter(({ level }) => level === "warn")).toHaveLength(2);
+  });
+});
