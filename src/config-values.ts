@@ -9,6 +9,7 @@ import { parseEtcdPlace, withoutCredentials } from "./config-etcd.ts";
 import type { EtcdSetting } from "./etcd/etcd.ts";
 import { durationMsMax } from "./limits.ts";
 import { invalidField, type RouterError } from "./model/errors.ts";
+import type { ServiceName } from "./model/names.ts";
 import { didYouMean } from "./nearest.ts";
 
 export interface ListenAddress {
@@ -39,6 +40,8 @@ export interface DiscoverSetting {
   readonly etcd: EtcdSetting;
   /** "/services/", "/discover/services/": with a slash at its end. */
   readonly prefix: string;
+  /** The prefix is the folder of this one service ("etcd" only); absent: it holds services. */
+  readonly service?: ServiceName;
 }
 
 export type AccessLogSetting =

@@ -37,6 +37,7 @@ import {
 } from "./config-values.ts";
 import { workersMax } from "./limits.ts";
 import { invalidField, RouterError } from "./model/errors.ts";
+import type { ServiceName } from "./model/names.ts";
 import { didYouMean } from "./nearest.ts";
 import { parseYaml } from "./yaml.ts";
 
@@ -69,6 +70,15 @@ export interface Config {
   readonly acceptStore: boolean;
   readonly logFormat: "json" | "text";
   readonly demo: boolean;
+  /** What `crosspoint forward` leads where; absent: the node is no forwarder. */
+  readonly forward?: ForwardSetting;
+}
+
+/** One TCP port, and the service that answers it. */
+export interface ForwardSetting {
+  readonly service: ServiceName;
+  /** 0: any free one of `tcpPorts`. */
+  readonly port: number;
 }
 
 /** Flag to what the command line gave: a switch is true. */

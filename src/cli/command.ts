@@ -48,6 +48,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** A client of a node: takes --rpc, --json and --timeout as well. */
   readonly client: boolean;
+  /** Words behind the command as an older program took them, as this one does; before they are parsed. */
+  readonly today?: (words: readonly string[]) => readonly string[];
   /** Lines that follow the options in --help. */
   readonly examples?: readonly string[];
   /** Answers the exit status; throws Failure or RouterError. */

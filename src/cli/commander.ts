@@ -32,7 +32,7 @@ export async function dispatch(
     status = ended;
   });
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(inTodaysWords(commands, argv), { from: "user" });
     return status;
   } catch (reason) {
     // commander has printed what it has to say; help that was asked for is no failure.
@@ -41,6 +41,12 @@ export async function dispatch(
     }
     return report(reason, surroundings.terminal);
   }
+}
+
+function inTodaysWords(commands: readonly Command[], argv: readonly string[]): readonly string[] {
+  const meant = commands.find(({ path }) => path.every((word, i) => argv[i] === word));
+  if (meant?.today === undefined) return argv;
+  return [...meant.path, ...meant.today(argv.slice(meant.path.length))];
 }
 
 /** What --help says: of the program, then of every command. For documents and their tests. */

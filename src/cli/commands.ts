@@ -6,6 +6,7 @@ import { apply, exportTable } from "./commands/apply.ts";
 import { backendAdd, backendList, backendRemove } from "./commands/backend.ts";
 import { completion } from "./commands/completion.ts";
 import { explain } from "./commands/explain.ts";
+import { forwardCommand } from "./commands/forward.ts";
 import { nodeList } from "./commands/node.ts";
 import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -16,6 +17,7 @@ import { watch } from "./commands/watch.ts";
 export function allCommands(serve: (config: Config) => Promise<number>): readonly Command[] {
   return [
     serveCommand(serve),
+    forwardCommand(serve),
     routeAdd,
     routeList,
     routeGet,

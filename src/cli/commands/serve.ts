@@ -39,7 +39,8 @@ const choicesOf: Readonly<Record<string, Completion>> = {
   "etcd-key": "file",
 };
 
-function flagOf({ flag, value, help, fallback, repeatable }: ServeOption): Flag {
+/** A setting as a flag. */
+export function flagOf({ flag, value, help, fallback, repeatable }: ServeOption): Flag {
   const notes = [fallback === "" ? "" : `default: ${fallback}`, repeatable ? "repeatable" : ""];
   const shown = notes.filter(Boolean).join("; ");
   const complete = choicesOf[flag];
