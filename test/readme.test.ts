@@ -100,8 +100,8 @@ describe("commands", () => {
       .map(([, flags = ""]) => flags.split(/\s+/));
     expect(told.length).toBeGreaterThan(3);
     for (const flags of told) {
-      const run = await dispatched(["serve", ...flags]);
-      expect({ flags, ...run }).toEqual({ flags, status: 0, stdout: "", stderr: "" });
+      const judged = await dispatched(["serve", ...flags]);
+      expect({ flags, ...judged }).toEqual({ flags, status: 0, stdout: "", stderr: "" });
     }
   });
 

@@ -83,7 +83,7 @@ test.for<readonly [string, Case]>([
       told: /^crosspoint: --accept-store: is for --store etcd:http/,
     },
   ],
-])("%s: exit 2, one line, nothing made", async ([_, { flags = [], env = {}, file, told }]) => {
+])("%s: exit 2, one line, nothing made", async ([, { flags = [], env = {}, file, told }]) => {
   const directory = temporaryDirectory();
   const state = join(directory, "state");
   const config = join(directory, "node.yaml");
