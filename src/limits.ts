@@ -278,6 +278,8 @@ export const etcdTransactionOperationsMax = 128;
 export const etcdRequestBytesMax = 1.5 * 1024 * 1024;
 /** Characters of the reason why an entry is set aside. */
 export const rejectedReasonCharactersMax = 256;
+/** Characters of such an entry's key: the longest that names anything has a prefix, a service's name and an address. */
+export const rejectedKeyCharactersMax = 512;
 /** Stores that one stands for by an operator's word: nodes that were away through all of these recognise it. */
 export const storesReplacedMax = 32;
 /** How long a write whose answer was lost is asked after, in ms: less than a call without a deadline waits, so that its caller learns the outcome. */

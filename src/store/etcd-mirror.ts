@@ -11,7 +11,11 @@
 
 import { type Key, type KeyValue, shownKey } from "../etcd/etcd.ts";
 import type { FollowedBatch, StoreIdentity } from "../etcd/followed.ts";
-import { etcdValueBytesMax, rejectedReasonCharactersMax } from "../limits.ts";
+import {
+  etcdValueBytesMax,
+  rejectedKeyCharactersMax,
+  rejectedReasonCharactersMax,
+} from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
 import type { Change, Snapshot } from "../model/change.ts";
 import { ChurnMap } from "../model/churn-map.ts";
@@ -50,7 +54,10 @@ export class EtcdMirror {
   }
 
   get rejected(): readonly RejectedEntry[] {
-    return [...this.#rejected].map(([key, reason]) => ({ key: shownKey(key), reason }));
+    return [...this.#rejected].map(([key, reason]) => ({
+      key: cut(shownKey(key), rejectedKeyCharactersMax),
+      reason,
+    }));
   }
 
   snapshot(): Snapshot {
@@ -175,7 +182,9 @@ function textOf({ text, bytes }: KeyValue): string {
 
 /** A message of a parser may quote what it found. */
 function reasonOf(thrown: unknown): string {
-  const { message } = RouterError.from(thrown);
-  if (message.length <= rejectedReasonCharactersMax) return message;
-  return `${message.slice(0, rejectedReasonCharactersMax).toWellFormed()}...`;
+  return cut(RouterError.from(thrown).message, rejectedReasonCharactersMax);
+}
+
+function cut(text: string, charactersMax: number): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax).toWellFormed()}...`;
 }
