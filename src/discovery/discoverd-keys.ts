@@ -11,31 +11,32 @@ import {
   type Found,
   fieldsOf,
   jsonOf,
+  type KeyForm,
   parsedAddress,
-  type ReadKey,
   unreadable,
 } from "./reading.ts";
 
 /** What later versions of discoverd keep beside a service's instances. */
 const besideInstances: ReadonlySet<string> = new Set(["config", "instances", "leader", "meta"]);
 
-export const readDiscoverdKey: ReadKey = (rest, value) => {
-  const [name = "", second, ...more] = rest.split("/");
-  if (second === "instances" && more.length === 1) return instance(name, more[0] ?? "", value);
-  if (more.length > 0 || besideInstances.has(second ?? "")) return undefined;
-  if (second === undefined || second === "") {
-    throw unreadable("the key names no backend: it is PREFIX NAME/HOST:PORT");
-  }
-  const service = parseServiceName(shownKey(name));
-  const address = parsedAddress(shownKey(second), "key");
-  const attributes = jsonOf(value);
-  const fields = attributes === null ? noFields : fieldsOf(attributes);
-  if (fields === undefined) throw unreadable("the value is neither an object of texts nor null");
-  return {
-    backend: discoveredBackend(service, address, labelsOf(fields)),
-    instance: rest,
-    preferred: false,
-  };
+export const discoverdKeys: KeyForm = {
+  concerns(rest) {
+    const [, second = "", ...more] = rest.split("/");
+    if (more.length === 0) return !besideInstances.has(second);
+    return second === "instances" && more.length === 1;
+  },
+  read(rest, value) {
+    const [name = "", second = "", third] = rest.split("/");
+    if (third !== undefined) return instance(name, third, value);
+    if (second === "") throw unreadable("the key names no backend: it is PREFIX NAME/HOST:PORT");
+    const service = parseServiceName(shownKey(name));
+    const address = parsedAddress(shownKey(second), "key");
+    const attributes = jsonOf(value);
+    const fields = attributes === null ? noFields : fieldsOf(attributes);
+    if (fields === undefined) throw unreadable("the value is neither an object of texts nor null");
+    const backend = discoveredBackend(service, address, labelsOf(fields));
+    return { backend, instance: rest, preferred: false };
+  },
 };
 
 const noFields: ReadonlyMap<string, unknown> = new Map();

@@ -1,13 +1,14 @@
 // Backends that somebody else's keys in an etcd name: a Discovery on a followed prefix.
 //
-// Knows when there is something to tell, and in what words. What a key means is the KeySet's; how it
-// got here is the follower's.
+// Knows when there is something to tell. What a key means is the KeySet's; how it got here, and the words
+// for an etcd that cannot be followed, are the follower's.
 
 import type { Key } from "../etcd/etcd.ts";
 import type {
   Followed,
   FollowedBatch,
   FollowedCondition,
+  FollowedLog,
   FollowedOwner,
 } from "../etcd/followed.ts";
 import { discoveryTellMs, unreadableLoggedMax } from "../limits.ts";
@@ -21,17 +22,11 @@ import type {
 } from "./discovery.ts";
 import type { KeySet } from "./key-set.ts";
 
-/** What is told to an operator: changes of state, with fields. */
-export interface DiscoveryLog {
-  info(message: string, fields: Readonly<Record<string, unknown>>): void;
-  warn(message: string, fields: Readonly<Record<string, unknown>>): void;
-}
-
 export interface EtcdDiscoveryOptions {
   readonly name: string;
   readonly keys: KeySet;
   readonly system: System;
-  readonly log: DiscoveryLog;
+  readonly log: FollowedLog;
   /** Begins to follow the keys, for `owner`. */
   readonly follow: (owner: FollowedOwner) => Followed;
   /** What `follow` stands on; closed after it. */
@@ -46,8 +41,6 @@ export class EtcdDiscovery implements Discovery, FollowedOwner {
   readonly #followed: Followed;
   readonly #begun: Promise<void>;
   #begins = true;
-  /** What the log was told last; undefined: that all is well. */
-  #toldTrouble: FollowedCondition["kind"] | undefined;
   #cancelTelling: (() => void) | undefined;
 
   constructor(options: EtcdDiscoveryOptions) {
@@ -112,22 +105,6 @@ export class EtcdDiscovery implements Discovery, FollowedOwner {
     }
     if (changed && !this.#begins) this.#tell();
     return unreadable;
-  }
-
-  conditionChanged(condition: FollowedCondition): void {
-    const { log, keys } = this.#options;
-    const trouble = troubleOf(this.name, condition);
-    const kind = trouble === undefined ? undefined : condition.kind;
-    if (kind === this.#toldTrouble) return;
-    this.#toldTrouble = kind;
-    if (trouble === undefined) {
-      return log.info("a discovery is followed again", { discovery: this.name });
-    }
-    log.warn("a discovery cannot be followed; its last backends are used", {
-      discovery: this.name,
-      backends: keys.size,
-      cause: trouble,
-    });
   }
 
   /** Until now nobody was told: the first set may come in pieces. */

@@ -10,14 +10,14 @@ import { type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts"
 import { ChurnMap } from "../model/churn-map.ts";
 import { RouterError } from "../model/errors.ts";
 import type { DiscoveredBackend, UnreadableEntry } from "./discovery.ts";
-import type { Found, ReadKey } from "./reading.ts";
+import type { Found, KeyForm } from "./reading.ts";
 
 export interface KeySetOptions {
   /** "etcd", "discoverd": before the key in a backend's source. */
   readonly kind: string;
   /** With a slash at its end. */
   readonly prefix: Key;
-  readonly read: ReadKey;
+  readonly form: KeyForm;
 }
 
 /** What a batch did. */
@@ -59,6 +59,12 @@ export class KeySet {
     return [...this.#reasons].map(([key, reason]) => ({ key: shownKey(key), reason }));
   }
 
+  /** Whether a key can name a backend at all. */
+  concerns(key: Key): boolean {
+    const { prefix, form } = this.#options;
+    return form.concerns(key.slice(prefix.length));
+  }
+
   apply({ puts, deletes }: FollowedBatch): KeySetChange {
     const touched = new Set<BackendKey>();
     const unreadable = new Set<Key>();
@@ -80,11 +86,13 @@ export class KeySet {
     return { changed, unreadable, news };
   }
 
-  /** Why it cannot be read; undefined: it can, or is not ours to read. */
+  /** Why it cannot be read; undefined: it can, or is somebody else's. */
   #put(value: KeyValue, touched: Set<BackendKey>): string | undefined {
-    const { prefix, read } = this.#options;
+    const { prefix, form } = this.#options;
+    const rest = value.key.slice(prefix.length);
+    if (!form.concerns(rest)) return undefined;
     try {
-      const found = read(value.key.slice(prefix.length), value);
+      const found = form.read(rest, value);
       this.#reasons.delete(value.key);
       this.#replace(value.key, found, touched);
       return undefined;

@@ -15,11 +15,13 @@ export interface Found {
   readonly preferred: boolean;
 }
 
-/**
- * Reads a key by what stands behind the prefix, as one character per byte. undefined: somebody else's, and
- * none of our business. Throws a RouterError whose message says why it should be a backend and is none.
- */
-export type ReadKey = (rest: string, value: KeyValue) => Found | undefined;
+/** One way of writing backends into keys. A key is what stands behind the prefix, one character per byte. */
+export interface KeyForm {
+  /** Whether a key is of this form; if not, it is somebody else's and none of our business. */
+  concerns(rest: string): boolean;
+  /** Throws a RouterError whose message says why a key of this form is no backend. */
+  read(rest: string, value: KeyValue): Found;
+}
 
 /** Without TTL: it stays until its key goes. */
 export function discoveredBackend(

@@ -3,48 +3,53 @@
 //
 // Their other keys (NAME/ID/status/current, ...) lie beside these and are passed over.
 
-import { shownKey } from "../etcd/etcd.ts";
+import { type KeyValue, shownKey } from "../etcd/etcd.ts";
 import { parseServiceName, type ServiceName } from "../model/names.ts";
 import {
   addressOf,
   discoveredBackend,
+  type Found,
   fieldsOf,
   jsonOf,
-  type ReadKey,
+  type KeyForm,
   unreadable,
 } from "./reading.ts";
 
 /** Below a prefix that holds services: NAME/ID, NAME/ID/location. */
-export const readServiceKey: ReadKey = (rest, value) => {
-  const [name = "", ...place] = rest.split("/");
-  if (isBeside(place)) return undefined;
-  if (place.length === 0 || place[0] === "") {
-    throw unreadable("the key names no instance: it is PREFIX NAME/ID");
-  }
-  return found(parseServiceName(shownKey(name)), place, `${name}/${place[0]}`, value);
+export const serviceKeys: KeyForm = {
+  concerns: (rest) => isPlace(rest.split("/").slice(1)),
+  read(rest, value) {
+    const [name = "", ...place] = rest.split("/");
+    if ((place[0] ?? "") === "") {
+      throw unreadable("the key names no instance: it is PREFIX NAME/ID");
+    }
+    return found(parseServiceName(shownKey(name)), place, `${name}/${place[0]}`, value);
+  },
 };
 
 /** Below one service's folder: ID, ID/location. */
-export function readInstanceKey(service: ServiceName): ReadKey {
-  return (rest, value) => {
-    const place = rest.split("/");
-    if (isBeside(place)) return undefined;
-    if (place[0] === "") throw unreadable("the key names no instance: it is PREFIX ID");
-    return found(service, place, place[0] ?? "", value);
+export function instanceKeys(service: ServiceName): KeyForm {
+  return {
+    concerns: (rest) => isPlace(rest.split("/")),
+    read(rest, value) {
+      const place = rest.split("/");
+      if (place[0] === "") throw unreadable("the key names no instance: it is PREFIX ID");
+      return found(service, place, place[0] ?? "", value);
+    },
   };
 }
 
-/** Behind the service's name: neither ID nor ID/location. */
-function isBeside(place: readonly string[]): boolean {
-  return place.length > 2 || (place.length === 2 && place[1] !== "location");
+/** Behind the service's name: ID or ID/location, or too little. */
+function isPlace(place: readonly string[]): boolean {
+  return place.length < 2 || (place.length === 2 && place[1] === "location");
 }
 
 function found(
   service: ServiceName,
   place: readonly string[],
   instance: string,
-  value: Parameters<ReadKey>[1],
-): ReturnType<ReadKey> {
+  value: KeyValue,
+): Found {
   const fields = fieldsOf(jsonOf(value));
   if (fields === undefined) {
     throw unreadable('the value is not an object such as {"host":"10.0.0.7","port":5432}');

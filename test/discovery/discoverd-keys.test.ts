@@ -2,11 +2,15 @@
 // Method: tables of keys and values; the cases of its own tests by their names.
 
 import { describe, expect, test } from "vitest";
-import { readDiscoverdKey } from "../../src/discovery/discoverd-keys.ts";
+import { discoverdKeys } from "../../src/discovery/discoverd-keys.ts";
 import { keyOf, keyValue } from "../support/followed-by-hand.ts";
 
-const read = (rest: string, text: string | undefined) =>
-  readDiscoverdKey(keyOf(rest), keyValue(`/discover/services/${rest}`, text));
+/** undefined: somebody else's key. */
+function read(rest: string, text: string | undefined) {
+  const key = keyOf(rest);
+  if (!discoverdKeys.concerns(key)) return undefined;
+  return discoverdKeys.read(key, keyValue(`/discover/services/${rest}`, text));
+}
 
 describe("version 1, NAME/HOST:PORT", () => {
   test("RegisterAndUnregister: null is a backend without attributes", () => {

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { DiscoveredBackend } from "../../src/discovery/discovery.ts";
 import { EtcdDiscovery } from "../../src/discovery/etcd-discovery.ts";
 import { KeySet } from "../../src/discovery/key-set.ts";
-import { readServiceKey } from "../../src/discovery/service-keys.ts";
+import { serviceKeys } from "../../src/discovery/service-keys.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { FollowedByHand } from "../support/followed-by-hand.ts";
 import { recordingLog } from "../support/recording-log.ts";
@@ -23,7 +23,7 @@ function opened() {
   const log = recordingLog();
   const discovery = new EtcdDiscovery({
     name: "etcd:http://10.0.0.5:2379/services/",
-    keys: new KeySet({ kind: "etcd", prefix: "/services/", read: readServiceKey }),
+    keys: new KeySet({ kind: "etcd", prefix: "/services/", form: serviceKeys }),
     system,
     log,
     follow: (owner) => (followed = new FollowedByHand(owner)),
@@ -119,35 +119,23 @@ describe("the start", () => {
 describe("trouble", () => {
   const away = { kind: "away", sinceMs: 0, cause: "connection refused", fromCopy: false } as const;
 
-  test("is told in words while it lasts, logged once, and its end too", async () => {
-    const { discovery, followed, log, sets, listener } = await begun();
+  test("is told in words while it lasts, and the last set is kept", async () => {
+    const { discovery, followed, sets, listener } = await begun();
     followed.batch({ "/services/web/1": a });
     discovery.subscribe(listener);
     expect(discovery.trouble).toBeUndefined();
     followed.become(away);
-    followed.become({ ...away, cause: "connection refused again" });
-    expect(discovery.trouble).toBe("connection refused again");
+    expect(discovery.trouble).toBe("connection refused");
     followed.become({ kind: "current" });
     expect(discovery.trouble).toBeUndefined();
-    expect(log.entries.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      "warn a discovery cannot be followed; its last backends are used",
-      "info a discovery is followed again",
-    ]);
-    expect(log.entries[0]?.fields).toEqual({
-      discovery: "etcd:http://10.0.0.5:2379/services/",
-      backends: 1,
-      cause: "connection refused",
-    });
     expect(sets).toEqual(["a:1"]);
   });
 
   test("at the start has its cause as soon as there is one", () => {
-    const { discovery, followed, log } = opened();
+    const { discovery, followed } = opened();
     expect(discovery.trouble).toBeUndefined();
     followed.become({ kind: "starting", cause: "wrong password" });
     expect(discovery.trouble).toBe("not read yet: wrong password");
-    followed.become({ kind: "starting", cause: "wrong password" });
-    expect(log.messages()).toHaveLength(1);
   });
 
   test("of a source that seems to have lost its past says what it would do, and how to take it", async () => {

@@ -4,10 +4,10 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readDiscoverdKey } from "../../src/discovery/discoverd-keys.ts";
+import { discoverdKeys } from "../../src/discovery/discoverd-keys.ts";
 import { KeySet, type KeySetChange } from "../../src/discovery/key-set.ts";
-import type { ReadKey } from "../../src/discovery/reading.ts";
-import { readInstanceKey, readServiceKey } from "../../src/discovery/service-keys.ts";
+import type { KeyForm } from "../../src/discovery/reading.ts";
+import { instanceKeys, serviceKeys } from "../../src/discovery/service-keys.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { keyOf, keyValue } from "../support/followed-by-hand.ts";
 
@@ -17,9 +17,9 @@ class Keys {
   readonly set: KeySet;
   readonly #prefix: string;
 
-  constructor(kind: string, prefix: string, read: ReadKey) {
+  constructor(kind: string, prefix: string, form: KeyForm) {
     this.#prefix = prefix;
-    this.set = new KeySet({ kind, prefix, read });
+    this.set = new KeySet({ kind, prefix, form });
   }
 
   put(puts: Puts): KeySetChange {
@@ -49,10 +49,10 @@ class Keys {
   }
 }
 
-const services = (): Keys => new Keys("etcd", "/services/", readServiceKey);
+const services = (): Keys => new Keys("etcd", "/services/", serviceKeys);
 const folder = (): Keys =>
-  new Keys("etcd", "/services/postgres/", readInstanceKey(parseServiceName("postgres")));
-const discoverd = (): Keys => new Keys("discoverd", "/discover/services/", readDiscoverdKey);
+  new Keys("etcd", "/services/postgres/", instanceKeys(parseServiceName("postgres")));
+const discoverd = (): Keys => new Keys("discoverd", "/discover/services/", discoverdKeys);
 const at = (host: string, port = 5432): string => JSON.stringify({ host, port });
 
 describe("the forwarder's cases, in one service's folder", () => {

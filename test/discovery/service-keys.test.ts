@@ -3,15 +3,22 @@
 // Method: tables of keys and values, by both forms of prefix.
 
 import { describe, expect, test } from "vitest";
-import { readInstanceKey, readServiceKey } from "../../src/discovery/service-keys.ts";
+import type { KeyForm } from "../../src/discovery/reading.ts";
+import { instanceKeys, serviceKeys } from "../../src/discovery/service-keys.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { keyOf, keyValue } from "../support/followed-by-hand.ts";
 
 const postgres = '{"host":"172.31.51.34","port":5432}';
-const inFolder = readInstanceKey(parseServiceName("postgres"));
+const inFolder = instanceKeys(parseServiceName("postgres"));
+
+/** undefined: somebody else's key. */
+function readBy(form: KeyForm, prefix: string, rest: string, text: string | undefined) {
+  const key = keyOf(rest);
+  return form.concerns(key) ? form.read(key, keyValue(prefix + rest, text)) : undefined;
+}
 
 const read = (rest: string, text: string | undefined) =>
-  readServiceKey(keyOf(rest), keyValue(`/services/${rest}`, text));
+  readBy(serviceKeys, "/services/", rest, text);
 
 const addressIn = (value: string): string | undefined => read("web/1", value)?.backend.address;
 
@@ -72,7 +79,7 @@ describe("the keys below /services/", () => {
 
 describe("the keys of one service's folder", () => {
   const readIn = (rest: string, text: string | undefined) =>
-    inFolder(keyOf(rest), keyValue(`/services/postgres/${rest}`, text));
+    readBy(inFolder, "/services/postgres/", rest, text);
 
   test("ID and ID/location are backends of that service", () => {
     expect(readIn("1", postgres)).toMatchObject({
