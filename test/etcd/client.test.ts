@@ -1,7 +1,7 @@
 // Goal: the client says to a real etcd what the port means, and back. Method: each call against one etcd, with
 // keys and values that are hard to carry; what etcdctl says is the second opinion.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { EtcdClient } from "../../src/etcd/client.ts";
 import { type KeyValue, prefixEnd } from "../../src/etcd/etcd.ts";
 import { etcdValueBytesMax } from "../../src/limits.ts";
@@ -16,8 +16,8 @@ let count = 0;
 
 beforeAll(async () => {
   server = await startEtcd();
+  return () => server.stop();
 });
-afterAll(() => server.stop());
 beforeEach(async () => {
   etcd = await openClient(server.endpoint);
   count += 1;
