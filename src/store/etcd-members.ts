@@ -8,6 +8,7 @@
 
 import type { Etcd, Key, KeyValue } from "../etcd/etcd.ts";
 import { shownKey } from "../etcd/etcd.ts";
+import type { FollowedLog } from "../etcd/followed.ts";
 import { nodeLeaseSeconds, nodeSeenMsMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
@@ -32,15 +33,9 @@ export interface EtcdMembersOptions {
   /** Where the node id is kept. */
   readonly directory: string;
   readonly system: System;
-  readonly log: MembersLog;
+  readonly log: FollowedLog;
   /** Default: `nodeLeaseSeconds`. */
   readonly leaseSeconds?: number;
-}
-
-/** What is told of it; any log will do. */
-export interface MembersLog {
-  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
 interface Asked {

@@ -249,7 +249,7 @@ export class Link implements Etcd {
     for (const operation of [...transaction.success, ...transaction.failure]) {
       if (operation.kind !== "put" || operation.lease === undefined) continue;
       if (!this.#world.hasLease(operation.lease)) {
-        throw storeUnavailable("ETCD_UNREACHABLE", "etcdserver: requested lease not found");
+        throw storeUnavailable("ETCD_LEASE_GONE", "etcdserver: requested lease not found");
       }
     }
     const answer = await this.#world.etcd.transact(transaction);
