@@ -207,6 +207,8 @@ export class EtcdServer {
             ca: readFileSync(tls.caFile),
             cert: readFileSync(tls.certFile),
             key: readFileSync(tls.keyFile),
+            // Whether it answers is the question, not under which name.
+            rejectUnauthorized: false,
           };
     return new Promise((resolve) => {
       const request =
