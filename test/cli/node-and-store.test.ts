@@ -164,6 +164,15 @@ describe("store accept", () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ removed: 3, changed: 2, added: 1 });
   });
 
+  test("names the discovery sources that are in trouble beside it", async () => {
+    const troubled = { ...store, discoveryTroubles: ["etcd:http://d/services/: nothing is there"] };
+    const run = await asked(["store", "accept", "--dry-run"], {
+      acceptStore: () => ({ store: troubled }),
+    });
+    expect(run.stdout).toMatch(/^would remove 0, change 0 and add 0 entries: /);
+    expect(run.stderr).toBe("discovery: etcd:http://d/services/: nothing is there\n");
+  });
+
   test("when nothing is held is 1, with the node's reason", async () => {
     const run = await asked(["store", "accept"], {
       acceptStore: () => {

@@ -86,6 +86,10 @@ function printAccepted(terminal: Terminal, answer: AcceptStoreResponse, dryRun: 
       ? `would ${differenceText(answer)}: what ${name} holds would be served`
       : `accepted ${name}: ${doneText(answer)}${revision}`,
   );
+  // Held or only away: which of them acceptance helps is the source's to know.
+  for (const trouble of store?.discoveryTroubles ?? []) {
+    terminal.note(`discovery: ${printable(trouble)}`);
+  }
 }
 
 type Difference = Pick<Store, "removed" | "changed" | "added">;
