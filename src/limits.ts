@@ -114,6 +114,8 @@ export const pageSizeMax = 1_000;
 export const pageBytesMax = 2 * 1024 * 1024;
 /** Characters of a page token: the longest key and the kind, in base64. */
 export const pageTokenCharactersMax = 1_024;
+/** Characters of a strange key in a page token; each may take three bytes, and base64 makes four of three. */
+export const pageTokenKeyCharactersMax = 128;
 /** Names of routes listed beside one backend; a service may answer for 100,000. */
 export const backendRoutesListedMax = 100;
 /** Shortest TTL of a backend, in ms: its owner must manage several renewals in it. */

@@ -1,11 +1,14 @@
 // What a node says about itself on the admin port: checks, metrics, and what each worker serves.
 
+import { entriesLoggedMax } from "../limits.ts";
 import type { Store } from "../store/store.ts";
 import type { System } from "../system.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { nodeMetricsText } from "../telemetry/node-metrics.ts";
 import type { AdminProviders, Check } from "./admin-server.ts";
 import type { Fleet } from "./fleet.ts";
+import { discoveryTroubles, rejectedEntries } from "./store-calls.ts";
+import { standingOf } from "./store-standing.ts";
 import type { TableSource } from "./table-source.ts";
 
 export interface ReportParts {
@@ -23,11 +26,19 @@ export interface ReportParts {
 
 export function reportOf(parts: ReportParts): AdminProviders {
   return {
-    health: () => [storeCheck(parts), fleetCheck(parts), portsCheck(parts), entriesCheck(parts)],
+    health: () => [
+      storeCheck(parts),
+      ...discoveryChecks(parts),
+      fleetCheck(parts),
+      portsCheck(parts),
+      entriesCheck(parts),
+    ],
     ready: () => {
       // A route that cannot be served, or an entry that cannot be read, is no reason to take a
-      // whole node out of service: those are told by /healthz.
-      const checks = [drainCheck(parts), workersCheck(parts)];
+      // whole node out of service: those are told by /healthz. Nor is a store that is away
+      // (docs/decisions/0012), but who reads this wants to know.
+      const told = [storeCheck(parts), ...discoveryChecks(parts)].map(asTold);
+      const checks = [drainCheck(parts), workersCheck(parts), ...told];
       return { ready: checks.every((check) => check.ok), checks };
     },
     metrics: () => metrics(parts),
@@ -66,9 +77,27 @@ function isServing({ state }: { readonly state: string }): boolean {
   return state === "serving";
 }
 
+/** For health: a store that is not followed is wrong, though traffic goes on. */
 function storeCheck({ store, source }: ReportParts): Check {
-  const trouble = source.trouble;
-  return { name: "store", ok: trouble === undefined, detail: trouble ?? `${store.name} answers` };
+  const { state, sinceMs, detail } = standingOf(store, source);
+  if (state === "current") return { name: "store", ok: true, detail: `${store.name} answers` };
+  const since = new Date(sinceMs ?? 0).toISOString();
+  const from = state === "stale" ? " (stale: from the copy on disk)" : "";
+  const serving = `serving revision ${source.table.revision}${from}`;
+  const what = state === "held" ? "held" : "away";
+  return { name: "store", ok: false, detail: `${what} since ${since}, ${serving}: ${detail}` };
+}
+
+function discoveryChecks({ source }: ReportParts): readonly Check[] {
+  if (source.discoveries.length === 0) return [];
+  const troubles = discoveryTroubles(source);
+  const detail = troubles.join("; ");
+  return [{ name: "discovery", ok: troubles.length === 0, detail: detail || "all is followed" }];
+}
+
+/** Told to those who ask for readiness, and no reason to take a node that serves out of service. */
+function asTold(check: Check): Check {
+  return { ...check, ok: true };
 }
 
 function portsCheck({ fleet }: ReportParts): Check {
@@ -83,8 +112,12 @@ function portsCheck({ fleet }: ReportParts): Check {
 }
 
 function entriesCheck({ source, store }: ReportParts): Check {
-  const rejected = [...store.rejected, ...source.rejected];
-  const detail = rejected.map(({ key, reason }) => `${key}: ${reason}`).join("; ");
+  const rejected = rejectedEntries({ store, view: source });
+  const more = rejected.length - entriesLoggedMax;
+  const detail = [
+    ...rejected.slice(0, entriesLoggedMax).map(({ key, reason }) => `${key}: ${reason}`),
+    ...(more > 0 ? [`${more} more: see crosspoint route list --rejected`] : []),
+  ].join("; ");
   return { name: "entries", ok: rejected.length === 0, detail: detail || "none set aside" };
 }
 
@@ -92,6 +125,7 @@ function metrics(parts: ReportParts): string {
   const { fleet, source, store, system } = parts;
   const { table } = source;
   const status = fleet.status();
+  const { state, sinceMs } = standingOf(store, source);
   const { retired, live } = fleet.counters();
   const cpu = process.cpuUsage();
   const memory = process.memoryUsage();
@@ -111,7 +145,18 @@ function metrics(parts: ReportParts): string {
     services: table.serviceNames().size,
     backends: table.backendCount,
     laggingWorkers: status.filter((worker) => worker.servedPosition < fleet.latest.position).length,
-    storeUp: source.trouble === undefined,
+    storeUp: state === "current" || state === "held",
+    storeHeld: state === "held",
+    storeStale: state === "stale",
+    storeUnfollowedSeconds:
+      sinceMs === undefined ? 0 : Math.max(0, system.wallMs() - sinceMs) / 1000,
+    storeRepairsTotal: store.repairsTotal ?? 0,
+    discoveries: source.discoveries.map(({ name, trouble, unreadable }, place) => ({
+      name,
+      up: trouble === undefined,
+      backends: source.discoveredCount(place),
+      unreadable: unreadable.length,
+    })),
     changeSetsTotal: source.changeSetsTotal,
     quarantined: store.rejected.length + source.rejected.length,
     accessLogLinesDropped: parts.logLinesDropped(),
@@ -135,12 +180,24 @@ function snapshot({ fleet, source, store }: ReportParts): unknown {
   return {
     node: fleet.nodeName,
     revision: table.revision,
-    store: { name: store.name, trouble: source.trouble ?? null },
+    store: { name: store.name, trouble: source.trouble ?? null, ...standingOf(store, source) },
+    discoveries: source.discoveries.map(({ name, trouble, unreadable }, place) => ({
+      name,
+      trouble: trouble ?? null,
+      backends: source.discoveredCount(place),
+      unreadable,
+    })),
     workers: fleet.status(),
     problems: fleet.problems(),
-    rejected: [...store.rejected, ...source.rejected],
+    rejected: rejectedEntries({ store, view: source }),
     routes: table.routes(),
     services: table.services(),
-    backends: table.backends(),
+    backends: backendsWithSources(source),
   };
+}
+
+function* backendsWithSources({ table, stored }: TableSource): Generator<unknown> {
+  for (const backend of table.backends()) {
+    yield { ...backend, source: stored.sourceOf(backend) ?? "api" };
+  }
 }

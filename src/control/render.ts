@@ -2,6 +2,7 @@
 
 import type { BackendMeasure } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
+import type { Duration } from "../gen/google/protobuf/duration.ts";
 import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
@@ -13,6 +14,7 @@ import type { Route, RouteMatch } from "../model/route.ts";
 import { Policy, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
 import type { NodeLag } from "./serving.ts";
+import type { StoreStanding } from "./store-standing.ts";
 
 export function renderRoute(route: Route): proto.Route {
   return {
@@ -22,9 +24,14 @@ export function renderRoute(route: Route): proto.Route {
     sticky: route.sticky,
     labels: { ...route.labels },
     revision: BigInt(route.revision),
-    createTime: new Date(route.createTimeMs),
-    updateTime: new Date(route.updateTimeMs),
+    createTime: renderTime(route.createTimeMs),
+    updateTime: renderTime(route.updateTimeMs),
   };
+}
+
+/** 0: not known, as of what a hand wrote into the store. */
+function renderTime(epochMs: number): Date | undefined {
+  return epochMs === 0 ? undefined : new Date(epochMs);
 }
 
 function renderMatch(match: RouteMatch): proto.Route["match"] {
@@ -57,21 +64,31 @@ export function renderBackend(backend: Backend): proto.Backend {
     address: backend.address,
     weight: backend.weight,
     labels: { ...backend.labels },
+    ...(backend.ttlMs === undefined ? {} : { ttl: renderDuration(backend.ttlMs) }),
   };
 }
 
-/** A backend with what this node knows of it; active checks are not built, so its health is not known. */
+function renderDuration(ms: number): Duration {
+  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
+}
+
+/**
+ * A backend with what this node knows of it; active checks are not built, so its health is not known.
+ *
+ * @param source Where it was discovered; undefined: the store has it.
+ */
 export function renderBackendStatus(
   backend: Backend,
   measure: BackendMeasure | undefined,
   routes: ReadonlyChurnMap<RouteName, unknown>,
+  source: string | undefined,
 ): proto.BackendStatus {
   const failure = measure?.lastFailure ?? "";
   return {
     backend: renderBackend(backend),
     health: proto.Health.UNSPECIFIED,
     healthReason: failure === "" ? "not checked" : failure,
-    source: "api",
+    source: source ?? "api",
     requestsInFlight: measure?.inFlight ?? 0,
     requestsTotal: BigInt(measure?.total ?? 0),
     failuresTotal: BigInt(measure?.failures ?? 0),
@@ -85,6 +102,33 @@ export function renderLagging(lagging: readonly NodeLag[]): proto.NodeLag[] {
     servedRevision: BigInt(servedRevision),
     reason,
   }));
+}
+
+const states = {
+  current: proto.Store_State.CURRENT,
+  away: proto.Store_State.AWAY,
+  stale: proto.Store_State.STALE,
+  held: proto.Store_State.HELD,
+} as const;
+
+export function renderStore(store: {
+  readonly name: string;
+  readonly standing: StoreStanding;
+  readonly revision: Revision;
+  readonly discoveryTroubles: readonly string[];
+}): proto.Store {
+  const { state, sinceMs, detail, removed, changed, added } = store.standing;
+  return {
+    name: store.name,
+    state: states[state],
+    revision: BigInt(store.revision),
+    detail,
+    since: sinceMs === undefined ? undefined : new Date(sinceMs),
+    removed,
+    changed,
+    added,
+    discoveryTroubles: [...store.discoveryTroubles],
+  };
 }
 
 const actions = {

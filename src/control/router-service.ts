@@ -28,6 +28,7 @@ import {
   refuseDrain,
 } from "./parse-request.ts";
 import { renderBackendStatus, renderLagging, renderRoute, renderService } from "./render.ts";
+import { acceptStore, getStore, listRejectedEntries } from "./store-calls.ts";
 import { watchEvents } from "./watch-stream.ts";
 import { caughtUp, Writer, type WriterParts } from "./writer.ts";
 
@@ -91,15 +92,14 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
     explain: unary((request, patience) => service.explain(request, patience)),
     listNodes: unary((_request: proto.ListNodesRequest, patience) => service.listNodes(patience)),
-    listRejectedEntries: unary(notBuilt),
-    getStore: unary(notBuilt),
-    acceptStore: unary(notBuilt),
+    listRejectedEntries: unary(async (request: proto.ListRejectedEntriesRequest) => {
+      const { items, nextPageToken } = listRejectedEntries(parts, request);
+      return { entries: [...items], nextPageToken };
+    }),
+    getStore: unary(async () => ({ store: getStore(parts) })),
+    acceptStore: unary((request, patience) => acceptStore(parts, request, patience)),
     watch: (request, signal) => service.watch(request, signal),
   };
-}
-
-async function notBuilt(): Promise<never> {
-  throw new RouterError("unimplemented", "this call is not built yet");
 }
 
 class RouterService {
@@ -294,13 +294,14 @@ class RouterService {
     const measureOf = new Map(
       measures.map((measure) => [`${measure.service} ${measure.address}`, measure]),
     );
-    const { table } = this.#parts.view;
+    const { table, stored } = this.#parts.view;
     const { items, nextPageToken } = listBackends(table, service, request);
     const backends = items.map((backend) =>
       renderBackendStatus(
         backend,
         measureOf.get(backendKeyOf(backend)),
         table.routesOfService(backend.service),
+        stored.sourceOf(backend),
       ),
     );
     return { backends, nextPageToken, revision: BigInt(table.revision) };

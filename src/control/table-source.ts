@@ -202,8 +202,7 @@ export class TableSource implements TableView {
         if (!signal.aborted)
           throw new RouterError("store-unavailable", "the watch ended by itself");
       } catch (error) {
-        this.#failed(RouterError.from(error));
-        await this.#readAgain();
+        await this.#readAgain(RouterError.from(error));
       }
     }
   }
@@ -245,10 +244,13 @@ export class TableSource implements TableView {
     this.failure = { cause, sinceMs: this.failure?.sinceMs ?? system.wallMs() };
   }
 
-  /** Until it can be read, ever more slowly. */
-  async #readAgain(): Promise<void> {
-    for (;;) {
-      await this.#pause(this.#stopping.signal);
+  /** Until it can be read, ever more slowly. A store that has forgotten what followed is read at once. */
+  async #readAgain(cause: RouterError): Promise<void> {
+    const forgotten = cause.code === "out-of-range" && this.#pauseMs === limits.sourceRetryMsMin;
+    if (forgotten) this.#pauseMs *= 2;
+    else this.#failed(cause);
+    for (let first = forgotten; ; first = false) {
+      if (!first) await this.#pause(this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       try {
         return this.#reconcile(await this.#options.store.read());

@@ -97,6 +97,8 @@ export interface Store {
   /** Entries that are there but cannot be read: left out of `read`, gone from here once rewritten. */
   readonly rejected: readonly RejectedEntry[];
   readonly condition: StoreCondition;
+  /** Differences between what was followed and the store that were found and repaired; absent: it cannot have any. */
+  readonly repairsTotal?: number;
   /** The nodes that share it; undefined: a store of one node. */
   readonly members: Members | undefined;
   read(): Promise<Snapshot>;

@@ -41,13 +41,29 @@ export interface NodeMetrics {
   /** Workers that do not serve `revision` yet. */
   readonly laggingWorkers: number;
   readonly storeUp: boolean;
+  readonly storeHeld: boolean;
+  readonly storeStale: boolean;
+  /** Seconds for which the store has not been followed; 0 while it is. */
+  readonly storeUnfollowedSeconds: number;
+  readonly storeRepairsTotal: number;
   /** ChangeSets taken from the store since the start. */
   readonly changeSetsTotal: number;
-  /** Entries set aside because they could not be read. */
+  /** Entries of the store that are set aside. */
   readonly quarantined: number;
+  /** As many as the settings name. */
+  readonly discoveries: readonly DiscoveryMetrics[];
   /** Lines that the sink dropped, beside what workers dropped. */
   readonly accessLogLinesDropped: number;
   readonly process: ProcessMetrics;
+}
+
+/** One source of backends besides the store. */
+export interface DiscoveryMetrics {
+  readonly name: string;
+  readonly up: boolean;
+  /** That it names, served or not. */
+  readonly backends: number;
+  readonly unreadable: number;
 }
 
 export interface ProcessMetrics {
@@ -174,10 +190,11 @@ function table(): Family[] {
     value(
       "gauge",
       "quarantined_entries",
-      "Entries set aside as unreadable.",
+      "Entries of the store that are set aside: unreadable, or with a match that another route has.",
       (view) => view.quarantined,
     ),
-    value("gauge", "store_up", "1 while the store answers.", (view) => (view.storeUp ? 1 : 0)),
+    ...store(),
+    ...discovery(),
     value(
       "counter",
       "change_sets_total",
@@ -192,6 +209,50 @@ function table(): Family[] {
       "workers_lagging",
       "Workers that do not serve the revision yet.",
       (view) => view.laggingWorkers,
+    ),
+  ];
+}
+
+function store(): Family[] {
+  return [
+    value("gauge", "store_up", "1 while the store answers.", (view) => Number(view.storeUp)),
+    value(
+      "gauge",
+      "store_held",
+      "1 while what the store holds is not believed: `crosspoint store status` says why.",
+      (view) => Number(view.storeHeld),
+    ),
+    value(
+      "gauge",
+      "store_stale",
+      "1 while the table is the one of the copy on this node's disk.",
+      (view) => Number(view.storeStale),
+    ),
+    value(
+      "gauge",
+      "store_unfollowed_seconds",
+      "Time since the store was last followed; 0 while it is.",
+      (view) => view.storeUnfollowedSeconds,
+    ),
+    value(
+      "counter",
+      "store_repairs_total",
+      "Differences from the store that a comparison found and repaired.",
+      (view) => view.storeRepairsTotal,
+    ),
+  ];
+}
+
+function discovery(): Family[] {
+  return [
+    eachDiscovery("discovery_up", "1 while a discovery follows its source.", ({ up }) =>
+      Number(up),
+    ),
+    eachDiscovery("discovered_backends", "Backends that a discovery names.", (it) => it.backends),
+    eachDiscovery(
+      "discovery_unreadable_entries",
+      "Entries of a discovery that cannot be read.",
+      (it) => it.unreadable,
     ),
   ];
 }
@@ -299,6 +360,17 @@ function value(
   figure: (view: MetricsView) => number,
 ): Family {
   return { name: `crosspoint_${shown}`, type, help, samples: (view) => [sample(figure(view))] };
+}
+
+/** One series per discovery. */
+function eachDiscovery(
+  shown: string,
+  help: string,
+  figure: (discovery: DiscoveryMetrics) => number,
+): Family {
+  return gauge(`crosspoint_${shown}`, help, ({ discoveries }) =>
+    discoveries.map((one) => sample(figure(one), { discovery: one.name })),
+  );
 }
 
 /** One series per worker, for the first `workerSeriesMax` slots. */

@@ -4,10 +4,13 @@
 import { describe, expect, test } from "vitest";
 import { type ReportParts, reportOf } from "../../src/control/node-report.ts";
 import type { WorkerStatus } from "../../src/control/supervisor.ts";
+import type { UnreadableEntry } from "../../src/discovery/discovery.ts";
 import type { Position } from "../../src/model/position.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
+import type { StoreCondition } from "../../src/store/store.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
+import { FakeDiscovery } from "../support/fake-discovery.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { backendOf, changeSetOf, putRoute } from "../support/table-fixtures.ts";
 
@@ -17,6 +20,8 @@ interface Faked {
   readonly storeRejected?: readonly { key: string; reason: string }[];
   readonly rejected?: readonly { key: string; reason: string }[];
   readonly trouble?: string;
+  readonly condition?: StoreCondition;
+  readonly discoveries?: readonly FakeDiscovery[];
   readonly draining?: boolean;
 }
 
@@ -39,16 +44,30 @@ function report(faked: Faked = {}) {
   const table = new Table();
   table.apply(changeSetOf(7, putRoute("web", "a.test"), putRoute("db", 5432)));
   table.apply(changeSetOf(8, { kind: "backend-put", backend: backendOf("web", "10.0.0.1:80") }));
+  table.apply(changeSetOf(8, { kind: "backend-put", backend: backendOf("web", "10.0.0.2:80") }));
   const counters = countersIn(new SharedArrayBuffer(countersByteLength));
   counters[Counter.heartbeatMs] = 4_000;
   const status = (faked.workers ?? [{}, { slot: 1 }]).map((one) => ({ ...worker, ...one }));
   return reportOf({
     version: "1.2.3",
     io: "net",
-    store: { name: "memory:", rejected: faked.storeRejected ?? [] },
+    store: {
+      name: "memory:",
+      rejected: faked.storeRejected ?? [],
+      condition: faked.condition ?? { kind: "current" },
+      repairsTotal: 5,
+    },
     source: {
       table,
       trouble: faked.trouble,
+      failure:
+        faked.trouble === undefined ? undefined : { cause: faked.trouble, sinceMs: 3_600_000 },
+      discoveries: faked.discoveries ?? [],
+      discoveredCount: () => 2,
+      stored: {
+        sourceOf: ({ address }: { address: string }) =>
+          address === "10.0.0.2:80" ? "etcd:/services/web/2" : undefined,
+      },
       rejected: faked.rejected ?? [],
       changeSetsTotal: 2,
     },
@@ -70,6 +89,20 @@ function report(faked: Faked = {}) {
   } as unknown as ReportParts);
 }
 
+const held: StoreCondition = {
+  kind: "held",
+  sinceMs: 7_200_000,
+  finding: "wiped",
+  detail: "it is empty: `crosspoint store accept` takes it",
+  removed: 3,
+  changed: 0,
+  added: 0,
+};
+
+function discoveryIn(trouble: string | undefined, ...unreadable: UnreadableEntry[]): FakeDiscovery {
+  return Object.assign(new FakeDiscovery(), { trouble, unreadable });
+}
+
 const failing = (checks: readonly { name: string; ok: boolean; detail: string }[]): string[] =>
   checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
 
@@ -86,7 +119,42 @@ describe("checks", () => {
   });
 
   test.for<[string, Faked, string, boolean]>([
-    ["the store is away", { trouble: "connection lost" }, "store: connection lost", true],
+    [
+      "the store cannot be followed",
+      { trouble: "connection lost" },
+      "store: away since 1970-01-01T01:00:00.000Z, serving revision 8: connection lost",
+      true,
+    ],
+    [
+      "the store is away",
+      { condition: { kind: "away", sinceMs: 7_200_000, cause: "no answer", stale: false } },
+      "store: away since 1970-01-01T02:00:00.000Z, serving revision 8: no answer",
+      true,
+    ],
+    [
+      "the store has not been reached yet",
+      { condition: { kind: "away", sinceMs: 7_200_000, cause: "no answer", stale: true } },
+      "store: away since 1970-01-01T02:00:00.000Z, serving revision 8 (stale: from the copy on disk): no answer",
+      true,
+    ],
+    [
+      "the store is not believed",
+      { condition: held },
+      "store: held since 1970-01-01T02:00:00.000Z, serving revision 8: it is empty: `crosspoint store accept` takes it",
+      true,
+    ],
+    [
+      "a discovery is away",
+      { discoveries: [discoveryIn("refused")] },
+      "discovery: fake:: refused",
+      true,
+    ],
+    [
+      "an entry of a discovery cannot be read",
+      { discoveries: [discoveryIn(undefined, { key: "/services/web/1", reason: "not JSON" })] },
+      "entries: /services/web/1: not JSON",
+      true,
+    ],
     [
       "one of two workers restarts",
       { workers: [{}, { slot: 1, state: "restarting" }] },
@@ -141,6 +209,30 @@ describe("checks", () => {
     expect(readiness().ready).toBe(ready);
   });
 
+  test("a node whose store is away says so to who asks whether it is ready, and is", () => {
+    const { ready } = report({
+      condition: { kind: "away", sinceMs: 7_200_000, cause: "no answer", stale: true },
+      discoveries: [discoveryIn("refused")],
+    });
+    expect(ready().ready).toBe(true);
+    expect(ready().checks.slice(2)).toEqual([
+      {
+        name: "store",
+        ok: true,
+        detail:
+          "away since 1970-01-01T02:00:00.000Z, serving revision 8 (stale: from the copy on disk): no answer",
+      },
+      { name: "discovery", ok: true, detail: "fake:: refused" },
+    ]);
+  });
+
+  test("of thousands of entries that are set aside some are named, the others counted", () => {
+    const rejected = Array.from({ length: 2_000 }, (_, i) => ({ key: `k${i}`, reason: "odd" }));
+    const [told = ""] = failing(report({ rejected }).health());
+    expect(told.split("; ")).toHaveLength(51);
+    expect(told).toMatch(/k49: odd; 1950 more: see crosspoint route list --rejected$/);
+  });
+
   test("a refusal that was overcome is history", () => {
     const lastNack = { position: 2 as Position, revision: parseRevision(7), reason: "too big" };
     expect(failing(report({ workers: [{ lastNack }] }).health())).toEqual([]);
@@ -179,7 +271,7 @@ test("metrics tell the same as the checks, in numbers", () => {
   }).toEqual({
     routes: 2,
     services: 1,
-    backends: 1,
+    backends: 2,
     restarts: 4,
     storeUp: 0,
     dropped: 3,
@@ -188,8 +280,37 @@ test("metrics tell the same as the checks, in numbers", () => {
   });
 });
 
+test.for<[string, StoreCondition, Record<string, number>]>([
+  ["current", { kind: "current" }, { up: 1, held: 0, stale: 0, seconds: 0 }],
+  [
+    "away",
+    { kind: "away", sinceMs: 1_789_999_945_000, cause: "", stale: false },
+    { up: 0, held: 0, stale: 0, seconds: 60 },
+  ],
+  [
+    "stale",
+    { kind: "away", sinceMs: 1_789_999_945_000, cause: "", stale: true },
+    { up: 0, held: 0, stale: 1, seconds: 60 },
+  ],
+  ["held", { ...held, sinceMs: 1_789_999_945_000 }, { up: 1, held: 1, stale: 0, seconds: 60 }],
+])("metrics of a store that is %s", ([, condition, expected]) => {
+  const text = report({ condition }).metrics();
+  const value = (name: string): number =>
+    Number(new RegExp(`^crosspoint_store_${name} (.*)$`, "m").exec(text)?.[1]);
+  expect({
+    up: value("up"),
+    held: value("held"),
+    stale: value("stale"),
+    seconds: value("unfollowed_seconds"),
+  }).toEqual(expected);
+  expect(value("repairs_total")).toBe(5);
+});
+
 test("the snapshot is what each worker serves, and the table, read while it is written", () => {
-  const snapshot = report({ trouble: "gone" }).snapshot() as Record<string, Iterable<unknown>>;
+  const snapshot = report({
+    trouble: "gone",
+    discoveries: [discoveryIn("refused")],
+  }).snapshot() as Record<string, Iterable<unknown>>;
   expect({
     ...snapshot,
     routes: undefined,
@@ -198,12 +319,16 @@ test("the snapshot is what each worker serves, and the table, read while it is w
   }).toMatchObject({
     node: "node-1",
     revision: 8,
-    store: { name: "memory:", trouble: "gone" },
+    store: { name: "memory:", trouble: "gone", state: "away", sinceMs: 3_600_000 },
+    discoveries: [{ name: "fake:", trouble: "refused", backends: 2, unreadable: [] }],
     workers: [{ slot: 0 }, { slot: 1 }],
     problems: [],
     rejected: [],
   });
   expect([...(snapshot["routes"] ?? [])]).toHaveLength(2);
   expect([...(snapshot["services"] ?? [])]).toHaveLength(0);
-  expect([...(snapshot["backends"] ?? [])]).toHaveLength(1);
+  expect([...(snapshot["backends"] ?? [])]).toMatchObject([
+    { address: "10.0.0.1:80", source: "api" },
+    { address: "10.0.0.2:80", source: "etcd:/services/web/2" },
+  ]);
 });

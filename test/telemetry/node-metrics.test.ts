@@ -27,6 +27,11 @@ function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
     backends: 2,
     laggingWorkers: 0,
     storeUp: true,
+    storeHeld: false,
+    storeStale: false,
+    storeUnfollowedSeconds: 0,
+    storeRepairsTotal: 0,
+    discoveries: [],
     changeSetsTotal: 12,
     quarantined: 0,
     accessLogLinesDropped: 0,
@@ -115,6 +120,19 @@ describe("nodeMetricsText", () => {
     expect(series.get("crosspoint_request_duration_seconds_count")).toBe(4);
     expect(series.get("crosspoint_request_duration_seconds_sum")).toBeCloseTo(20.0039);
     expect(durationBoundsMs).toHaveLength(14);
+  });
+
+  test("shows each discovery by its name", () => {
+    const discoveries = [
+      { name: "etcd:http://10.0.0.5:2379/services/", up: true, backends: 3, unreadable: 1 },
+      { name: "discoverd:http://10.0.0.5:2379", up: false, backends: 4, unreadable: 0 },
+    ];
+    const series = parse(nodeMetricsText(node({ discoveries })));
+    const of = (family: string): (number | undefined)[] =>
+      discoveries.map(({ name }) => series.get(`crosspoint_${family}{discovery="${name}"}`));
+    expect(of("discovery_up")).toEqual([1, 0]);
+    expect(of("discovered_backends")).toEqual([3, 4]);
+    expect(of("discovery_unreadable_entries")).toEqual([1, 0]);
   });
 
   test("escapes what stands in a label", () => {
