@@ -27,6 +27,8 @@ export class FollowedContent {
   clusterId: string | undefined;
   /** The newest revision of the cluster that any answer named. */
   headerRevision = 0;
+  /** Of the entries, the one that was written last; undefined: it was deleted since, or there is none. */
+  newest: KeyValue | undefined;
   /** The owner got its first batch. */
   started = false;
   readonly #owner: FollowedOwner;
@@ -180,14 +182,17 @@ export class FollowedContent {
       throw new RouterError("internal", "a batch went back in time");
     }
     const unreadable = this.#owner.apply(batch); // a throw leaves everything as it was
+    if (batch.anew === true) this.newest = undefined;
     for (const kv of batch.puts) {
       if (unreadable.has(kv.key)) this.#keepGood(kv.key);
       else this.#isReadable(kv.key);
       this.entries.set(kv.key, kv);
+      if (kv.modRevision >= (this.newest?.modRevision ?? 0)) this.newest = kv;
     }
     for (const key of batch.deletes) {
       this.#isReadable(key);
       this.entries.delete(key);
+      if (key === this.newest?.key) this.newest = undefined;
     }
     this.revision = batch.revision;
     this.started = true;

@@ -37,7 +37,8 @@ import { Follower, type WatchEnd } from "./follower.ts";
 import type { Verdict } from "./judge.ts";
 import { listAndJudge } from "./judged-list.ts";
 import { Lister } from "./listing.ts";
-import { Reconcile } from "./reconcile.ts";
+import { Comparisons } from "./reconcile.ts";
+import { askWitness } from "./witness.ts";
 
 export interface FollowedPrefixOptions {
   readonly etcd: Etcd;
@@ -92,7 +93,7 @@ export class FollowedPrefix implements Followed {
   /** The entries are exact as of here, or of the position. */
   #known = 0;
   #follower: Follower | undefined;
-  #reconcile: Reconcile | undefined;
+  #comparisons: Comparisons | undefined;
 
   /** Begins at once; see `started`. */
   static open(options: FollowedPrefixOptions): FollowedPrefix {
@@ -174,9 +175,9 @@ export class FollowedPrefix implements Followed {
       if (this.#condition.held) return etcdHeldListMs;
       return this.#ended(await this.#watch());
     } catch (error) {
+      if (this.#closing.signal.aborted) return 0;
       const cause = RouterError.from(error);
       this.#rejectAcceptances(cause);
-      if (this.#closing.signal.aborted) return 0;
       this.#condition.failed(cause.message);
       return this.#condition.held ? etcdHeldListMs : this.#nextPauseMs();
     }
@@ -270,6 +271,7 @@ export class FollowedPrefix implements Followed {
     const { header } = await etcd.range({ ...range, limit: 1, keysOnly: true });
     const { clusterId } = this.#content;
     if (clusterId === undefined || !this.#content.continues(header)) return { kind: "foreign" };
+    if ((await askWitness(etcd, this.#content.newest)) === "other") return { kind: "foreign" };
     this.#content.sawHeader(header);
     const over = new AbortController();
     const follower = new Follower({
@@ -295,7 +297,15 @@ export class FollowedPrefix implements Followed {
     this.#condition.watching();
     const cancel = system.after(etcdWatchSettledMs, () => void (this.#pauseMs = etcdRetryMsMin));
     over.addEventListener("abort", cancel, { once: true });
-    this.#compareLater(follower, over);
+    this.#comparisons = new Comparisons({
+      lister: this.#lister,
+      system,
+      content: this.#content,
+      everyMs: this.#options.reconcileEveryMs ?? etcdReconcileMs,
+      different: (keys) => this.#different(keys, follower),
+      failed: (cause) => follower.stop({ kind: "failed", cause }),
+      over,
+    });
   }
 
   #takeEvents(events: readonly WatchEvent[], header: EtcdHeader): "taken" | "refused" {
@@ -307,7 +317,7 @@ export class FollowedPrefix implements Followed {
     }
     this.#content.apply(outcome);
     this.#content.sawHeader(header);
-    this.#reconcile?.touch(events);
+    this.#comparisons?.touch(events);
     this.#pauseMs = etcdRetryMsMin;
     return "taken";
   }
@@ -342,47 +352,19 @@ export class FollowedPrefix implements Followed {
     return this.#nextPauseMs();
   }
 
-  #compareLater(follower: Follower, over: AbortSignal): void {
-    const { system, reconcileEveryMs = etcdReconcileMs } = this.#options;
-    // Nodes that started together need not list together.
-    const delayMs = reconcileEveryMs * (0.9 + system.random() / 10);
-    const cancel = system.after(delayMs, () => void this.#compare(follower, over));
-    over.addEventListener("abort", cancel, { once: true });
-  }
-
-  /** Never rejects: what goes wrong ends the watch. */
-  async #compare(follower: Follower, over: AbortSignal): Promise<void> {
-    const { system } = this.#options;
-    const seen = this.#content.headerRevision;
-    const entries = (): ReadonlyMap<Key, KeyValue> => this.#content.entries;
-    const reconcile = new Reconcile({ lister: this.#lister, system, entries, signal: over });
-    this.#reconcile = reconcile;
-    try {
-      const { header, different } = await reconcile.run();
-      if (over.aborted) return;
-      if (different.length > 0) this.#repair(different);
-      const odd = header.clusterId !== this.#content.clusterId || header.revision < seen;
-      if (odd || different.length > 0) {
-        this.#listDue = true;
-        follower.stop({ kind: "stopped" });
-      } else {
-        this.#compareLater(follower, over);
-      }
-    } catch (error) {
-      if (!over.aborted) follower.stop({ kind: "failed", cause: RouterError.from(error) });
-    } finally {
-      if (this.#reconcile === reconcile) this.#reconcile = undefined;
-    }
-  }
-
-  #repair(different: readonly Key[]): void {
+  #different(keys: readonly Key[], follower: Follower): void {
     const { log, name } = this.#options;
-    this.repairsTotal += different.length;
-    log.warn("the watch missed something: all is listed again", {
-      name,
-      keys: different.length,
-      first: shownKey(different[0] ?? ""),
-    });
+    const first = keys[0];
+    if (first !== undefined) {
+      this.repairsTotal += keys.length;
+      log.warn("the watch missed something: all is listed again", {
+        name,
+        keys: keys.length,
+        first: shownKey(first),
+      });
+    }
+    this.#listDue = true;
+    follower.stop({ kind: "stopped" });
   }
 
   /** Ever longer, with jitter, so that many nodes do not come back in one moment. */

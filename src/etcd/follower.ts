@@ -99,11 +99,9 @@ export class Follower {
     const position = whole.reduce((newest, one) => Math.max(newest, modRevisionOf(one)), 0);
     if (position === 0) return; // told again: etcd 3.4.23 does
     try {
-      this.#options.events(
-        whole.filter((event) => !this.#isSkipped(keyOf(event))),
-        header,
-      );
-      this.position = position;
+      const followed = whole.filter((event) => !this.#isSkipped(keyOf(event)));
+      if (this.#options.events(followed, header) === "taken") this.position = position;
+      else this.stop({ kind: "stopped" });
     } catch (error) {
       this.stop({ kind: "failed", cause: RouterError.from(error) });
     }

@@ -13,9 +13,7 @@
 // (etcd 3.4.23 has them). The witness tells the two apart: our newest key, read as of its own revision.
 
 import type { HoldFinding, StoreIdentity } from "./followed.ts";
-
-/** What the past says when it is asked for our newest key, as of its revision; unknown: compacted, or not asked. */
-export type Witness = "same" | "other" | "unknown";
+import type { Witness } from "./witness.ts";
 
 export interface Ours {
   /** undefined: nothing was followed yet. */
@@ -80,7 +78,8 @@ export function judge(one: Case): Verdict {
 
 function startsAnew({ ours, theirs }: Case): boolean {
   if (ours.clusterId === undefined) return false;
-  return theirs.clusterId !== ours.clusterId || theirs.revision < ours.headerRevision;
+  if (theirs.clusterId !== ours.clusterId || theirs.revision < ours.headerRevision) return true;
+  return theirs.witness === "other" || theirs.contradiction !== undefined;
 }
 
 /** An operator's word, written into the store itself. */

@@ -3,13 +3,13 @@
 // Knows: which questions the judge needs answered, and asks etcd for the witness. Does not know: what happens
 // with the verdict.
 
-import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
-import { Difference, type KeySense, sameValue } from "./difference.ts";
+import { Difference, type KeySense } from "./difference.ts";
 import { type Etcd, type EtcdHeader, shownKey } from "./etcd.ts";
 import type { FollowedContent } from "./followed-content.ts";
-import { judge, type Verdict, type Witness } from "./judge.ts";
-import { isCompacted, type Lister } from "./listing.ts";
+import { judge, type Verdict } from "./judge.ts";
+import type { Lister } from "./listing.ts";
+import { askWitness } from "./witness.ts";
 
 export interface JudgedListOptions {
   readonly etcd: Etcd;
@@ -45,9 +45,10 @@ async function judgeList(
   header: EtcdHeader,
   difference: Difference,
 ): Promise<Verdict> {
-  const { content, name, markerLost } = options;
+  const { etcd, content, name, markerLost } = options;
   const { clusterId, headerRevision, identity } = content;
-  const { removed, changed, added, contradiction } = difference;
+  const { removed, changed, added, contradiction, newestBefore } = difference;
+  const isAsked = removed + changed > 0 && content.continues(header);
   return judge({
     name,
     markerLost,
@@ -59,28 +60,8 @@ async function judgeList(
       removed,
       changed,
       added,
-      witness: await askWitness(options, header, difference),
+      witness: isAsked ? await askWitness(etcd, newestBefore) : "unknown",
       contradiction: contradiction === undefined ? undefined : shownKey(contradiction),
     },
   });
-}
-
-/** Our newest key, as of the revision that wrote it: only the past that we followed has it so. */
-async function askWitness(
-  { etcd, content }: JudgedListOptions,
-  header: EtcdHeader,
-  { removed, changed, newestBefore }: Difference,
-): Promise<Witness> {
-  if (newestBefore === undefined || removed + changed === 0) return "unknown";
-  if (!content.continues(header)) return "unknown";
-  const { key, modRevision } = newestBefore;
-  try {
-    const { kvs } = await etcd.range({ key, revision: modRevision });
-    const then = kvs[0];
-    if (then === undefined || then.modRevision !== modRevision) return "other";
-    return sameValue(then, newestBefore) ? "same" : "other";
-  } catch (error) {
-    if (isCompacted(error)) return "unknown";
-    throw RouterError.from(error);
-  }
 }

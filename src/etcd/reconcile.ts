@@ -4,36 +4,77 @@
 // revisions costs no values; it counts as different only what the watch did not bring within some seconds.
 
 import { etcdCatchUpMsMax, etcdKeysPerTurn } from "../limits.ts";
+import { RouterError } from "../model/errors.ts";
 import { type System, sleep } from "../system.ts";
 import type { EtcdHeader, Key, KeyValue, WatchEvent } from "./etcd.ts";
+import type { FollowedContent } from "./followed-content.ts";
 import { modRevisionOf } from "./follower.ts";
 import type { Lister, ListReader } from "./listing.ts";
 
-export interface ReconcileOptions {
+export interface ComparisonsOptions {
   readonly lister: Lister;
   readonly system: System;
-  /** Live: the watch goes on changing them. */
-  readonly entries: () => ReadonlyMap<Key, KeyValue>;
-  /** Aborted: rejects, or answers for nothing. */
-  readonly signal: AbortSignal;
+  /** Live: the watch goes on changing it. */
+  readonly content: FollowedContent;
+  readonly everyMs: number;
+  /** These keys are not what etcd says; none: another store answers, or an older one. */
+  readonly different: (keys: readonly Key[]) => void;
+  readonly failed: (cause: RouterError) => void;
+  /** The watch is over: nothing is called any more. */
+  readonly over: AbortSignal;
 }
 
-export interface Reconciled {
-  readonly header: EtcdHeader;
-  /** Keys that are not what etcd says. */
-  readonly different: readonly Key[];
+/** One comparison after another, as long as a watch runs. */
+export class Comparisons {
+  readonly #options: ComparisonsOptions;
+  #current: Comparison | undefined;
+
+  constructor(options: ComparisonsOptions) {
+    this.#options = options;
+    this.#later();
+  }
+
+  /** The watch brought these. */
+  touch(events: readonly WatchEvent[]): void {
+    this.#current?.touch(events);
+  }
+
+  #later(): void {
+    const { system, everyMs, over } = this.#options;
+    // Nodes that started together need not list together.
+    const delayMs = everyMs * (0.9 + system.random() / 10);
+    const cancel = system.after(delayMs, () => void this.#compare());
+    over.addEventListener("abort", cancel, { once: true });
+  }
+
+  async #compare(): Promise<void> {
+    const { content, over, different, failed } = this.#options;
+    const { headerRevision } = content;
+    this.#current = new Comparison(this.#options);
+    try {
+      const { header, keys } = await this.#current.run();
+      if (over.aborted) return;
+      const isOther = header.clusterId !== content.clusterId || header.revision < headerRevision;
+      if (isOther || keys.length > 0) different(keys);
+      else this.#later();
+    } catch (error) {
+      if (!over.aborted) failed(RouterError.from(error));
+    } finally {
+      this.#current = undefined;
+    }
+  }
 }
 
 /** How often the suspects are looked at again. */
 const looksMax = 10;
 
-export class Reconcile implements ListReader {
-  readonly #options: ReconcileOptions;
+class Comparison implements ListReader {
+  readonly #options: ComparisonsOptions;
   #listed = new Map<Key, number>();
   /** What the watch brought since this began: newer than the list, perhaps. */
   readonly #touched = new Map<Key, number>();
 
-  constructor(options: ReconcileOptions) {
+  constructor(options: ComparisonsOptions) {
     this.#options = options;
   }
 
@@ -52,35 +93,35 @@ export class Reconcile implements ListReader {
     }
   }
 
-  /** Rejects as the list does. */
-  async run(): Promise<Reconciled> {
-    const { lister, system, signal } = this.#options;
-    const header = await lister.list(this, { keysOnly: true, signal });
-    let different = await this.#suspects(header);
-    for (let looks = 0; different.length > 0 && looks < looksMax; looks++) {
-      await sleep(system, etcdCatchUpMsMax / looksMax, signal);
-      different = different.filter((key) => this.#differs(key, header));
+  /** Keys that differ from the list at `header`, and still do when the watch had its time. Rejects as a list does. */
+  async run(): Promise<{ readonly header: EtcdHeader; readonly keys: readonly Key[] }> {
+    const { lister, system, over } = this.#options;
+    const header = await lister.list(this, { keysOnly: true, signal: over });
+    let keys = await this.#suspects(header);
+    for (let looks = 0; keys.length > 0 && looks < looksMax; looks++) {
+      await sleep(system, etcdCatchUpMsMax / looksMax, over);
+      keys = keys.filter((key) => this.#differs(key, header));
     }
-    return { header, different };
+    return { header, keys };
   }
 
   async #suspects(header: EtcdHeader): Promise<Key[]> {
-    const suspects: Key[] = [];
-    const { system, entries } = this.#options;
+    const suspects = new Set<Key>();
+    const { system, content } = this.#options;
     let left = etcdKeysPerTurn;
-    for (const keys of [this.#listed.keys(), entries().keys()]) {
+    for (const keys of [this.#listed.keys(), content.entries.keys()]) {
       for (const key of keys) {
-        if (this.#differs(key, header)) suspects.push(key);
+        if (this.#differs(key, header)) suspects.add(key);
         if (--left > 0) continue;
         left = etcdKeysPerTurn;
         await new Promise<void>((resolve) => system.atTurnEnd(resolve));
       }
     }
-    return [...new Set(suspects)];
+    return [...suspects];
   }
 
   #differs(key: Key, header: EtcdHeader): boolean {
     if ((this.#touched.get(key) ?? 0) > header.revision) return false;
-    return this.#options.entries().get(key)?.modRevision !== this.#listed.get(key);
+    return this.#options.content.entries.get(key)?.modRevision !== this.#listed.get(key);
   }
 }

@@ -83,9 +83,9 @@ export interface FollowedFixture {
   readonly owner: RecordingOwner;
   readonly followed: FollowedPrefix;
   /** Lets so many ms pass, and everything run that is due. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
   /** What is followed is exactly what etcd has. */
-  equal(): boolean;
+  readonly equal: () => boolean;
 }
 
 export interface FixtureOptions {
@@ -130,9 +130,9 @@ export async function pass(system: FakeSystem, ms: number): Promise<void> {
 
 /** Closing waits for turns of the event loop, which the fake clock makes. */
 export async function closeIn(system: FakeSystem, followed: FollowedPrefix): Promise<void> {
-  let closed = false;
-  const closing = followed.close().then(() => (closed = true));
-  while (!closed) await pass(system, 1);
+  const closed = new AbortController();
+  const closing = followed.close().then(() => closed.abort());
+  while (!closed.signal.aborted) await pass(system, 1);
   await closing;
 }
 
