@@ -109,7 +109,8 @@ export class EtcdCommits {
     outcomes: Outcomes,
     leases: ReadonlyMap<Backend, string>,
   ): Promise<number> {
-    for (let again = true; ; again = false) {
+    // Our own key and the lease may have been taken away, each once.
+    for (let triesLeft = 2; ; triesLeft--) {
       // Granting and settling took time: what was compared then may have changed.
       checkWrite(write, this.#parts.mirror.revision);
       const compare = this.#comparisons(outcomes);
@@ -117,7 +118,7 @@ export class EtcdCommits {
       const answer = await this.#send(
         transactionOf({ outcomes, companions, leases, compare }),
         id,
-        again,
+        triesLeft > 0,
       );
       if (answer === "again") continue;
       if (typeof answer === "number") return answer;
@@ -127,7 +128,7 @@ export class EtcdCommits {
       const onlyOurs = others.every(({ revision }, index) => revision === found[index]);
       // Its lease ran out, or was revoked.
       this.#lastWriteRevision = lastWrite;
-      if (!again || !onlyOurs) throw await this.#conflict(write.expected, found);
+      if (triesLeft === 0 || !onlyOurs) throw await this.#conflict(write.expected, found);
     }
   }
 
