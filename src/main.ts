@@ -5,19 +5,26 @@ import { readFileSync } from "node:fs";
 import type { WorkerSettings } from "./channel/messages.ts";
 import { runServe } from "./cli/serve.ts";
 import type { Config } from "./config.ts";
-import { AdminServer } from "./control/admin-server.ts";
+import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
+import { QuestionAnswers } from "./control/question-answers.ts";
 import { createRouterService, type RouterCalls } from "./control/router-service.ts";
 import { loadSealingKey, passingSealingKey } from "./control/sealing-key.ts";
+import { startingReport } from "./control/starting-report.ts";
 import { TableSource } from "./control/table-source.ts";
 import { provisionDemo } from "./demo-route.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import { openDiscovery } from "./discovery/open-discovery.ts";
+import { provisionForward } from "./forward-route.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
+import type { MemberInfo } from "./store/members.ts";
 import { openStore, type StoreSpec } from "./store/open-store.ts";
+import type { Store } from "./store/store.ts";
 import { realSystem, type Signals, type System, signals } from "./system.ts";
 import { AccessLogSink } from "./telemetry/access-log-sink.ts";
 import { createLog } from "./telemetry/log.ts";
@@ -30,6 +37,8 @@ export interface NodeOptions {
   readonly system: System;
   /** Lets tests and fault scripts crash and stall workers. */
   readonly faultHooks?: boolean;
+  /** Gives the start up: a store that cannot be reached is waited for. */
+  readonly signal?: AbortSignal;
 }
 
 /** A running node. */
@@ -55,7 +64,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   try {
     return await assemble(options, closers);
   } catch (error) {
-    log.error("the node cannot start", { error: RouterError.from(error).message });
+    if (options.signal?.aborted !== true) {
+      log.error("the node cannot start", { error: RouterError.from(error).message });
+    }
     await closeAll(closers, log);
     throw error;
   }
@@ -69,19 +80,47 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Log):
 }
 
 async function assemble(
-  { config, log, system, faultHooks = false }: NodeOptions,
+  { config, log, system, faultHooks = false, signal }: NodeOptions,
   closers: (() => Promise<unknown>)[],
 ): Promise<RunningNode> {
   const opened = <T>(value: T, close: (value: T) => Promise<unknown>): T => {
     closers.push(() => close(value));
     return value;
   };
-  const store = opened(await openStore(storeSpec(config), system), (it) => it.close());
-  const source = opened(await TableSource.start({ store, system, log }), (it) => it.stop());
+  // First and last: it tells what a node waits for that is not ready yet, or no more.
+  const report = new CurrentReport();
+  const admin = opened(
+    await AdminServer.listen({ ...config.admin, log, providers: report }),
+    (it) => it.close(),
+  );
+  const store = opened(await openStore(storeSpec(config), system, log), (it) => it.close());
+  report.current = startingReport(() => waitsFor(store));
+  const discoveries: Discovery[] = [];
+  for (const setting of config.discover) {
+    const parts = { system, log, directory: config.stateDir };
+    discoveries.push(opened(await openDiscovery(setting, parts), (it) => it.close()));
+  }
+  const followed = { store, discoveries, system, log, ...(signal === undefined ? {} : { signal }) };
+  const source = opened(await TableSource.start(followed), (it) => it.stop());
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
   const settings = await workerSettings(config, faultHooks);
   const listeners = await ListenerSet.open({ ...config, slots: config.workers, system, log });
+  const http = listeners.http.map(({ address, port }) => hostPort(address, port));
+  const startedMs = system.wallMs();
+  const info: MemberInfo = {
+    name: config.nodeName,
+    version: readVersion(),
+    rpc:
+      config.rpc.kind === "tcp" ? hostPort(config.rpc.address, config.rpc.port) : config.rpc.path,
+    admin: admin.address,
+    http,
+    workers: config.workers,
+    io: "net",
+    startTimeMs: startedMs,
+  };
+  // On the list before the first connection is taken: nobody is told "everywhere" without us from then on.
+  await store.members?.announce(info);
   const fleet = opened(
     await Fleet.start({
       nodeName: config.nodeName,
@@ -96,30 +135,44 @@ async function assemble(
     }),
     (it) => it.drain(0),
   );
-  const calls = createRouterService({ store, view: source, serving: fleet, system });
+  const node = { ...info };
+  const calls = createRouterService({
+    store,
+    view: source,
+    serving: fleet,
+    system,
+    info: () => node,
+  });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
+  const forwarded =
+    config.forward === undefined ? undefined : await provisionForward(calls, config.forward);
   let draining = false;
-  const providers = reportOf({
-    version: readVersion(),
-    io: "net",
+  report.current = reportOf({
+    version: info.version,
+    io: info.io,
     store,
     source,
     fleet,
     system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
     draining: () => draining,
-    startedMs: system.wallMs(),
+    startedMs,
   });
-  const admin = opened(await AdminServer.listen({ ...config.admin, log, providers }), (it) =>
-    it.close(),
-  );
   const image = readFileSync(new URL("./gen/image.binpb", import.meta.url));
   const rpc = opened(
     await GrpcServer.listen({ address: config.rpc, service: calls, image, system, log }),
     (it) => it.close(rpcCloseMsMax),
   );
   rpc.setServing(true);
-  const http = listeners.http.map(({ address, port }) => hostPort(address, port));
+  node.rpc = rpc.address;
+  if (store.members !== undefined) {
+    const { members } = store;
+    await members.announce({ ...node });
+    const parts = { members, serving: fleet, view: source, system, log };
+    opened(QuestionAnswers.start(parts), async (it) => it.stop());
+  }
+  const accepts =
+    forwarded === undefined ? [] : config.tcpAddresses.map((it) => hostPort(it, forwarded));
   return {
     rpc: rpc.address,
     admin: admin.address,
@@ -127,17 +180,40 @@ async function assemble(
     revision: source.table.revision,
     fleet,
     calls,
-    readyLine: `ready rpc=${rpc.address} admin=${admin.address} http=${http.join(",")} workers=${config.workers} io=net revision=${source.table.revision}`,
+    readyLine: readyLine(node, accepts, source.table.revision),
     reopenLog: () => void sink?.reopen(),
     async stop(drainMs) {
       draining = true;
       // Writers first, traffic last; the admin port tells "not ready" until the end.
       await rpc.close(rpcCloseMsMax);
-      const cut = await fleet.drain(drainMs);
+      const drained = fleet.drain(drainMs);
+      // Nothing new comes here any more, so nobody waits for us.
+      await store.members?.leave();
+      const cut = await drained;
       await closeAll(closers, log);
       return cut;
     },
   };
+}
+
+/** What the admin port tells at the moment. */
+class CurrentReport implements AdminProviders {
+  current: AdminProviders = startingReport(() => "the store is not open yet");
+  readonly health: AdminProviders["health"] = () => this.current.health();
+  readonly ready: AdminProviders["ready"] = () => this.current.ready();
+  readonly metrics: AdminProviders["metrics"] = () => this.current.metrics();
+  readonly snapshot: AdminProviders["snapshot"] = () => this.current.snapshot();
+}
+
+function waitsFor({ name, condition }: Store): string {
+  if (condition.kind === "away") return `waits for the store ${name}: ${condition.cause}`;
+  return `reads the store ${name}`;
+}
+
+function readyLine(node: MemberInfo, accepts: readonly string[], revision: Revision): string {
+  const { rpc, admin, http, workers, io } = node;
+  const tcp = accepts.length === 0 ? "" : ` tcp=${accepts.join(",")}`;
+  return `ready rpc=${rpc} admin=${admin} http=${http.join(",")}${tcp} workers=${workers} io=${io} revision=${revision}`;
 }
 
 function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpec {
@@ -178,11 +254,14 @@ export async function serve(config: Config): Promise<number> {
 }
 
 async function untilAsked(config: Config, log: Log, ends: Signals): Promise<number> {
+  const starting = new AbortController();
+  void ends.asked.then(() => starting.abort());
   let node: RunningNode;
   try {
-    node = await startNode({ config, log, system: realSystem });
+    node = await startNode({ config, log, system: realSystem, signal: starting.signal });
   } catch {
-    return 1; // startNode has said why
+    // startNode has said why; who ends a node that waits for its store has nothing to hear.
+    return starting.signal.aborted ? 0 : 1;
   }
   process.stdout.write(`${node.readyLine}\n`);
   if (config.demo) process.stderr.write(demoHint(node));
