@@ -51,6 +51,34 @@ describe("a fleet", () => {
     expect(applied).toBe(3);
   });
 
+  test("serves what changes without a revision, and knows who does not yet", async () => {
+    const { fleet, source } = await startFleet({ workers: 1 });
+    source.writeAt(1, putRoute("found", "found.example.com"));
+    source.writeAt(1, stub("bad", "nack"));
+    await soon(() => fleet.status()[0]!.lastNack !== undefined);
+    await soon(() => fleet.status()[0]!.servedPosition === 2);
+    expect(fleet.status()[0]).toMatchObject({ servedRevision: 1, lastNack: { revision: 1 } });
+    expect(fleet.latest).toEqual({ position: 3, revision: 1 });
+    // Revision 1 is served, whatever became of the rest.
+    expect(await fleet.whenServed(parseRevision(1), never)).toEqual([]);
+    const applied = totalOf(fleet, Counter.changesApplied);
+    source.writeAt(1, removeRoute("bad"));
+    await soon(() => fleet.status()[0]!.servedPosition === 4);
+    expect(totalOf(fleet, Counter.changesApplied)).toBe(applied + 1);
+  });
+
+  test("takes a table whose revisions are counted anew", async () => {
+    const { fleet, source, port } = await startFleet();
+    let revision = parseRevision(0);
+    for (let n = 0; n < 20; n++) revision = source.write(putRoute("r", `r${n}.example.com`));
+    expect(await fleet.whenServed(revision, never)).toEqual([]);
+    source.writeAt(3, removeRoute("r"));
+    expect(await fleet.whenServed(parseRevision(3), never)).toEqual([]);
+    expect([(await greeting(port)).revision, fleet.servedRevision]).toEqual([3, 3]);
+    expect(await fleet.whenServed(source.write(putRoute("r", "r.example.com")), never)).toEqual([]);
+    expect(fleet.servedRevision).toBe(4);
+  });
+
   test("opens a TCP route's port before it says that it is served, and closes it likewise", async () => {
     const { fleet, source } = await startFleet();
     const port = await freePort();

@@ -179,13 +179,13 @@ export class OneWorker {
     await this.#acknowledged(revision);
   }
 
-  async #acknowledged(revision: number): Promise<void> {
+  async #acknowledged(position: number): Promise<void> {
     const find = (): number =>
       this.#heard.findIndex(
         (message) =>
-          (message.kind === "ack" || message.kind === "nack") && message.revision === revision,
+          (message.kind === "ack" || message.kind === "nack") && message.position === position,
       );
-    await until(() => find() >= 0, `revision ${revision} to be acknowledged`);
+    await until(() => find() >= 0, `position ${position} to be acknowledged`);
     const message = this.#heard.splice(find(), 1)[0];
     if (message?.kind === "nack") throw new Error(`the worker refused: ${message.reason}`);
   }
@@ -212,6 +212,17 @@ export class OneWorker {
       const revision = parseRevision(++this.#revision);
       this.#tell({ kind: "delta", base, ...versionOf(revision), changes, opened: [], closed: [] });
       await this.#acknowledged(revision);
+    });
+  }
+
+  /** As `change`, under a revision of the test's choice. */
+  changeAt(label: number, ...changes: readonly Change[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const base = positionOf(this.#revision);
+      const position = positionOf(++this.#revision);
+      const revision = parseRevision(label);
+      this.#tell({ kind: "delta", base, position, revision, changes, opened: [], closed: [] });
+      await this.#acknowledged(position);
     });
   }
 

@@ -32,7 +32,13 @@ class Source {
   }
 
   write(...changes: readonly Change[]) {
-    const changeSet = changeSetOf(this.table.revision + 1, ...changes);
+    return this.writeAt(this.table.revision + 1, ...changes);
+  }
+
+  /** At the same revision, as discovery does, or at a lower one, from which revisions are counted anew. */
+  writeAt(revision: number, ...changes: readonly Change[]) {
+    const changeSet = changeSetOf(revision, ...changes);
+    if (revision < this.table.revision) this.table.revision = changeSetOf(0).revision;
     this.table.apply(changeSet);
     this.#listener?.(changeSet);
     return changeSet.revision;

@@ -66,6 +66,27 @@ describe("a table", () => {
     expect(statusOf(await peer.takeAnswer())).toBe(200);
   });
 
+  test("may change without a revision: its place among the tables decides what fits", async () => {
+    const { client, worker } = await serve({ scripts: [answering(() => okAnswer("ok"))] });
+    const found = [removeRoute("all"), putRoute("other", "other.test")];
+    await worker.changeAt(1, ...found);
+    const peer = await client();
+    expect(statusOf(await peer.send(get).takeAnswer())).toBe(404);
+    expect(worker.counter("servedRevision")).toBe(1);
+    const explained = await worker.explain({
+      kind: "http",
+      method: "GET",
+      host: "other.test",
+      path: "/",
+      headers: {},
+    });
+    expect(explained).toMatchObject({ revision: 1, route: "other" });
+    // The same revision at a place that it does not follow on.
+    expect(await worker.refuses({ base: 1, revision: 3 }, ...found)).toContain("position 1");
+    await worker.change(putRoute("all", "*"));
+    expect(statusOf(await (await client()).send(get).takeAnswer())).toBe(200);
+  });
+
   test("a port that is given back is not accepted from any more; open connections carry on", async () => {
     const served = await serve();
     const client = await served.client();
