@@ -196,7 +196,7 @@ function snapshot({ fleet, source, store }: ReportParts): unknown {
   };
 }
 
-function* backendsWithSources({ table, stored }: TableSource): Generator<unknown> {
+function* backendsWithSources({ table, stored }: TableSource): Generator {
   for (const backend of table.backends()) {
     yield { ...backend, source: stored.sourceOf(backend) ?? "api" };
   }
