@@ -7311,7 +7311,10 @@ export const RouterServiceService = {
     responseSerialize: (value: PutServiceResponse): Buffer => Buffer.from(PutServiceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PutServiceResponse => PutServiceResponse.decode(value),
   },
-  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
+  /**
+   * Removes a service's settings. FAILED_PRECONDITION while a route or a registered backend names it. A
+   * discovered backend does not count: each node discovers by itself, and the service goes on with defaults.
+   */
   removeService: {
     path: "/crosspoint.v1.RouterService/RemoveService" as const,
     requestStream: false as const,
@@ -7322,7 +7325,7 @@ export const RouterServiceService = {
       Buffer.from(RemoveServiceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveServiceResponse => RemoveServiceResponse.decode(value),
   },
-  /** Services by name, also those that only a route or a backend names. */
+  /** Services by name, also those that only a route or a backend names, registered or discovered. */
   listServices: {
     path: "/crosspoint.v1.RouterService/ListServices" as const,
     requestStream: false as const,
@@ -7335,7 +7338,7 @@ export const RouterServiceService = {
   },
   /**
    * A backend with a TTL disappears unless it is registered again in time. The identical registration
-   * again renews the TTL and makes no new revision.
+   * again renews the TTL and makes no new revision. A registered backend takes the place of a discovered one.
    */
   registerBackend: {
     path: "/crosspoint.v1.RouterService/RegisterBackend" as const,
@@ -7351,6 +7354,8 @@ export const RouterServiceService = {
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
    * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * one that is discovered as well goes on from there.
    */
   deregisterBackend: {
     path: "/crosspoint.v1.RouterService/DeregisterBackend" as const,
@@ -7472,18 +7477,23 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
    * A service also exists as soon as a route or a backend names it.
    */
   putService: handleUnaryCall<PutServiceRequest, PutServiceResponse>;
-  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
+  /**
+   * Removes a service's settings. FAILED_PRECONDITION while a route or a registered backend names it. A
+   * discovered backend does not count: each node discovers by itself, and the service goes on with defaults.
+   */
   removeService: handleUnaryCall<RemoveServiceRequest, RemoveServiceResponse>;
-  /** Services by name, also those that only a route or a backend names. */
+  /** Services by name, also those that only a route or a backend names, registered or discovered. */
   listServices: handleUnaryCall<ListServicesRequest, ListServicesResponse>;
   /**
    * A backend with a TTL disappears unless it is registered again in time. The identical registration
-   * again renews the TTL and makes no new revision.
+   * again renews the TTL and makes no new revision. A registered backend takes the place of a discovered one.
    */
   registerBackend: handleUnaryCall<RegisterBackendRequest, RegisterBackendResponse>;
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
    * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * one that is discovered as well goes on from there.
    */
   deregisterBackend: handleUnaryCall<DeregisterBackendRequest, DeregisterBackendResponse>;
   /** Backends with what this node knows of them: health, load, where they came from, which routes use them. */
@@ -7633,7 +7643,10 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PutServiceResponse) => void,
   ): ClientUnaryCall;
-  /** Removes a service's settings. FAILED_PRECONDITION while a route or a backend names it. */
+  /**
+   * Removes a service's settings. FAILED_PRECONDITION while a route or a registered backend names it. A
+   * discovered backend does not count: each node discovers by itself, and the service goes on with defaults.
+   */
   removeService(
     request: RemoveServiceRequest,
     callback: (error: ServiceError | null, response: RemoveServiceResponse) => void,
@@ -7649,7 +7662,7 @@ export interface RouterServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveServiceResponse) => void,
   ): ClientUnaryCall;
-  /** Services by name, also those that only a route or a backend names. */
+  /** Services by name, also those that only a route or a backend names, registered or discovered. */
   listServices(
     request: ListServicesRequest,
     callback: (error: ServiceError | null, response: ListServicesResponse) => void,
@@ -7667,7 +7680,7 @@ export interface RouterServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * A backend with a TTL disappears unless it is registered again in time. The identical registration
-   * again renews the TTL and makes no new revision.
+   * again renews the TTL and makes no new revision. A registered backend takes the place of a discovered one.
    */
   registerBackend(
     request: RegisterBackendRequest,
@@ -7687,6 +7700,8 @@ export interface RouterServiceClient extends Client {
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
    * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * one that is discovered as well goes on from there.
    */
   deregisterBackend(
     request: DeregisterBackendRequest,
