@@ -1,6 +1,7 @@
 // Nodes that share an etcd in memory, each with a link of its own that can be cut, and leases that end by the clock.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -25,6 +26,7 @@ import { turns, until } from "./until.ts";
 
 const prefix = "/crosspoint";
 const folder = { key: `${prefix}/`, end: prefixEnd(`${prefix}/`) };
+const guard = `${prefix}/table`;
 export const leaseSeconds = 10;
 
 export class MembersWorld {
@@ -44,6 +46,8 @@ export class MembersWorld {
   directory(): string {
     const path = mkdtempSync(join(tmpdir(), "crosspoint-members-"));
     this.#directories.push(path);
+    // Made before, so that an announcement does little with real files while no time passes.
+    writeFileSync(join(path, "node.id"), randomBytes(16).toString("hex"));
     return path;
   }
 
@@ -163,6 +167,8 @@ export class Link implements Etcd {
   /** The newest revision that was handed over. */
   revision = 0;
   onBatch: (revision: number) => void = () => {};
+  /** The newest one that was handed over of the table's guard. */
+  tableRevision = 0;
 
   constructor(world: MembersWorld) {
     this.#world = world;
@@ -225,6 +231,7 @@ export class Link implements Etcd {
       for (const kv of puts) this.#seen.set(kv.key, kv);
       for (const key of deletes) this.#seen.delete(key);
       this.revision = revision;
+      for (const { key, modRevision } of puts) if (key === guard) this.tableRevision = modRevision;
       this.onBatch(revision);
       this.#observe(puts, deletes);
     };
