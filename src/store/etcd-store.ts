@@ -103,6 +103,10 @@ export class EtcdStore implements Store {
     return this.#mirror.rejected;
   }
 
+  get repairsTotal(): number {
+    return this.#followed.repairsTotal;
+  }
+
   get condition(): StoreCondition {
     const { condition } = this.#followed;
     switch (condition.kind) {
