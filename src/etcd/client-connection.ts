@@ -180,8 +180,8 @@ export class Connection {
   #failed(name: string, failure: CallFailure, timeMs: number): RouterError {
     if (this.#closed) return closedError(this.endpoint);
     const user = this.#identity.login?.user;
-    const deadlineMs = Math.round(timeMs);
-    const error = etcdError(failure, { endpoint: this.endpoint, call: name, user, deadlineMs });
+    const place = { endpoint: this.endpoint, call: name, user, deadlineMs: timeMs };
+    const error = etcdError(failure, place);
     // What comes back may be another program.
     if (error.details.reason === "ETCD_UNREACHABLE") this.#checked = undefined;
     return error;
@@ -200,7 +200,7 @@ export class Connection {
 
   /**
    * The next call gets a TCP connection of its own: the one that `etcd` has may be half-open, which pings find out
-   * only after 15 s. Watches that run on it go on until they end.
+   * only after 15 s. Watches on it end with it, when grpc-js drops connections without a channel (every 10 s).
    */
   #renew(etcd: Etcd3 | undefined): void {
     if (etcd === undefined || this.#etcd !== etcd) return;

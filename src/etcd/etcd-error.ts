@@ -228,7 +228,7 @@ function byCode(code: number, place: CallPlace, cause: string): Meaning {
   switch (code) {
     case GrpcCode.deadlineExceeded:
       return timeout(
-        `did not answer within ${place.deadlineMs / 1000} s: it, its disk or the network to it is stuck`,
+        `did not answer within ${Math.round(place.deadlineMs / 100) / 10} s: it, its disk or the network to it is stuck`,
       );
     case GrpcCode.unimplemented:
       return foreign(`does not know etcd's version 3 calls (${cause}): is this its client port?`);

@@ -128,6 +128,18 @@ test("a black hole swallows data and ends; healing cuts the links that lost some
   await until(() => server.state === "reset", "the cut");
 });
 
+test("deafened links swallow, and new ones are healthy", async () => {
+  const old = await link();
+  proxy.deafen();
+  old.client.socket.write("lost");
+  const late = await link();
+  late.client.socket.write("heard");
+  await until(() => text(late.server) === "heard", "the new link");
+  old.client.socket.destroy();
+  await turns(20);
+  expect([text(old.server), old.server.state]).toEqual(["", "open"]);
+});
+
 test("dropAnswers lets the question through and loses the answer", async () => {
   const { client, server } = await link();
   proxy.dropAnswers();

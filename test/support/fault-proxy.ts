@@ -38,6 +38,7 @@ class Lane {
   #ended = false;
   #moving = false;
   #left: number | undefined;
+  #deaf = false;
   #split: Conduct["split"];
   #random = new SeededRandom(0);
 
@@ -53,7 +54,7 @@ class Lane {
     // An error is followed by "close".
     from.on("error", () => {});
     from.on("close", (failed) => {
-      if (failed && !conduct.swallow) cut();
+      if (failed && !this.#swallows) cut();
     });
     this.flush();
   }
@@ -63,14 +64,23 @@ class Lane {
     this.#left = bytes;
   }
 
+  /** This link alone swallows from now on. */
+  deafen(): void {
+    this.#deaf = true;
+  }
+
   /** To be called when the conduct has changed. */
   flush(): void {
     if (this.#conduct.hold) this.#from.pause();
     else if (!this.#moving) void this.#move();
   }
 
+  get #swallows(): boolean {
+    return this.#deaf || this.#conduct.swallow;
+  }
+
   #take(data: Buffer): void {
-    if (this.#conduct.swallow) return;
+    if (this.#swallows) return;
     this.#waiting.push(data);
     // The sender feels a slow or held link, as it would a real one.
     this.#from.pause();
@@ -78,7 +88,7 @@ class Lane {
   }
 
   #end(): void {
-    if (this.#conduct.swallow) return;
+    if (this.#swallows) return;
     this.#ended = true;
     this.flush();
   }
@@ -172,6 +182,14 @@ export class FaultProxy {
   /** Half-open links: new data is swallowed and nobody learns that the other side ended. New ones are accepted. */
   blackhole(...directions: readonly Direction[]): void {
     this.#change(directions, { swallow: true });
+  }
+
+  /** As `blackhole`, for the links that are open now; new ones are healthy. What a firewall that forgot its links does. */
+  deafen(): void {
+    for (const { lanes } of this.#links) {
+      lanes.up.deafen();
+      lanes.down.deafen();
+    }
   }
 
   /** Requests reach the server, its answers are lost. */
