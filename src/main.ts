@@ -80,13 +80,15 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Log):
 }
 
 async function assemble(
-  { config, log, system, faultHooks = false, signal }: NodeOptions,
+  options: NodeOptions,
   closers: (() => Promise<unknown>)[],
 ): Promise<RunningNode> {
+  const { config, log, system } = options;
   const opened = <T>(value: T, close: (value: T) => Promise<unknown>): T => {
     closers.push(() => close(value));
     return value;
   };
+  const startedMs = system.wallMs();
   // First and last: it tells what a node waits for that is not ready yet, or no more.
   const report = new CurrentReport();
   const admin = opened(
@@ -95,61 +97,22 @@ async function assemble(
   );
   const store = opened(await openStore(storeSpec(config), system, log), (it) => it.close());
   report.current = startingReport(() => waitsFor(store));
-  const discoveries: Discovery[] = [];
-  for (const setting of config.discover) {
-    const parts = { system, log, directory: config.stateDir };
-    discoveries.push(opened(await openDiscovery(setting, parts), (it) => it.close()));
-  }
-  const followed = { store, discoveries, system, log, ...(signal === undefined ? {} : { signal }) };
-  const source = opened(await TableSource.start(followed), (it) => it.stop());
+  const source = await openSource(options, store, opened);
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
-  const settings = await workerSettings(config, faultHooks);
   const listeners = await ListenerSet.open({ ...config, slots: config.workers, system, log });
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
-  const startedMs = system.wallMs();
-  const info: MemberInfo = {
-    name: config.nodeName,
-    version: readVersion(),
-    rpc:
-      config.rpc.kind === "tcp" ? hostPort(config.rpc.address, config.rpc.port) : config.rpc.path,
-    admin: admin.address,
-    http,
-    workers: config.workers,
-    io: "net",
-    startTimeMs: startedMs,
-  };
-  // On the list before the first connection is taken: nobody is told "everywhere" without us from then on.
-  await store.members?.announce(info);
-  const fleet = opened(
-    await Fleet.start({
-      nodeName: config.nodeName,
-      workers: config.workers,
-      listeners,
-      source,
-      settings,
-      workerFile: new URL("./worker/main.ts", import.meta.url),
-      system,
-      log,
-      onLog: (lines, release) => sink?.write(lines, release),
-    }),
-    (it) => it.drain(0),
-  );
-  const node = { ...info };
-  const calls = createRouterService({
-    store,
-    view: source,
-    serving: fleet,
-    system,
-    info: () => node,
-  });
+  const node = { ...aboutOf(config, startedMs), admin: admin.address, http };
+  await announce(store, node);
+  const fleet = opened(await startFleet(options, { listeners, source, sink }), (it) => it.drain(0));
+  const info = (): MemberInfo => node;
+  const calls = createRouterService({ store, view: source, serving: fleet, system, info });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
-  const forwarded =
-    config.forward === undefined ? undefined : await provisionForward(calls, config.forward);
+  const accepts = await forwardedAddresses(config, calls);
   let draining = false;
   report.current = reportOf({
-    version: info.version,
-    io: info.io,
+    version: node.version,
+    io: node.io,
     store,
     source,
     fleet,
@@ -158,21 +121,13 @@ async function assemble(
     draining: () => draining,
     startedMs,
   });
-  const image = readFileSync(new URL("./gen/image.binpb", import.meta.url));
-  const rpc = opened(
-    await GrpcServer.listen({ address: config.rpc, service: calls, image, system, log }),
-    (it) => it.close(rpcCloseMsMax),
-  );
-  rpc.setServing(true);
+  const rpc = opened(await openRpc(options, calls), (it) => it.close(rpcCloseMsMax));
   node.rpc = rpc.address;
   if (store.members !== undefined) {
-    const { members } = store;
-    await members.announce({ ...node });
-    const parts = { members, serving: fleet, view: source, system, log };
+    await announce(store, node);
+    const parts = { members: store.members, serving: fleet, view: source, system, log };
     opened(QuestionAnswers.start(parts), async (it) => it.stop());
   }
-  const accepts =
-    forwarded === undefined ? [] : config.tcpAddresses.map((it) => hostPort(it, forwarded));
   return {
     rpc: rpc.address,
     admin: admin.address,
@@ -194,6 +149,88 @@ async function assemble(
       return cut;
     },
   };
+}
+
+/** Keeps something open until the node ends. */
+type Opened = <T>(value: T, close: (value: T) => Promise<unknown>) => T;
+
+/** The table: what the store holds, and what discovery finds. */
+async function openSource(
+  { config, log, system, signal }: NodeOptions,
+  store: Store,
+  opened: Opened,
+): Promise<TableSource> {
+  const discoveries: Discovery[] = [];
+  for (const setting of config.discover) {
+    const parts = { system, log, directory: config.stateDir };
+    discoveries.push(opened(await openDiscovery(setting, parts), (it) => it.close()));
+  }
+  const options = { store, discoveries, system, log };
+  const source = TableSource.start(signal === undefined ? options : { ...options, signal });
+  return opened(await source, (it) => it.stop());
+}
+
+async function startFleet(
+  { config, log, system, faultHooks = false }: NodeOptions,
+  parts: {
+    readonly listeners: ListenerSet;
+    readonly source: TableSource;
+    readonly sink: AccessLogSink | undefined;
+  },
+): Promise<Fleet> {
+  const { listeners, source, sink } = parts;
+  return await Fleet.start({
+    nodeName: config.nodeName,
+    workers: config.workers,
+    listeners,
+    source,
+    settings: await workerSettings(config, faultHooks),
+    workerFile: new URL("./worker/main.ts", import.meta.url),
+    system,
+    log,
+    onLog: (lines, release) => sink?.write(lines, release),
+  });
+}
+
+async function openRpc(
+  { config, log, system }: NodeOptions,
+  service: RouterCalls,
+): Promise<GrpcServer> {
+  const image = readFileSync(new URL("./gen/image.binpb", import.meta.url));
+  const rpc = await GrpcServer.listen({ address: config.rpc, service, image, system, log });
+  rpc.setServing(true);
+  return rpc;
+}
+
+/** What a node says of itself; ports as they are asked for. */
+function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> & { rpc: string } {
+  const { rpc, admin } = config;
+  return {
+    name: config.nodeName,
+    version: readVersion(),
+    rpc: rpc.kind === "tcp" ? hostPort(rpc.address, rpc.port) : `unix:${rpc.path}`,
+    admin: hostPort(admin.address, admin.port),
+    http: [],
+    workers: config.workers,
+    io: "net",
+    startTimeMs,
+  };
+}
+
+/**
+ * On the list before the first connection is taken: nobody is told "everywhere" without us from then on. With
+ * the store away there is no list to be on, and traffic does not wait for one.
+ */
+async function announce({ members, condition }: Store, node: MemberInfo): Promise<void> {
+  const announced = members?.announce({ ...node });
+  if (condition.kind === "current") await announced;
+}
+
+/** Where a forwarder listens; nothing for any other node. */
+async function forwardedAddresses(config: Config, calls: RouterCalls): Promise<readonly string[]> {
+  if (config.forward === undefined) return [];
+  const port = await provisionForward(calls, config.forward);
+  return config.tcpAddresses.map((address) => hostPort(address, port));
 }
 
 /** What the admin port tells at the moment. */
