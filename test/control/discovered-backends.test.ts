@@ -110,6 +110,10 @@ test("what has not changed is not named, and a change of the store alone passes 
   expect(discovered.replace(new Map([[0, [...found]]]))).toEqual([]);
   const other = changeSetOf(2, put);
   expect(discovered.admit(other)).toBe(other);
+  // The store had none to remove.
+  const { service, address } = found[0]!.backend;
+  const removal = changeSetOf(3, { kind: "backend-removed", service, address });
+  expect(discovered.admit(removal)).toEqual(changeSetOf(3));
   // It has moved to another key: known by that, and nothing for workers.
   expect(discovered.replace(new Map([[0, [{ ...found[0]!, source: "etcd:/2" }]]]))).toEqual([]);
   expect(discovered.sourceOf(found[0]!.backend)).toBe("etcd:/2");

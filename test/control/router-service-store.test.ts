@@ -105,6 +105,24 @@ describe("AcceptStore", () => {
     expect([accepted, source.table.routeCount, source.era]).toEqual([1, 0, 1]);
   });
 
+  test("lets nobody wait for a write of the time before", async () => {
+    const store = new ScriptedStore();
+    store.members = {} as Members;
+    const { call, source } = await serviceOnTable({ store });
+    store.commit = async ({ changes }) => {
+      store.holds(100, ...changes);
+      store.tell(changeSetOf(100, ...changes));
+      return changeSetOf(100).revision;
+    };
+    await call("putService", { service: { name: "web" } });
+    await until(() => source.table.revision === 100, "the write");
+    store.table.revision = changeSetOf(2).revision;
+    store.holds(3, putRoute("one", "a.test"));
+    store.tell("end");
+    await until(() => source.table.revision === 3, "the older store");
+    expect((await call("getRoute", { name: "one" })).route?.name).toBe("one");
+  });
+
   test("is FAILED_PRECONDITION when nothing is held, and says how it stands", async () => {
     const store = new ScriptedStore();
     const { refused } = await serviceOnTable({ store });

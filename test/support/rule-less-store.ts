@@ -1,5 +1,6 @@
 // A store without rules, and a table kept consistent beside it by the set-aside.
 
+import { expect } from "vitest";
 import { SetAside } from "../../src/control/set-aside.ts";
 import type { Change } from "../../src/model/change.ts";
 import { parseRevision } from "../../src/model/revision.ts";
@@ -31,6 +32,10 @@ export class Follower {
     const { changeSet, came, went } = this.setAside.admit(
       changeSetOf(this.table.revision + 1, ...changes),
     );
+    const named = changeSet.changes.map((change) =>
+      change.kind === "route-put" ? change.route.name : "name" in change ? change.name : "",
+    );
+    expect(new Set(named).size, "no route is named twice").toBe(named.length);
     this.table.apply(changeSet);
     this.told.push(...came.map(({ key }) => `+ ${key}`), ...went.map(({ key }) => `- ${key}`));
     return changeSet.changes;

@@ -4,7 +4,7 @@ import type { Change, ChangeSet, Snapshot } from "../../src/model/change.ts";
 import { type Revision, revisionZero } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
 import type { Members } from "../../src/store/members.ts";
-import type { RejectedEntry, Store, StoreCondition } from "../../src/store/store.ts";
+import type { RejectedEntry, Store, StoreCondition, Write } from "../../src/store/store.ts";
 import { changeSetOf } from "./table-fixtures.ts";
 
 /** What a watch brings next: a change, its end, or a failure. */
@@ -54,7 +54,7 @@ export class ScriptedStore implements Store {
     }
   }
 
-  commit(): Promise<Revision> {
+  commit(_write: Write): Promise<Revision> {
     return Promise.resolve(revisionZero);
   }
   findRequest(): Promise<undefined> {
