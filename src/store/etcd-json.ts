@@ -10,11 +10,14 @@ import { invalidField, RouterError } from "../model/errors.ts";
 export class JsonFields {
   readonly #fields: ReadonlyMap<string, unknown>;
   readonly #path: string;
+  /** Where it is all of the text. */
+  readonly #text: string | undefined;
   readonly #taken = new Set<string>();
 
-  constructor(fields: ReadonlyMap<string, unknown>, path: string) {
+  constructor(fields: ReadonlyMap<string, unknown>, path: string, text?: string) {
     this.#fields = fields;
     this.#path = path;
+    this.#text = text;
   }
 
   /** "http.domain". */
@@ -70,11 +73,12 @@ export class JsonFields {
   texts(name: string): Readonly<Record<string, string>> {
     const fields = this.object(name);
     if (fields === undefined) return {};
-    return Object.fromEntries(fields.names().map((key) => [key, fields.exact(key)]));
-  }
-
-  names(): string[] {
-    return [...this.#fields.keys()];
+    const names = [...fields.#fields.keys()];
+    // Building an object of 100,000 takes a third of a second, to be told that they are too many.
+    if (names.length > textsMax) {
+      throw invalidField(this.path(name), `has ${names.length} entries, far too many`);
+    }
+    return Object.fromEntries(names.map((key) => [key, fields.exact(key)]));
   }
 
   /** A text under exactly this name. */
@@ -95,12 +99,15 @@ export class JsonFields {
     return value;
   }
 
-  /** To be called when everything known was asked for. */
+  /** To be called when everything known was asked for, of the whole text last: refuses what is left, or double. */
   refuseOthers(): void {
     for (const name of this.#fields.keys()) {
       if (this.#taken.has(name)) continue;
       throw invalidField(this.path(shown(name)), "is not a field that this version knows here");
     }
+    // JSON.parse keeps the last of two fields with one name, and says nothing.
+    const twice = this.#text === undefined ? undefined : nameWrittenTwice(this.#text);
+    if (twice !== undefined) throw invalidField(shown(twice), "is written twice in one object");
   }
 
   /** camelCase as proto3 JSON writes it, or snake_case as the proto does; null is nothing that we write. */
@@ -125,18 +132,14 @@ export function parseJsonFields(text: string): JsonFields {
   } catch (thrown) {
     throw invalidField("the value", `is not JSON: ${shortened(RouterError.from(thrown).message)}`);
   }
-  const fields = fieldsOf(value, "the value", "");
-  // JSON.parse keeps the last of two fields with one name, and says nothing.
-  const twice = nameWrittenTwice(text);
-  if (twice !== undefined) throw invalidField(shown(twice), "is written twice in one object");
-  return fields;
+  return fieldsOf(value, "the value", "", text);
 }
 
-function fieldsOf(value: unknown, field: string, path: string): JsonFields {
+function fieldsOf(value: unknown, field: string, path: string, text?: string): JsonFields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(field, value, "an object {...}");
   }
-  return new JsonFields(new Map(Object.entries(value)), path);
+  return new JsonFields(new Map(Object.entries(value)), path, text);
 }
 
 /** Of a text that is JSON. */
@@ -158,6 +161,9 @@ function nameWrittenTwice(text: string): string | undefined {
 
 /** A bracket, or a string; the group is there when the string is the name of a field. */
 const tokenPattern = /[{}[\]]|("[^"\\]*(?:\\.[^"\\]*)*")(?=\s*:)|"[^"\\]*(?:\\.[^"\\]*)*"/g;
+
+/** Entries of a map that are looked at: those of labels are at most 32, and whoever has a few more is told so. */
+const textsMax = 1_000;
 
 /** No longer than what 64 bits hold. */
 const integerPattern = /^-?\d{1,20}$/;

@@ -96,6 +96,22 @@ describe("an etcd that is gone", () => {
   });
 });
 
+describe("an etcd that never answered", () => {
+  test("rejects what is read and written with the cause, until it answers", async () => {
+    const etcd = new FakeEtcd();
+    etcd.faults.down = unreachable();
+    const { store, passing } = await opened(etcd, temporaryDirectory());
+    expect(store.condition).toMatchObject({ kind: "away", stale: false });
+    const away = { code: "store-unavailable", message: expect.stringContaining("refused") };
+    await expect(store.read()).rejects.toMatchObject(away);
+    const write = { expected: revisionZero, changes: [putRoute("a")] };
+    await expect(store.commit(write)).rejects.toMatchObject(away);
+    etcd.faults.down = undefined;
+    await passing(() => store.condition.kind === "current", "it answers");
+    expect(await store.commit(write)).toBe(etcd.revision);
+  });
+});
+
 describe("an etcd that was put back to an older copy", () => {
   async function restored() {
     const etcd = new FakeEtcd();

@@ -381,24 +381,6 @@ describe("a store that cannot be written to", () => {
       message: "the quota is used up",
     });
   });
-
-  test("that never answered rejects what is read with the cause", async () => {
-    const fake = new FakeEtcd();
-    fake.faults.down = storeUnavailable("ETCD_UNREACHABLE", "refused");
-    const store = await EtcdStore.open({
-      etcd: fake,
-      system: new FakeSystem(),
-      prefix: "/x",
-      nodeName: "n1",
-      directory: temporaryDirectory(),
-      log: recordingLog(),
-    });
-    onTestFinished(() => store.close());
-    expect(store.condition).toMatchObject({ kind: "away", stale: false });
-    const away = { code: "store-unavailable", message: expect.stringContaining("refused") };
-    await expect(store.read()).rejects.toMatchObject(away);
-    await expect(store.commit(at(revisionZero, putRoute("a")))).rejects.toMatchObject(away);
-  });
 });
 
 /** How often a key was written since it was made, as far as that shows. */

@@ -252,7 +252,8 @@ describe("what is refused", () => {
     for (const text of texts) {
       const startMs = performance.now();
       expect(reasonOf(() => route(text)).length, text.slice(0, 80)).toBeLessThan(400);
-      expect(performance.now() - startMs, text.slice(0, 80)).toBeLessThan(400);
+      // Some 100 ms for the worst of them; what is quadratic takes minutes.
+      expect(performance.now() - startMs, text.slice(0, 80)).toBeLessThan(4_000);
     }
   });
 
