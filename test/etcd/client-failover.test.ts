@@ -43,6 +43,14 @@ test("the leader is killed: calls and a new watch go to another member, and back
   await leader.kill();
   await until(() => watch.cause !== undefined, "the end of the watch");
   expect(watch.cause?.details.reason).toBe("ETCD_UNREACHABLE");
+  // Without a call in between: the end of a watch moves the client on.
+  let again = new WatchRecord(etcd, { key: "k", startRevision: before + 1 });
+  await until(() => {
+    if (again.cause?.details.reason === "ETCD_UNREACHABLE") {
+      again = new WatchRecord(etcd, { key: "k", startRevision: before + 1 });
+    }
+    return again.isCreated;
+  }, "a watch on another member");
   const after = await write(etcd, "k");
   const next = new WatchRecord(etcd, { key: "k", startRevision: after });
   await until(() => next.events.length === 1, "the event from another member");

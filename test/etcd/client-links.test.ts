@@ -77,10 +77,14 @@ test("half-open: a silent watch ends within 16 s; a call ends by its deadline, a
   expect(performance.now() - startedMs).toBeLessThan(16_000);
 });
 
-test("an answer that is lost leaves the outcome open, and nothing is sent again", async () => {
-  await etcd.status();
+test("an answer that is lost leaves the outcome open, nothing is sent again, and a watch ends that is never created", async () => {
+  const watching = await openClient(proxy.endpoint);
+  await Promise.all([etcd.status(), watching.status()]);
   proxy.dropAnswers();
+  const watch = new WatchRecord(watching, { key, startRevision: 1 });
   const error = await failureOf(put(etcd, key, "v"));
+  await until(() => watch.cause !== undefined, "the end of the watch", 2_000);
+  expect(watch.cause?.details.reason).toBe("ETCD_TIMEOUT");
   expect([error.code, error.details.reason]).toEqual(["store-unavailable", "ETCD_TIMEOUT"]);
   expect(error.details.metadata?.["applied"]).toBeUndefined();
   await proxy.heal();
@@ -172,6 +176,17 @@ test("an etcd that stands still for a moment is waited for", async () => {
   await until(() => performance.now() - startedMs > 300, "a moment");
   server.thaw();
   expect((await written).succeeded).toBe(true);
+});
+
+test("a client that is closed ends the calls that wait for an answer, at once", async () => {
+  await etcd.status();
+  proxy.stall("down");
+  const calls = [failureOf(etcd.range({ key })), failureOf(put(etcd, key, "v"))];
+  while ((await writesOf(key)) === 0);
+  const startedMs = performance.now();
+  await etcd.close();
+  for (const error of await Promise.all(calls)) expect(error.code).toBe("cancelled");
+  expect(performance.now() - startedMs).toBeLessThan(500);
 });
 
 test("an etcd that is killed and restarted is found again by the same client, behind one connection", async () => {
