@@ -53,8 +53,8 @@ export async function startEtcdCluster(extraArgs: readonly string[] = []): Promi
   const cluster = new EtcdCluster(
     plan.map((member) => new EtcdServer({ ...member, initialCluster, extraArgs })),
   );
-  for (const member of cluster.members) member.launch();
   try {
+    for (const member of cluster.members) member.launch();
     await Promise.all(cluster.members.map((member) => member.ready()));
   } catch (error) {
     await cluster.stop();

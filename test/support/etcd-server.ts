@@ -236,8 +236,8 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdServer> 
     const extraArgs = [...quickElection, ...(options.extraArgs ?? [])];
     const plan = { name: "n", clientPort, peerPort, initialCluster, extraArgs };
     const server = new EtcdServer({ ...options, ...plan });
-    server.launch();
     try {
+      server.launch();
       await server.ready();
       return server;
     } catch (error) {
