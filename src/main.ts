@@ -100,11 +100,17 @@ async function assemble(
   const source = await openSource(options, store, opened);
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
-  const listeners = await ListenerSet.open({ ...config, slots: config.workers, system, log });
+  const settings = await workerSettings(options);
+  const listeners = opened(
+    await ListenerSet.open({ ...config, slots: config.workers, system, log }),
+    async (it) => it.close(),
+  );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
   const node = { ...aboutOf(config, startedMs), admin: admin.address, http };
   await announce(store, node);
-  const fleet = opened(await startFleet(options, { listeners, source, sink }), (it) => it.drain(0));
+  const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
+    it.drain(0),
+  );
   const info = (): MemberInfo => node;
   const calls = createRouterService({ store, view: source, serving: fleet, system, info });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
@@ -171,20 +177,21 @@ async function openSource(
 }
 
 async function startFleet(
-  { config, log, system, faultHooks = false }: NodeOptions,
+  { config, log, system }: NodeOptions,
   parts: {
+    readonly settings: WorkerSettings;
     readonly listeners: ListenerSet;
     readonly source: TableSource;
     readonly sink: AccessLogSink | undefined;
   },
 ): Promise<Fleet> {
-  const { listeners, source, sink } = parts;
+  const { settings, listeners, source, sink } = parts;
   return await Fleet.start({
     nodeName: config.nodeName,
     workers: config.workers,
     listeners,
     source,
-    settings: await workerSettings(config, faultHooks),
+    settings,
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
@@ -258,7 +265,10 @@ function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpe
   return { ...store, nodeName, directory: stateDir, accept: acceptStore };
 }
 
-async function workerSettings(config: Config, faultHooks: boolean): Promise<WorkerSettings> {
+async function workerSettings({
+  config,
+  faultHooks = false,
+}: NodeOptions): Promise<WorkerSettings> {
   return {
     io: "net",
     accessLog: config.accessLog.kind !== "off",

@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { EtcdClient } from "../etcd/client.ts";
 import { type Etcd, type EtcdSetting, prefixEnd } from "../etcd/etcd.ts";
 import type { FollowedLog } from "../etcd/followed.ts";
 import { FollowedPrefix } from "../etcd/followed-prefix.ts";
@@ -43,7 +42,7 @@ export async function openDiscovery(
   { kind, etcd: setting, prefix: written, service }: DiscoverySpec,
   { system, log, directory, openEtcd }: DiscoveryParts,
 ): Promise<Discovery> {
-  const etcd = await (openEtcd?.(setting) ?? EtcdClient.open(setting, system));
+  const etcd = await (openEtcd?.(setting) ?? openClient(setting, system));
   const prefix = written.endsWith("/") ? written : `${written}/`;
   const name = `${kind}:${etcd.name}${prefix}`;
   const keys = new KeySet({ kind, prefix, form: formOf(kind, service) });
@@ -65,6 +64,12 @@ export async function openDiscovery(
       }),
     release: () => etcd.close(),
   });
+}
+
+/** Its library takes a tenth of a second to load: who has no etcd does not wait for it. */
+async function openClient(setting: EtcdSetting, system: System): Promise<Etcd> {
+  const { EtcdClient } = await import("../etcd/client.ts");
+  return await EtcdClient.open(setting, system);
 }
 
 function formOf(kind: DiscoverySpec["kind"], service: ServiceName | undefined): KeyForm {

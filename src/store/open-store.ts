@@ -1,6 +1,5 @@
 // From a store's specification to an open Store: the only file that knows all kinds.
 
-import { EtcdClient } from "../etcd/client.ts";
 import type { EtcdSetting } from "../etcd/etcd.ts";
 import type { FollowedLog } from "../etcd/followed.ts";
 import { unreachable } from "../model/errors.ts";
@@ -41,6 +40,8 @@ export async function openStore(
     case "sqlite":
       return SqliteStore.open({ path: spec.path, system });
     case "etcd": {
+      // Its library takes a tenth of a second to load: who has no etcd does not wait for it.
+      const { EtcdClient } = await import("../etcd/client.ts");
       const etcd = await EtcdClient.open(spec.etcd, system);
       return EtcdStore.open({ ...spec, etcd, system, log });
     }
