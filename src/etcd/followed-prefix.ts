@@ -77,7 +77,6 @@ export class FollowedPrefix implements Followed {
   readonly #lister: Lister;
   readonly #copy: CopyKeeper | undefined;
   readonly #closing = new AbortController();
-  #running: Promise<void> = Promise.resolve();
   #listDue = true;
   /** The marker went, or became another store's, before the eyes of the watch. */
   #markerLost = false;
@@ -85,6 +84,7 @@ export class FollowedPrefix implements Followed {
   #acceptances: Acceptance[] = [];
   /** The first list is taken whatever it says. */
   #acceptFirst: boolean;
+  #cancelCopy: () => void = () => {};
   /** Ends the pause that is under way. */
   #wake: () => void = () => {};
   #pauseMs = etcdRetryMsMin;
@@ -98,7 +98,7 @@ export class FollowedPrefix implements Followed {
   /** Begins at once; see `started`. */
   static open(options: FollowedPrefixOptions): FollowedPrefix {
     const followed = new FollowedPrefix(options);
-    followed.#running = followed.#run();
+    void followed.#run(); // never rejects
     return followed;
   }
 
@@ -150,7 +150,8 @@ export class FollowedPrefix implements Followed {
     this.#closing.abort();
     this.#follower?.stop({ kind: "stopped" });
     this.#wake();
-    await this.#running;
+    this.#cancelCopy();
+    // A call that hangs is not waited for: its answer changes nothing any more.
     this.#rejectAcceptances(closedError(this.#options.name));
     this.#content.close();
     await this.#copy?.close();
@@ -158,14 +159,13 @@ export class FollowedPrefix implements Followed {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const cancel = await this.#readCopy();
+    await this.#readCopy();
     while (!signal.aborted) {
       const pauseMs = await this.#step();
       if (pauseMs > 0 && !signal.aborted && this.#acceptances.length === 0) {
         await this.#pause(pauseMs);
       }
     }
-    cancel();
   }
 
   /** Lists if that is due, then watches until that ends; the answer is the time to wait before the next, in ms. */
@@ -184,14 +184,14 @@ export class FollowedPrefix implements Followed {
   }
 
   /** What the copy on disk holds is told once the first list has taken too long. */
-  async #readCopy(): Promise<() => void> {
+  async #readCopy(): Promise<void> {
     const { system } = this.#options;
     const startMs = system.monotonicMs();
     const copy = await this.#copy?.read();
-    if (copy === undefined) return () => {};
+    if (copy === undefined || this.#closing.signal.aborted) return;
     this.#content.loadCopy(copy);
     const leftMs = etcdFirstListMs - (system.monotonicMs() - startMs);
-    return system.after(Math.max(0, leftMs), () => this.#startFromCopy());
+    this.#cancelCopy = system.after(Math.max(0, leftMs), () => this.#startFromCopy());
   }
 
   #startFromCopy(): void {

@@ -136,8 +136,15 @@ export async function closeIn(system: FakeSystem, followed: FollowedPrefix): Pro
   await closing;
 }
 
-export function sameContent(entries: ReadonlyMap<Key, KeyValue>, etcd: FakeEtcd): boolean {
-  const stored = [...etcd.kvs.values()].filter(({ key }) => key >= range.key && key < range.end);
+/** `skipped`: a prefix that is not followed. */
+export function sameContent(
+  entries: ReadonlyMap<Key, KeyValue>,
+  etcd: FakeEtcd,
+  skipped?: string,
+): boolean {
+  const stored = [...etcd.kvs.values()]
+    .filter(({ key }) => key >= range.key && key < range.end)
+    .filter(({ key }) => skipped === undefined || !key.startsWith(skipped));
   return (
     stored.length === entries.size &&
     stored.every((kv) => {
