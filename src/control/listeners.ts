@@ -187,7 +187,6 @@ export class ListenerSet {
 
   /** Closes every socket; whoever waits in a queue sees an orderly end. Harmless twice. */
   close(): void {
-    if (this.#closed) return; // by now the numbers may be others'
     this.#closed = true;
     for (const { cancel } of this.#aside.values()) cancel();
     for (const groups of this.#reserved.values()) {
