@@ -213,7 +213,6 @@ export class EtcdCommits {
     if (this.#lost === undefined) return;
     const { cause } = this.#lost;
     const verdict = await this.#ask(this.#lost);
-    if (verdict.kind === "stored") await this.#seen(verdict.revision);
     if (verdict.kind !== "unknown" || this.#lost === undefined) return;
     throw new RouterError(
       "store-unavailable",

@@ -132,7 +132,12 @@ describe("an etcd that was put back to an older copy", () => {
   test("is held: read on, not written to", async () => {
     const { etcd, one } = await restored();
     const { revision } = etcd;
-    expect(one.store.condition).toMatchObject({ kind: "held", finding: "restored", removed: 1 });
+    expect(one.store.condition).toMatchObject({
+      kind: "held",
+      finding: "restored",
+      removed: 1,
+      changed: 0,
+    });
     expect((await one.store.read()).routes).toHaveLength(2);
     await expect(put(one.store, putRoute("c"))).rejects.toMatchObject({
       code: "store-unavailable",
