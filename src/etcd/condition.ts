@@ -49,11 +49,11 @@ export class Condition {
     this.#slow = slow;
   }
 
-  /** A list was taken: what serves is etcd's. A failure before it stands until a watch does. */
+  /** A list was taken: what serves is etcd's. A failure of a watch before it stands until a watch does. */
   listed(): void {
+    if (this.#slow || !this.#started) this.#cause = undefined;
     this.#started = true;
     this.#held = undefined;
-    if (this.#slow) this.#cause = undefined;
     this.#fromCopy = false;
     this.#tell();
   }

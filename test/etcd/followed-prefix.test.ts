@@ -200,7 +200,7 @@ describe("the condition", () => {
     expect(owner.batches).toEqual([]);
     etcd.faults.down = undefined;
     await pass(3_000);
-    expect(owner.kinds).toEqual(["starting", "away", "current"]);
+    expect(owner.kinds).toEqual(["starting", "current"]);
   });
 
   test("pauses grow to three seconds, with jitter", async () => {
