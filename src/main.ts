@@ -84,10 +84,7 @@ async function assemble(
   closers: (() => Promise<unknown>)[],
 ): Promise<RunningNode> {
   const { config, log, system } = options;
-  const opened = <T>(value: T, close: (value: T) => Promise<unknown>): T => {
-    closers.push(() => close(value));
-    return value;
-  };
+  const opened = keptOpen(closers);
   const startedMs = system.wallMs();
   // First and last: it tells what a node waits for that is not ready yet, or no more.
   const report = new CurrentReport();
@@ -129,11 +126,9 @@ async function assemble(
   });
   const rpc = opened(await openRpc(options, calls), (it) => it.close(rpcCloseMsMax));
   node.rpc = rpc.address;
-  if (store.members !== undefined) {
-    await announce(store, node);
-    const parts = { members: store.members, serving: fleet, view: source, system, log };
-    opened(QuestionAnswers.start(parts), async (it) => it.stop());
-  }
+  await announce(store, node);
+  const answers = answerOthers(store, { serving: fleet, view: source, system, log });
+  if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
     rpc: rpc.address,
     admin: admin.address,
@@ -148,8 +143,7 @@ async function assemble(
       // Writers first, traffic last; the admin port tells "not ready" until the end.
       await rpc.close(rpcCloseMsMax);
       const drained = fleet.drain(drainMs);
-      // Nothing new comes here any more, so nobody waits for us.
-      await store.members?.leave();
+      await store.members?.leave(); // nothing new comes here any more, so nobody waits for us
       const cut = await drained;
       await closeAll(closers, log);
       return cut;
@@ -159,6 +153,13 @@ async function assemble(
 
 /** Keeps something open until the node ends. */
 type Opened = <T>(value: T, close: (value: T) => Promise<unknown>) => T;
+
+function keptOpen(closers: (() => Promise<unknown>)[]): Opened {
+  return (value, close) => {
+    closers.push(() => close(value));
+    return value;
+  };
+}
 
 /** The table: what the store holds, and what discovery finds. */
 async function openSource(
@@ -231,6 +232,14 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
 async function announce({ members, condition }: Store, node: MemberInfo): Promise<void> {
   const announced = members?.announce({ ...node });
   if (condition.kind === "current") await announced;
+}
+
+/** Other nodes of the store ask what this one serves. */
+function answerOthers(
+  { members }: Store,
+  parts: Omit<Parameters<typeof QuestionAnswers.start>[0], "members">,
+): QuestionAnswers | undefined {
+  return members === undefined ? undefined : QuestionAnswers.start({ ...parts, members });
 }
 
 /** Where a forwarder listens; nothing for any other node. */
