@@ -279,8 +279,7 @@ export class NodeEntry {
       try {
         await this.#writeOnce(lease);
         pauseMs = nodeRetryMsMin;
-      } catch (error) {
-        if (isLeaseGone(error)) this.#lose(lease, "its lease is gone from the store");
+      } catch {
         // Stored or not: the next write finds out.
         await sleep(this.#options.system, pauseMs, this.#leaving.signal);
         pauseMs = Math.min(pauseMs * 2, nodeRetryMsMax);
@@ -351,10 +350,6 @@ export class NodeEntry {
     this.#waiters = this.#waiters.filter((waiter) => waiter.version > version);
     for (const { resolve } of settled) resolve();
   }
-}
-
-function isLeaseGone(error: unknown): boolean {
-  return error instanceof RouterError && error.details.reason === "ETCD_LEASE_GONE";
 }
 
 function raced(key: Key): RouterError {

@@ -101,9 +101,11 @@ class Sim {
     return this.nodes.filter(({ dead }) => !dead);
   }
 
-  async join(directory?: string, name = `n${++this.#names}`): Promise<void> {
+  /** `isSlow`: its watch is behind from the beginning. */
+  async join(isSlow: boolean, directory?: string, name = `n${++this.#names}`): Promise<void> {
     const node = new SimNode(this.world, name, directory);
     this.nodes.push(node);
+    node.node.link.slow = isSlow;
     void node.start(this.world, (one) => this.#check(one, this.#confirmedMax, "starts after"));
     // The rest takes its own time; that of the disk has nothing to do with the clock here.
     await until(() => node.node.link.calls > 0, "the node id");
@@ -184,14 +186,14 @@ class Sim {
     switch (random.below(9)) {
       case 0:
         // In its own time: others go on while it starts.
-        if (this.live.length < 5) await this.join();
+        if (this.live.length < 5) await this.join(random.chance(0.5));
         return;
       case 1:
         if (this.live.length > 2) node.end();
         return;
       case 2:
         node.end();
-        return await this.join(node.node.directory, node.node.name);
+        return await this.join(random.chance(0.5), node.node.directory, node.node.name);
       case 3:
         node.stalled = !node.stalled;
         return;
@@ -235,7 +237,7 @@ function listed(world: MembersWorld, { node, answers }: SimNode): boolean {
 
 test.for(seeds)("WAIT_ALL claims nothing that is not so, seed %i", async (seed) => {
   const sim = new Sim(seed);
-  for (let i = 0; i < 3; i++) await sim.join();
+  for (let i = 0; i < 3; i++) await sim.join(false);
   await until(() => sim.nodes.every(({ answers }) => answers !== undefined), "three nodes");
   for (let step = 0; step < steps; step++) await sim.step();
   await sim.quiet();

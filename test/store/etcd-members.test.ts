@@ -236,6 +236,20 @@ describe("the lease", () => {
     },
   );
 
+  test("a late answer renews from when it was asked for, not from when it came", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    a!.link.renewsLate = true;
+    await world.pass(9_900); // asked for after 3.3 s
+    a!.link.heal();
+    a!.link.hangs = true;
+    await turns();
+    await world.pass(3_400);
+    expect([a!.state, names(b!)]).toEqual(["announced", ["a", "b"]]);
+    await world.pass(200);
+    expect([a!.state, names(b!)]).toEqual(["lost", ["b"]]);
+  });
+
   test("a process that stood still knows at its first step that it lost its place", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");

@@ -150,6 +150,8 @@ export class Link implements Etcd {
   down = false;
   /** Calls do not come back until `heal`. */
   hangs = false;
+  /** Renewals reach etcd, and their answers wait until `heal`. */
+  renewsLate = false;
   /** The next transactions are stored, and their answers lost. */
   answersLost = 0;
   /** "Renewed", whatever etcd has of the lease. */
@@ -186,6 +188,7 @@ export class Link implements Etcd {
 
   heal(): void {
     this.hangs = false;
+    this.renewsLate = false;
     this.#healed.resolve();
     this.#healed = Promise.withResolvers();
     if (!this.down) return;
@@ -279,6 +282,7 @@ export class Link implements Etcd {
     if (!this.#world.hasLease(lease)) return this.renewsLie ? leaseSeconds : 0;
     const seconds = await this.#world.etcd.keepLeaseAlive(lease);
     if (seconds > 0) this.#world.renew(lease, seconds);
+    while (this.renewsLate) await this.#healed.promise;
     return seconds;
   }
 
