@@ -5,7 +5,6 @@
 
 import { type Key, type KeyValue, shownKey } from "../etcd/etcd.ts";
 import type { FollowedBatch } from "../etcd/followed.ts";
-import { errorDetailCharactersMax } from "../limits.ts";
 import { type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts";
 import { ChurnMap } from "../model/churn-map.ts";
 import { RouterError } from "../model/errors.ts";
@@ -97,7 +96,7 @@ export class KeySet {
       this.#replace(value.key, found, touched);
       return undefined;
     } catch (error) {
-      return RouterError.from(error).message.slice(0, errorDetailCharactersMax);
+      return RouterError.from(error).message;
     }
   }
 

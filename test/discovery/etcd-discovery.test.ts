@@ -103,11 +103,13 @@ describe("the start", () => {
   });
 
   test("that never comes does not keep it from closing", async () => {
-    const { discovery, followed, sets, listener, released } = opened();
+    const { discovery, followed, system, sets, listener, released } = opened();
     discovery.subscribe(listener);
     const waited = discovery.started(never);
     await discovery.close();
     await waited;
+    await turns();
+    expect(system.timerCount).toBe(0);
     expect({ closed: followed.closed, released: released(), sets }).toEqual({
       closed: true,
       released: 1,
