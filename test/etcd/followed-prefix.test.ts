@@ -62,6 +62,19 @@ describe("the first list", () => {
     expect(owner.serves).toEqual(new Map(Object.entries({ "/p/a": "1", "/p/c": "3" })));
   });
 
+  test("is not undone by what the watch tells again of keys that do not count", async () => {
+    const etcd = etcdWith({ "/p/a": "1" });
+    for (const value of ["1", "2", "3"]) etcd.put("/p/nodes/n", value);
+    const { owner, followed, pass } = follow({
+      etcd,
+      options: { counts: (key) => !key.startsWith("/p/nodes/") },
+    });
+    await pass(100);
+    expect(etcd.watchStarts).toEqual([3]);
+    expect(owner.batches).toHaveLength(1);
+    expect(followed).toMatchObject({ revision: 2, condition: { kind: "current" } });
+  });
+
   test("leaves out what is to be skipped, and so does the watch", async () => {
     const etcd = etcdWith({ "/p/a": "1", "/p/requests/1": "x", "/p/z": "2" });
     const skip = { key: "/p/requests/", end: "/p/requests0" };
@@ -125,6 +138,30 @@ describe("the watch", () => {
     await pass(2_000);
     expect(etcd.watchStarts.slice(1).every((start) => start === first + 1)).toBe(true);
     expect(equal()).toBe(true);
+  });
+
+  test("does not move on by the header of a backlog that comes in several answers", async () => {
+    const { etcd, owner, pass, equal } = follow();
+    await pass(50);
+    etcd.faults.down = unreachable();
+    etcd.cut();
+    for (let n = 0; n < 30; n++) etcd.put(`/p/${n}`, "x");
+    etcd.faults.answerRevisions = 10;
+    let answers = 0;
+    etcd.faults.message = () => (++answers === 2 ? "cut" : "tell");
+    etcd.faults.down = undefined;
+    await pass(2_000);
+    expect(etcd.watchStarts.slice(1)).toEqual([1, 12]);
+    expect(owner.batches.map(({ puts }) => puts.length)).toEqual([0, 10, 10, 10]);
+    expect(equal()).toBe(true);
+  });
+
+  test("that hears of another cluster lists again", async () => {
+    const { etcd, followed, pass } = follow();
+    await pass(50);
+    etcd.say({ kind: "progress", header: { clusterId: "77", revision: 9 } });
+    await pass(200);
+    expect(followed.listsTotal).toBe(2);
   });
 
   test("lists again when its past was compacted, and sees what was deleted meanwhile", async () => {
@@ -243,114 +280,6 @@ describe("waiting", () => {
     await Promise.all([closing, waiting]);
     expect(system.timerCount).toBe(0);
   });
-});
-
-describe("the comparison", () => {
-  test("repairs what the watch did not tell, and counts it", async () => {
-    const { etcd, followed, log, pass, equal } = follow({
-      etcd: etcdWith({ "/p/a": "1", "/p/b": "1", "/p/c": "1" }),
-    });
-    await pass(50);
-    etcd.putSilently("/p/a", "2");
-    etcd.putSilently("/p/b", undefined);
-    etcd.putSilently("/p/d", "2");
-    etcd.put("/p/c", "3");
-    await pass(1_000);
-    expect(equal()).toBe(false);
-    await pass(32_000);
-    expect(equal()).toBe(true);
-    expect(followed.repairsTotal).toBe(3);
-    expect(followed.condition.kind).toBe("current");
-    expect(log.messages()).toEqual(["the watch missed something: all is listed again"]);
-    await pass(120_000);
-    expect(followed).toMatchObject({ repairsTotal: 3, listsTotal: 2 });
-  });
-
-  test("finds a watch that fell silent", async () => {
-    const { etcd, followed, pass, equal } = follow();
-    await pass(50);
-    etcd.faults.watchesStall = true;
-    etcd.put("/p/a", "1");
-    await pass(32_500);
-    expect(equal()).toBe(true); // by the list: the new watch stalls too
-    etcd.resume();
-    await pass(5_000);
-    expect(followed.condition.kind).toBe("current");
-  });
-
-  test("waits for what the watch is about to bring", async () => {
-    const { etcd, system, followed, pass, equal } = follow();
-    await pass(50);
-    await pass(26_900);
-    etcd.faults.watchesStall = true;
-    etcd.beforeRange = ({ keysOnly, limit }) => {
-      if (keysOnly !== true || limit === 1) return;
-      etcd.beforeRange = () => {};
-      etcd.put("/p/a", "1");
-      system.after(1_500, () => etcd.resume());
-    };
-    await pass(6_000);
-    expect(equal()).toBe(true);
-    expect(followed).toMatchObject({ repairsTotal: 0, listsTotal: 1 });
-  });
-
-  test("does not count what changes while it lists", async () => {
-    const { etcd, followed, pass, equal } = follow({ etcd: etcdWith({ "/p/a": "1" }) });
-    await pass(50);
-    let writes = 0;
-    etcd.beforeRange = ({ keysOnly }) => {
-      if (keysOnly !== true) return;
-      queueMicrotask(() => {
-        etcd.put("/p/a", String(++writes));
-        etcd.delete("/p/b");
-        etcd.put(`/p/c${writes}`, "x");
-      });
-    };
-    await pass(125_000);
-    expect(writes).toBeGreaterThan(3);
-    expect(equal()).toBe(true);
-    expect(followed).toMatchObject({ repairsTotal: 0, listsTotal: 1 });
-  });
-
-  test("that fails ends the watch", async () => {
-    const { etcd, owner, pass } = follow();
-    await pass(50);
-    etcd.faults.down = storeUnavailable("ETCD_TIMEOUT", "no answer in time");
-    await pass(32_000);
-    expect(owner.conditions.at(-1)).toMatchObject({ kind: "away", cause: "no answer in time" });
-    etcd.faults.down = undefined;
-    await pass(4_000);
-    expect(owner.kinds).toEqual(["current", "away", "current"]);
-  });
-});
-
-test("a list whose pages lose their revision starts over, and never mixes two", async () => {
-  const etcd = new FakeEtcd();
-  for (let n = 0; n < 100; n++) etcd.put(`/p/${n}`, "1");
-  let pages = 0;
-  etcd.beforeRange = () => {
-    if (++pages !== 2) return;
-    for (let n = 0; n < 100; n++) etcd.put(`/p/${n}`, "2");
-    etcd.compact();
-  };
-  const { owner, pass, equal } = follow({ etcd });
-  await pass(200);
-  expect(equal()).toBe(true);
-  expect(new Set(owner.batches[0]?.puts.map(({ text }) => text))).toEqual(new Set(["2"]));
-});
-
-test("a list of huge values shrinks its pages, then grows them again", async () => {
-  const etcd = new FakeEtcd();
-  const big = "x".repeat(1_400_000);
-  for (let n = 0; n < 30; n++) etcd.put(`/p/a${String(n).padStart(2, "0")}`, big);
-  for (let n = 0; n < 3_000; n++) etcd.put(`/p/b${n}`, "small");
-  etcd.faults.answerBytesMax = 16 * 1024 * 1024;
-  const { pass, equal } = follow({ etcd });
-  await pass(2_000);
-  expect(equal()).toBe(true);
-  const limits = etcd.ranges.flatMap(({ limit, keysOnly }) => (keysOnly ? [] : (limit ?? [])));
-  expect(limits.slice(0, 3)).toEqual([32, 8, 1]);
-  expect(limits.at(-1)).toBeGreaterThan(1_000);
 });
 
 test("a failure that is no RouterError is told as it is", async () => {

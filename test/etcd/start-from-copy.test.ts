@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { FollowedCondition } from "../../src/etcd/followed.ts";
 import { FollowedPrefix } from "../../src/etcd/followed-prefix.ts";
 import { realSystem } from "../../src/system.ts";
 import { temporaryDirectory } from "../store/temporary-directory.ts";
@@ -12,8 +13,18 @@ import { recordingLog } from "../support/recording-log.ts";
 import { until } from "../support/until.ts";
 import { MarkedOwner, markerKey, range, sameContent } from "./followed-fixture.ts";
 
+/** Also writes down how much served when a condition was told. */
+class TellingOwner extends MarkedOwner {
+  readonly told: { readonly kind: string; readonly served: number }[] = [];
+
+  override conditionChanged(condition: FollowedCondition): void {
+    super.conditionChanged(condition);
+    this.told.push({ kind: condition.kind, served: this.serves.size });
+  }
+}
+
 function open(etcd: FakeEtcd, copyPath: string, accept = false) {
-  const owner = new MarkedOwner();
+  const owner = new TellingOwner();
   const log = recordingLog();
   const serves = (key: string): boolean => key.startsWith("/p/routes/");
   const followed = FollowedPrefix.open({
@@ -40,6 +51,8 @@ async function written(): Promise<{ etcd: FakeEtcd; path: string }> {
   etcd.putAll({ [markerKey]: '{"store":"a"}', "/p/routes/x": "1", "/p/routes/y": "1" });
   const { followed, owner } = open(etcd, path);
   await followed.started(never);
+  etcd.put("/p/routes/x", "bad at first");
+  await until(() => owner.unread.size === 1, "the first bad value");
   etcd.put("/p/routes/x", "bad");
   etcd.put("/p/routes/z", "bad from the start");
   await until(() => owner.unread.size === 2, "the bad values");
@@ -99,8 +112,10 @@ describe("a start from the copy", () => {
     etcd.wipe();
     const { followed, owner } = open(etcd, path);
     await followed.started(never);
-    expect(followed.condition).toMatchObject({ kind: "held", finding: "wiped" });
     expect(owner.serves).toEqual(served);
+    await until(() => followed.condition.kind === "held", "held");
+    // What was known serves before anybody hears that it is held.
+    expect(owner.told[0]).toEqual({ kind: "held", served: 3 });
     expect(await followed.accept()).toBe(true);
     expect(owner.serves.size).toBe(0);
   });

@@ -115,6 +115,7 @@ class World {
     else if (roll < 92) faults.fragmentEvents = random.one([1, 2, 3, Infinity]);
     else if (roll < 94) this.loseSilently();
     else if (roll < 95) await this.restart();
+    else if (roll < 96) faults.answerRevisions = random.one([1, 2, 1_000]);
     else if (roll < 97) etcd.say({ kind: "progress", header: etcd.header });
     else faults.answerBytesMax = random.one([20, 200, 1e9]);
     say(`step ${roll}`);

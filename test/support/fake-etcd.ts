@@ -14,12 +14,13 @@ import type {
   RangeRequest,
   Transaction,
   TransactionAnswer,
+  WatchEvent,
   WatchMessage,
   WatchRequest,
   WatchStream,
 } from "../../src/etcd/etcd.ts";
 import { RouterError } from "../../src/model/errors.ts";
-import { type FakeEtcdState, FakeMvcc, type Put, type Remove } from "./fake-mvcc.ts";
+import { type FakeEtcdState, FakeMvcc, modOf, type Put, type Remove } from "./fake-mvcc.ts";
 
 /** What of the next answers goes wrong; see the methods for what happens to open watches. */
 export interface FakeEtcdFaults {
@@ -33,6 +34,8 @@ export interface FakeEtcdFaults {
   watchesStall: boolean;
   /** A watch that is created is ended at once. */
   cutOnCreated: boolean;
+  /** Most revisions of one answer; the header of each is already that of now. etcd's backlogs come by 1,000. */
+  answerRevisions: number;
   /** Most events of one message; what is beyond follows as a fragment. */
   fragmentEvents: number;
   /** Bytes of values in one answer before ETCD_TOO_LARGE. */
@@ -61,6 +64,7 @@ export class FakeEtcd implements Etcd {
     callsHang: false,
     watchesStall: false,
     cutOnCreated: false,
+    answerRevisions: 1_000,
     fragmentEvents: Infinity,
     answerBytesMax: 64 * 1024 * 1024,
     message: () => "tell",
@@ -297,10 +301,17 @@ export class FakeEtcd implements Etcd {
     this.#queueEvents(watch);
   }
 
-  /** Everything that happened since the last time, as one answer in fragments. */
+  /** Everything that happened since the last time. */
   #queueEvents(watch: Watch): void {
     const events = this.#content.eventsFrom(watch.nextRevision, watch.request);
     watch.nextRevision = Math.max(watch.nextRevision, this.revision + 1);
+    for (const answer of byRevisions(events, this.faults.answerRevisions)) {
+      this.#tellAnswer(watch, answer);
+    }
+  }
+
+  /** One answer, in fragments. */
+  #tellAnswer(watch: Watch, events: readonly WatchEvent[]): void {
     for (let from = 0; from < events.length; from += this.faults.fragmentEvents) {
       const piece = events.slice(from, from + this.faults.fragmentEvents);
       const fragment = from + piece.length < events.length;
@@ -359,4 +370,19 @@ export function storeUnavailable(reason: string, message: string): RouterError {
 function tooLarge(): RouterError {
   const message = "fake etcd: the answer is too large";
   return new RouterError("resource-exhausted", message, { reason: "ETCD_TOO_LARGE" });
+}
+
+/** Events in groups of at most `revisions` revisions. */
+function byRevisions(events: readonly WatchEvent[], revisions: number): WatchEvent[][] {
+  const groups: WatchEvent[][] = [];
+  let seen = new Set<number>();
+  for (const event of events) {
+    seen.add(modOf(event));
+    if (groups.length === 0 || seen.size > revisions) {
+      groups.push([]);
+      seen = new Set([modOf(event)]);
+    }
+    groups.at(-1)?.push(event);
+  }
+  return groups;
 }

@@ -140,7 +140,7 @@ function compactedError(): RouterError {
   return new RouterError("out-of-range", message, { reason: "ETCD_COMPACTED" });
 }
 
-function modOf(event: WatchEvent): number {
+export function modOf(event: WatchEvent): number {
   return event.kind === "put" ? event.kv.modRevision : event.modRevision;
 }
 
