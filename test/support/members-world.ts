@@ -157,6 +157,8 @@ export class Link implements Etcd {
   /** "Renewed", whatever etcd has of the lease. */
   renewsLie = false;
   transactions = 0;
+  /** When the last one was answered. */
+  transactedMs = 0;
   /** Of any kind. */
   calls = 0;
   #watch: WatchStream | undefined;
@@ -263,6 +265,7 @@ export class Link implements Etcd {
       }
     }
     const answer = await this.#world.etcd.transact(transaction);
+    this.transactedMs = this.#world.system.monotonicMs();
     if (this.answersLost > 0) {
       this.answersLost--;
       throw unreachable();
