@@ -48,8 +48,9 @@ export interface Config {
   readonly store: StoreSetting;
   /** HTTP listeners. */
   readonly http: readonly ListenAddress[];
-  readonly rpc: RpcAddress;
-  readonly admin: ListenAddress;
+  /** undefined: none is opened, as of `admin`. */
+  readonly rpc: RpcAddress | undefined;
+  readonly admin: ListenAddress | undefined;
   /** Where TCP routes listen; without brackets. */
   readonly tcpAddresses: readonly string[];
   /** Where the ports of TCP routes that name none come from; both ends included. */
@@ -377,8 +378,8 @@ function refuseDoubles(config: Config): void {
     seen.set(key, what);
   };
   for (const address of config.http) claim("--http", address);
-  if (config.rpc.kind === "tcp") claim("--rpc", config.rpc);
-  claim("--admin", config.admin);
+  if (config.rpc?.kind === "tcp") claim("--rpc", config.rpc);
+  if (config.admin !== undefined) claim("--admin", config.admin);
 }
 
 function parseIo(text: string, source: string): "auto" | "net" {

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { WorkerSettings } from "./channel/messages.ts";
 import { runServe } from "./cli/serve.ts";
-import type { Config } from "./config.ts";
+import type { Config, ListenAddress } from "./config.ts";
 import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
@@ -25,7 +25,7 @@ import type { Revision } from "./model/revision.ts";
 import type { MemberInfo } from "./store/members.ts";
 import { openStore, type StoreSpec } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
-import { realSystem, type Signals, type System, signals } from "./system.ts";
+import { holdProcess, realSystem, type Signals, type System, signals } from "./system.ts";
 import { AccessLogSink } from "./telemetry/access-log-sink.ts";
 import { createLog } from "./telemetry/log.ts";
 import type { Log } from "./telemetry/log-port.ts";
@@ -43,6 +43,7 @@ export interface NodeOptions {
 
 /** A running node. */
 export interface RunningNode {
+  /** "" when none is opened, as of `admin`. */
   readonly rpc: string;
   readonly admin: string;
   readonly http: readonly string[];
@@ -88,10 +89,7 @@ async function assemble(
   const startedMs = system.wallMs();
   // First and last: it tells what a node waits for that is not ready yet, or no more.
   const report = new CurrentReport();
-  const admin = opened(
-    await AdminServer.listen({ ...config.admin, log, providers: report }),
-    (it) => it.close(),
-  );
+  const admin = opened(await openAdmin(options, report), async (it) => it?.close());
   const store = opened(await openStore(storeSpec(config), system, log), (it) => it.close());
   report.current = startingReport(() => waitsFor(store));
   const source = await openSource(options, store, opened);
@@ -103,7 +101,7 @@ async function assemble(
     async (it) => it.close(),
   );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
-  const node = { ...aboutOf(config, startedMs), admin: admin.address, http };
+  const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
   await announce(store, node);
   const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
     it.drain(0),
@@ -124,14 +122,14 @@ async function assemble(
     draining: () => draining,
     startedMs,
   });
-  const rpc = opened(await openRpc(options, calls), (it) => it.close(rpcCloseMsMax));
-  node.rpc = rpc.address;
+  const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
+  node.rpc = rpc?.address ?? "";
   await announce(store, node);
   const answers = answerOthers(store, { serving: fleet, view: source, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
-    rpc: rpc.address,
-    admin: admin.address,
+    rpc: node.rpc,
+    admin: node.admin,
     http,
     revision: source.table.revision,
     fleet,
@@ -141,7 +139,7 @@ async function assemble(
     async stop(drainMs) {
       draining = true;
       // Writers first, traffic last; the admin port tells "not ready" until the end.
-      await rpc.close(rpcCloseMsMax);
+      await rpc?.close(rpcCloseMsMax);
       const drained = fleet.drain(drainMs);
       await store.members?.leave(); // nothing new comes here any more, so nobody waits for us
       const cut = await drained;
@@ -200,10 +198,19 @@ async function startFleet(
   });
 }
 
+async function openAdmin(
+  { config, log }: NodeOptions,
+  providers: AdminProviders,
+): Promise<AdminServer | undefined> {
+  if (config.admin === undefined) return undefined;
+  return await AdminServer.listen({ ...config.admin, log, providers });
+}
+
 async function openRpc(
   { config, log, system }: NodeOptions,
   service: RouterCalls,
-): Promise<GrpcServer> {
+): Promise<GrpcServer | undefined> {
+  if (config.rpc === undefined) return undefined;
   const image = readFileSync(new URL("./gen/image.binpb", import.meta.url));
   const rpc = await GrpcServer.listen({ address: config.rpc, service, image, system, log });
   rpc.setServing(true);
@@ -216,8 +223,8 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
   return {
     name: config.nodeName,
     version: readVersion(),
-    rpc: rpc.kind === "tcp" ? hostPort(rpc.address, rpc.port) : `unix:${rpc.path}`,
-    admin: hostPort(admin.address, admin.port),
+    rpc: rpc?.kind === "unix" ? `unix:${rpc.path}` : hostPortOf(rpc),
+    admin: hostPortOf(admin),
     http: [],
     workers: config.workers,
     io: "net",
@@ -264,9 +271,10 @@ function waitsFor({ name, condition }: Store): string {
 }
 
 function readyLine(node: MemberInfo, accepts: readonly string[], revision: Revision): string {
-  const { rpc, admin, http, workers, io } = node;
-  const tcp = accepts.length === 0 ? "" : ` tcp=${accepts.join(",")}`;
-  return `ready rpc=${rpc} admin=${admin} http=${http.join(",")}${tcp} workers=${workers} io=${io} revision=${revision}`;
+  const { rpc, admin, workers, io } = node;
+  const words = { rpc, admin, http: node.http.join(","), tcp: accepts.join(","), workers, io };
+  const told = Object.entries({ ...words, revision }).filter(([, value]) => value !== "");
+  return `ready ${told.map(([key, value]) => `${key}=${value}`).join(" ")}`;
 }
 
 function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpec {
@@ -297,6 +305,10 @@ async function openAccessLog(config: Config, log: Log): Promise<AccessLogSink | 
   });
 }
 
+function hostPortOf(at: ListenAddress | undefined): string {
+  return at === undefined ? "" : hostPort(at.address, at.port);
+}
+
 function hostPort(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -306,7 +318,12 @@ export async function serve(config: Config): Promise<number> {
   const log = createLog({ format: config.logFormat });
   keepServingWithoutReader(log);
   const ends: Signals = signals();
-  return await Promise.race([untilAsked(config, log, ends), ends.insisted]);
+  const release = holdProcess();
+  try {
+    return await Promise.race([untilAsked(config, log, ends), ends.insisted]);
+  } finally {
+    release();
+  }
 }
 
 async function untilAsked(config: Config, log: Log, ends: Signals): Promise<number> {

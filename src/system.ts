@@ -50,6 +50,12 @@ export function sleep(system: System, delayMs: number, signal?: AbortSignal): Pr
   });
 }
 
+/** Keeps the process alive until the answer is called: what waits without a socket has only timers that do not. */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => {}, 2 ** 31 - 1);
+  return () => clearInterval(timer);
+}
+
 /** Signals that end a process, as exit statuses expect them. */
 export interface Signals {
   /** The first SIGTERM or SIGINT. */

@@ -34,6 +34,7 @@ interface Forwarder {
 async function forward(...words: readonly string[]): Promise<Forwarder> {
   const running = start(["forward", ...words]);
   const ready = await running.printed(/^ready .*\n/m);
+  expect(ready).toMatch(/^ready tcp=\S+ workers=1 io=\w+ revision=2$/m);
   const port = Number(/ tcp=\S*?:(\d+) /.exec(ready)?.[1]);
   const ask = async (): Promise<string> => {
     const outcome = await freshEcho(port, `t${++tokens}`);

@@ -123,6 +123,8 @@ export function forwardConfig(flags: Flags, env: NodeJS.ProcessEnv): Config {
   return {
     ...config,
     http: [],
+    rpc: flags["rpc"] === undefined ? undefined : config.rpc,
+    admin: flags["admin"] === undefined ? undefined : config.admin,
     tcpAddresses: addresses,
     tcpPorts: port === 0 ? config.tcpPorts : { first: port, last: port },
     discover: config.discover.map((setting) => ({ ...setting, service })),
