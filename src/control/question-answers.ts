@@ -85,7 +85,8 @@ export class QuestionAnswers {
     open.untilMs = untilMs;
     open.cancel();
     const { system } = this.#parts;
-    open.cancel = system.after(untilMs - system.monotonicMs(), () => open.late.abort());
+    const leftMs = Math.max(0, untilMs - system.monotonicMs());
+    open.cancel = system.after(leftMs, () => open.late.abort());
   }
 
   async #answer(revision: Revision, open: Open): Promise<void> {

@@ -95,7 +95,8 @@ export class NodeLease {
     this.#ttlMs = seconds * 1000;
     this.#renewIn(this.#ttlMs / 3);
     this.#cancelEnd();
-    this.#cancelEnd = this.#options.system.after(this.#remainingMs(), () => this.#checkTime());
+    const leftMs = Math.max(0, this.#remainingMs());
+    this.#cancelEnd = this.#options.system.after(leftMs, () => this.#checkTime());
   }
 
   #renewIn(delayMs: number): void {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseRevision } from "../../src/model/revision.ts";
 import type { Question } from "../../src/store/members.ts";
-import { infoOf, MembersWorld, type WorldNode } from "../support/members-world.ts";
+import { infoOf } from "../support/fake-members.ts";
+import { MembersWorld, type WorldNode } from "../support/members-world.ts";
 import { turns, until } from "../support/until.ts";
 
 const r = parseRevision;

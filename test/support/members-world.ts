@@ -18,8 +18,8 @@ import type {
 } from "../../src/etcd/etcd.ts";
 import { prefixEnd } from "../../src/etcd/etcd.ts";
 import { EtcdMembers } from "../../src/store/etcd-members.ts";
-import type { MemberInfo } from "../../src/store/members.ts";
 import { FakeEtcd, storeUnavailable, unreachable } from "./fake-etcd.ts";
+import { infoOf } from "./fake-members.ts";
 import { FakeSystem } from "./fake-system.ts";
 import { type RecordingLog, recordingLog } from "./recording-log.ts";
 import { turns, until } from "./until.ts";
@@ -304,17 +304,4 @@ export class Link implements Etcd {
   }
 
   async close(): Promise<void> {}
-}
-
-export function infoOf(name: string): MemberInfo {
-  return {
-    name,
-    version: "0.1.0",
-    rpc: `${name}.internal:7070`,
-    admin: "127.0.0.1:7071",
-    http: ["0.0.0.0:8080"],
-    workers: 2,
-    io: "net",
-    startTimeMs: 1_790_000_000_000,
-  };
 }
