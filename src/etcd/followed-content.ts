@@ -27,7 +27,7 @@ export class FollowedContent {
   clusterId: string | undefined;
   /** The newest revision of the cluster that any answer named. */
   headerRevision = 0;
-  /** Of the entries, the one that was written last; undefined: it was deleted since, or there is none. */
+  /** The entry that was written last, of all that there were: a witness of the past, also once it is deleted. */
   newest: KeyValue | undefined;
   /** The owner got its first batch. */
   started = false;
@@ -192,7 +192,6 @@ export class FollowedContent {
     for (const key of batch.deletes) {
       this.#isReadable(key);
       this.entries.delete(key);
-      if (key === this.newest?.key) this.newest = undefined;
     }
     this.revision = batch.revision;
     this.started = true;

@@ -269,6 +269,7 @@ export class FollowedPrefix implements Followed {
     const { etcd, system, range, skip } = this.#options;
     // A cheap call first: it renews a token that ran out, and finds that etcd is another one.
     const { header } = await etcd.range({ ...range, limit: 1, keysOnly: true });
+    this.#closing.signal.throwIfAborted();
     const { clusterId } = this.#content;
     if (clusterId === undefined || !this.#content.continues(header)) return { kind: "foreign" };
     if ((await askWitness(etcd, this.#content.newest)) === "other") return { kind: "foreign" };

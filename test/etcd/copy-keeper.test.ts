@@ -11,6 +11,7 @@ import { range } from "./followed-fixture.ts";
 
 class CountingFile extends CopyFile {
   readonly written: number[] = [];
+  attempts = 0;
   tookMs = 0;
   failure: Error | undefined;
   readonly #system: FakeSystem;
@@ -21,6 +22,7 @@ class CountingFile extends CopyFile {
   }
 
   override async write(copy: Copy): Promise<void> {
+    this.attempts++;
     this.#system.stall(this.tookMs);
     if (this.failure !== undefined) throw this.failure;
     this.written.push(copy.revision);
@@ -94,7 +96,8 @@ describe("CopyKeeper", () => {
     file.failure = noRoom;
     await change();
     await pass(2_000);
-    for (let n = 0; n < 5; n++) await pass(10_000);
+    for (let n = 0; n < 50; n++) await pass(1_000);
+    expect(file.attempts).toBe(6);
     expect(log.entries).toEqual([
       expect.objectContaining({
         level: "warn",

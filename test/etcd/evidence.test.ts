@@ -82,7 +82,7 @@ test("03: compacted while away, with deletes", async () => {
   expect(world.followed.listsTotal).toBe(2);
 });
 
-test("06: a half-open link", async () => {
+test("06: a half-open link", { timeout: 40_000 }, async () => {
   const world = await startWorld("e06/");
   const first = await put(world.direct, "e06/a", "x");
   await world.followed.reached(first.header.revision, never);
@@ -222,7 +222,9 @@ describe("another past", () => {
     }
   }
 
-  test("wiped, then restored from an older backup, then accepted", async () => {
+  test("wiped, then restored from an older backup, then accepted", {
+    timeout: 40_000,
+  }, async () => {
     await using etcd = await startEtcd();
     const options = { serves: (key: string) => key.startsWith("h/routes/") };
     const owner = new HeldOwner();

@@ -139,6 +139,17 @@ describe("held", () => {
     expect(equal()).toBe(true);
   });
 
+  test("for a marker that went is forgotten with the hold", async () => {
+    const { etcd, followed: it, pass } = await followed();
+    etcd.delete(markerKey);
+    await pass(200);
+    etcd.put(markerKey, '{"store":"a"}');
+    await pass(6_000);
+    etcd.putSilently(markerKey, undefined);
+    await pass(35_000); // by the list: nothing that serves goes
+    expect(it.condition.kind).toBe("current");
+  });
+
   test("no longer when the store says that it replaces ours", async () => {
     const { etcd, owner, followed: it, pass, equal } = await followed();
     etcd.wipe("88");
@@ -194,6 +205,40 @@ describe("accept", () => {
     await pass(100);
     expect(equal()).toBe(true);
     expect(owner.faults).toEqual([]);
+  });
+
+  test("takes a store that is far behind, and follows it from there on", async () => {
+    const etcd = storeA();
+    etcd.elsewhere(50);
+    etcd.put("/p/routes/x", "late");
+    const { owner, followed: it, pass, equal } = await followed(etcd);
+    etcd.wipe();
+    etcd.put("/p/routes/x", "other");
+    await pass(500);
+    const accepting = it.accept();
+    await pass(100);
+    expect(await accepting).toBe(true);
+    expect(it.revision).toBe(2);
+    etcd.cut();
+    await pass(500);
+    etcd.put("/p/routes/x", "more");
+    await pass(500);
+    expect(it.condition.kind).toBe("current");
+    expect(equal()).toBe(true);
+    expect(owner.faults).toEqual([]);
+  });
+
+  test("at the start is meant for the first list, not for what is lost later", async () => {
+    const etcd = storeA();
+    const fixture = follow({
+      etcd,
+      owner: new MarkedOwner(),
+      options: { ...options, accept: true },
+    });
+    await fixture.pass(100);
+    etcd.wipe();
+    await fixture.pass(500);
+    expect(fixture.followed.condition).toMatchObject({ kind: "held", finding: "wiped" });
   });
 
   test("is false when nothing is held", async () => {
