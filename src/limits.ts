@@ -218,8 +218,8 @@ export const askAgainMs = 1_000;
 export const listNodesMsMax = 1_000;
 /** Revisions counted to say how far a node is behind; one further behind is told the plain difference. */
 export const lagCountedMax = 10_000;
-/** Longest pause before a write that lost a race is decided anew, in ms: about one commit of etcd on a local disk. */
-export const commitPauseMsMax = 4;
+/** Longest pause before a write that lost a race is decided anew, in ms: as long as the commit took, but no longer than one of a slow disk. */
+export const commitPauseMsMax = 20;
 /** First pause before an etcd that failed is asked again, in ms; the pauses double. */
 export const etcdRetryMsMin = 50;
 /** Longest pause before an etcd that failed is asked again, in ms: whoever comes back is followed within 5 s, the list included. */

@@ -122,29 +122,34 @@ export class Writer {
       const record = await this.#parts.store.findRequest(request.requestId);
       if (record !== undefined) return replay(record, fingerprint);
     }
+    const { system } = this.#parts;
     for (let tries = 1; ; tries++) {
       patience.check(notBegun);
+      const startMs = system.monotonicMs();
       try {
         return await this.#tryOnce(request, fingerprint);
       } catch (error) {
         const current = currentRevisionOf(error);
         if (current === undefined || request.ifRevision !== 0) throw error;
         if (tries >= commitTriesMax) throw outrun(tries, current);
+        const tookMs = system.monotonicMs() - startMs;
         await this.#caughtUp(current, patience);
-        await this.#pause(tries, patience);
+        await this.#pause(tries, tookMs, patience);
       }
     }
   }
 
   /**
    * Writers of several nodes that all decide anew at the same moment make one winner each time: a little chance
-   * spares most of that work. The first loss is as good as none, and who has lost often goes at once, so that it
-   * is not always the same who lose.
+   * spares most of that work. A pause is no longer than a commit, or the winner would win again meanwhile. The
+   * first loss is as good as none, and who has lost often goes at once.
    */
-  async #pause(tries: number, patience: Patience): Promise<void> {
-    if (tries === 1 || tries > commitPausesMax) return;
+  async #pause(tries: number, tookMs: number, patience: Patience): Promise<void> {
     const { system } = this.#parts;
-    await sleep(system, system.random() * commitPauseMsMax, patience.signal);
+    const pauseMs = system.random() * Math.min(tookMs, commitPauseMsMax);
+    // No timer is finer than 1 ms.
+    if (tries === 1 || tries > commitPausesMax || pauseMs < 1) return;
+    await sleep(system, pauseMs, patience.signal);
   }
 
   async #tryOnce(request: WriteRequest, fingerprint: string): Promise<Stored> {

@@ -13,7 +13,6 @@ import { FakeSystem } from "../support/fake-system.ts";
 import { FollowingView } from "../support/following-view.ts";
 import { failureOf, routeFields, startRpcNode } from "../support/rpc-node.ts";
 import { putRoute } from "../support/table-fixtures.ts";
-import { until } from "../support/until.ts";
 
 const { Wait } = proto;
 
@@ -154,52 +153,6 @@ describe("lost races", () => {
     const { service, serving } = await benchOf(store);
     expect(await codeOf(service.addRoute(add(5432), calm))).toBe("already-exists");
     expect(serving.held.size).toBe(0);
-  });
-
-  test("with if_revision it is refused at once; without, after 200 tries", async () => {
-    const inner = memory();
-    let commits = 0;
-    const store = intruded(inner, async (commit) => {
-      commits = commit;
-      const { revision } = await inner.read();
-      const changes = [putRoute("x", `x${revision}.example.com`)];
-      await inner.commit({ expected: revision, changes });
-    });
-    const { service, system } = await benchOf(store);
-    await inner.commit({
-      expected: (await inner.read()).revision,
-      changes: [putRoute("y", "y.io")],
-    });
-    const guarded = add("a.example.com", { ifRevision: 1n });
-    await service.getRoute({ name: "y" }, calm).catch(() => undefined);
-    expect(await codeOf(service.addRoute(guarded, calm))).toBe("revision-conflict");
-    expect(commits).toBe(1);
-    const outrun = codeOf(service.addRoute(add("a.example.com"), calm));
-    await until(() => (system.advance(1), commits > 10), "the pauses to be over");
-    expect(await outrun).toBe("revision-conflict");
-    expect(commits).toBe(201);
-    // Pauses of a few ms at most, and only after the second to the eighth loss.
-    expect(system.monotonicMs()).toBeLessThan(7 * 4 + 20);
-    expect(system.timerCount).toBe(0);
-  });
-
-  test("a write that is always outrun ends with its deadline, and stores nothing", async () => {
-    const inner = memory();
-    const system = new FakeSystem();
-    const store = intruded(inner, async () => {
-      system.advance(100);
-      const { revision } = await inner.read();
-      const changes = [putRoute("x", `x${revision}.example.com`)];
-      await inner.commit({ expected: revision, changes });
-    });
-    const { service } = await benchOf(store, system);
-    const context = { ...calm, remainingMs: 2_000 };
-    const answer = codeOf(service.addRoute(add("a.example.com"), context));
-    let ended = false;
-    void answer.then(() => (ended = true));
-    await until(() => (system.advance(1), ended), "the deadline");
-    expect(await answer).toBe("deadline");
-    expect((await inner.read()).routes.map(({ name }) => name)).toEqual(["x"]);
   });
 
   test("100 writes at once have 100 revisions, one after the other", async () => {
