@@ -103,6 +103,7 @@ async function assemble(
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
   const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
   await announce(store, node);
+  await caughtUp(options, store, source);
   const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
     it.drain(0),
   );
@@ -239,6 +240,13 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
 async function announce({ members, condition }: Store, node: MemberInfo): Promise<void> {
   const announced = members?.announce({ ...node });
   if (condition.kind === "current") await announced;
+}
+
+/** Who was told "everywhere" before we were on the list was told without us: our table holds that when we begin. */
+async function caughtUp({ signal }: NodeOptions, store: Store, source: TableSource): Promise<void> {
+  if (store.members === undefined) return;
+  const { revision } = await store.read();
+  await source.reached(revision, signal ?? new AbortController().signal);
 }
 
 /** Other nodes of the store ask what this one serves. */
