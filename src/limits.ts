@@ -212,6 +212,10 @@ export const nodeRetryMsMax = 1_000;
 export const nodeSeenMsMax = 2_000;
 /** Questions of other nodes that wait for this node's workers; what comes on top is dropped, and asked again. */
 export const questionsWaitingMax = 1_000;
+/** Changes that a node tells the others that it does not serve, the newest: more are not waited for at once, and its entry stays small. */
+export const unservedToldMax = 64;
+/** Characters of why one change is not served; of several routes at least the first is told whole. */
+export const unservedTextCharactersMax = 512;
 /** A node that waits for others asks them again this often, in ms: a question may be lost with the node that was to answer. */
 export const askAgainMs = 1_000;
 /** How long a list of nodes waits for their answers, in ms; what the contract says. */

@@ -8,7 +8,7 @@
 import type { KeyValue } from "../etcd/etcd.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
-import type { MemberInfo, MemberReport } from "./members.ts";
+import type { MemberInfo, MemberReport, Unserved } from "./members.ts";
 
 /** What a node asks of the others. */
 export interface Ask {
@@ -43,6 +43,7 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
   const report = value.object("report");
   const served = report.revision("servedRevision");
   const lag = report.optional("lag");
+  const unserved = report.has("unserved") ? report.objects("unserved").map(unservedOf) : [];
   const ask = value.optional("ask");
   const node: NodeValue = {
     nodeId: value.text("nodeId"),
@@ -67,6 +68,7 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
         reason: lag.text("reason"),
         refused: lag.flag("refused"),
       },
+      ...(unserved.length > 0 && { unserved }),
     },
     reports: value.count("reports"),
     ...(ask && { ask: { ...askOf(ask), number: ask.count("number") } }),
@@ -81,6 +83,10 @@ export function parseAsk(kv: KeyValue): Ask | undefined {
   if (ask === undefined) return undefined;
   const { revision, waitMs } = askOf(ask);
   return { revision: revision === 0 ? parseRevision(kv.modRevision) : revision, waitMs };
+}
+
+function unservedOf(one: Fields): Unserved {
+  return { revision: one.revision("revision"), reason: one.text("reason") };
 }
 
 function askOf(ask: Fields): Ask {
@@ -118,6 +124,12 @@ class Fields {
 
   object(name: string): Fields {
     return new Fields(this.#values.get(name), this.#path + name);
+  }
+
+  objects(name: string): readonly Fields[] {
+    const value = this.#values.get(name);
+    if (!Array.isArray(value)) return this.#not(name, "a list");
+    return value.map((one: unknown, index) => new Fields(one, `${this.#path}${name}[${index}]`));
   }
 
   optional(name: string): Fields | undefined {

@@ -43,6 +43,19 @@ describe("reports", () => {
     expect(b!.members.list()[0]?.reportId).not.toBe(reportId);
   });
 
+  test("with what is not served although newer changes are", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const servedRevision = r(world.etcd.revision);
+    const unserved = [{ revision: servedRevision, reason: "port 3100 is in use" }];
+    await a!.members.report({ servedRevision, lag: undefined, unserved });
+    await turns();
+    expect(b!.members.list()[0]).toMatchObject({ servedRevision, unserved });
+    await a!.members.report({ servedRevision, lag: undefined });
+    await turns();
+    expect(b!.members.list()[0]).not.toHaveProperty("unserved");
+  });
+
   test("the newest takes the place of those that wait: one on its way, one after it", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");
