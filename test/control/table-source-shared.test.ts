@@ -51,7 +51,7 @@ describe("routes that cannot serve beside the others", () => {
       [1, 2].map((revision) => unservedAt(source.unserved(), parseRevision(revision))),
     ).toEqual([
       undefined,
-      "route two is not served: http a.test/ belongs to route one; remove one of the two",
+      "route two is not served: a.test belongs to route one; remove one of the two",
     ]);
     store.tell(changeSetOf(3, removeRoute("one")));
     await at(3);
