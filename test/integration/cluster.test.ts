@@ -64,11 +64,9 @@ describe("the judges see", () => {
     misses: 0,
     stale: 0,
     lagging: 0,
-    ...{
-      addMs: [],
-      removeMs: [],
-      complaints: [],
-    },
+    addMs: [],
+    removeMs: [],
+    complaints: [],
   };
   test.for([{ misses: 1 }, { stale: 1 }, { lagging: 1 }])("%o", (wrong) => {
     expect(servedEverywhereFailures(everywhere)).toEqual([]);
@@ -83,10 +81,8 @@ describe("the judges see", () => {
       acknowledged: 1,
       refused: 0,
       unknown: 0,
-      ...{
-        settledMs: 1,
-        broken: [],
-      },
+      settledMs: 1,
+      broken: [],
     };
     expect(etcdRestartFailures(restart)).toEqual([]);
     expect(etcdRestartFailures({ ...restart, acknowledged: 0 })).toHaveLength(1);
