@@ -117,20 +117,21 @@ export class Writer {
   async #store(request: WriteRequest, patience: Patience): Promise<Stored> {
     patience.check(notBegun);
     await this.#caughtUp(this.lastRevision, patience);
-    const fingerprint = request.requestId === "" ? "" : fingerprintOf(request);
-    if (fingerprint !== "" && !request.validateOnly) {
-      const record = await this.#parts.store.findRequest(request.requestId);
-      if (record !== undefined) return replay(record, fingerprint);
-    }
-    const { system } = this.#parts;
+    const remembered = request.requestId !== "" && !request.validateOnly;
+    const fingerprint = remembered ? fingerprintOf(request) : "";
+    const { system, view } = this.#parts;
     for (let tries = 1; ; tries++) {
       patience.check(notBegun);
       const startMs = system.monotonicMs();
+      const asOf = view.table.revision;
+      const done = await this.#doneBefore(request, fingerprint);
+      if (done !== undefined) return done;
       try {
-        return await this.#tryOnce(request, fingerprint);
+        return await this.#tryOnce(request, fingerprint, asOf);
       } catch (error) {
         const current = currentRevisionOf(error);
-        if (current === undefined || request.ifRevision !== 0) throw error;
+        if (current === undefined) throw error;
+        if (request.ifRevision !== 0) return await this.#doneOr(error, request, fingerprint);
         if (tries >= commitTriesMax) throw outrun(tries, current);
         const tookMs = system.monotonicMs() - startMs;
         await this.#caughtUp(current, patience);
@@ -152,7 +153,21 @@ export class Writer {
     await sleep(system, pauseMs, patience.signal);
   }
 
-  async #tryOnce(request: WriteRequest, fingerprint: string): Promise<Stored> {
+  /** The same request was stored already, perhaps by another node. */
+  async #doneBefore(request: WriteRequest, fingerprint: string): Promise<Stored | undefined> {
+    if (fingerprint === "") return undefined;
+    const record = await this.#parts.store.findRequest(request.requestId);
+    return record === undefined ? undefined : replay(record, fingerprint);
+  }
+
+  async #doneOr(error: unknown, request: WriteRequest, fingerprint: string): Promise<Stored> {
+    const done = await this.#doneBefore(request, fingerprint);
+    if (done === undefined) throw error;
+    return done;
+  }
+
+  /** `asOf`: the request id was looked for when the table was at this revision. */
+  async #tryOnce(request: WriteRequest, fingerprint: string, asOf: Revision): Promise<Stored> {
     const { cluster, view, serving, system } = this.#parts;
     const { table } = view;
     const base = table.revision;
@@ -167,6 +182,12 @@ export class Writer {
       const changes = await this.#changesOf(claims.steps);
       if (changes.length === 0) {
         return { revision: base, results, needed: neededOf(claims.steps, base) };
+      }
+      // Whoever stores it after `base` lets our commit fail; who did so before that is found now.
+      const done = base === asOf ? undefined : await this.#doneBefore(request, fingerprint);
+      if (done !== undefined) {
+        claims.release();
+        return done;
       }
       const answer = { revision: 0n, results, lagging: [] };
       const ask = cluster.ask();
