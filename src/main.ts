@@ -102,7 +102,7 @@ async function assemble(
   );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
   const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
-  await announce(store, node);
+  await announce(options, store, node);
   await caughtUp(options, store, source);
   const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
     it.drain(0),
@@ -125,7 +125,7 @@ async function assemble(
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
   node.rpc = rpc?.address ?? "";
-  await announce(store, node);
+  await announce(options, store, node);
   const answers = answerOthers(store, { serving: fleet, view: source, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
@@ -237,9 +237,18 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
  * On the list before the first connection is taken: nobody is told "everywhere" without us from then on. With
  * the store away there is no list to be on, and traffic does not wait for one.
  */
-async function announce({ members, condition }: Store, node: MemberInfo): Promise<void> {
+async function announce(
+  { log }: NodeOptions,
+  { members, condition }: Store,
+  node: MemberInfo,
+): Promise<void> {
   const announced = members?.announce({ ...node });
-  if (condition.kind === "current") await announced;
+  if (condition.kind === "current") return await announced;
+  announced?.catch((error: unknown) => {
+    log.error("this node does not tell the others of itself", {
+      error: RouterError.from(error).message,
+    });
+  });
 }
 
 /** Who was told "everywhere" before we were on the list was told without us: our table holds that when we begin. */
