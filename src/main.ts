@@ -8,6 +8,7 @@ import type { Config, ListenAddress } from "./config.ts";
 import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
+import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
@@ -102,8 +103,8 @@ async function assemble(
   );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
   const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
-  await announce(options, store, node);
-  await caughtUp(options, store, source);
+  const { signal = new AbortController().signal } = options;
+  await join({ store, view: source, system, log, signal }, { ...node });
   const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
     it.drain(0),
   );
@@ -125,7 +126,8 @@ async function assemble(
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
   node.rpc = rpc?.address ?? "";
-  await announce(options, store, node);
+  const announced = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
+  if (store.condition.kind === "current") await announced;
   const answers = answerOthers(store, { serving: fleet, view: source, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
@@ -231,31 +233,6 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
     io: "net",
     startTimeMs,
   };
-}
-
-/**
- * On the list before the first connection is taken: nobody is told "everywhere" without us from then on. With
- * the store away there is no list to be on, and traffic does not wait for one.
- */
-async function announce(
-  { log }: NodeOptions,
-  { members, condition }: Store,
-  node: MemberInfo,
-): Promise<void> {
-  const announced = members?.announce({ ...node });
-  if (condition.kind === "current") return await announced;
-  announced?.catch((error: unknown) => {
-    log.error("this node does not tell the others of itself", {
-      error: RouterError.from(error).message,
-    });
-  });
-}
-
-/** Who was told "everywhere" before we were on the list was told without us: our table holds that when we begin. */
-async function caughtUp({ signal }: NodeOptions, store: Store, source: TableSource): Promise<void> {
-  if (store.members === undefined) return;
-  const { revision } = await store.read();
-  await source.reached(revision, signal ?? new AbortController().signal);
 }
 
 /** Other nodes of the store ask what this one serves. */
