@@ -44,7 +44,7 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
   const served = report.revision("servedRevision");
   const lag = report.optional("lag");
   const unserved = report.has("unserved") ? report.objects("unserved").map(unservedOf) : [];
-  const ask = value.optional("ask");
+  const asked = numbered(value.optional("ask"), kv);
   const node: NodeValue = {
     nodeId: value.text("nodeId"),
     run: value.text("run"),
@@ -71,7 +71,7 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
       ...(unserved.length > 0 && { unserved }),
     },
     reports: value.count("reports"),
-    ...(ask && { ask: { ...askOf(ask), number: ask.count("number") } }),
+    ...(asked && { ask: asked }),
   };
   if (node.info.name !== name) throw wrong(`it is the entry of "${node.info.name}"`);
   return node;
@@ -82,7 +82,22 @@ export function parseAsk(kv: KeyValue): Ask | undefined {
   const ask = new Fields(parseJson(kv)).optional("ask");
   if (ask === undefined) return undefined;
   const { revision, waitMs } = askOf(ask);
+  if (isToCome(revision, kv)) return undefined;
   return { revision: revision === 0 ? parseRevision(kv.modRevision) : revision, waitMs };
+}
+
+function numbered(ask: Fields | undefined, kv: KeyValue): NodeValue["ask"] {
+  if (ask === undefined) return undefined;
+  const asked = { ...askOf(ask), number: ask.count("number") };
+  return isToCome(asked.revision, kv) ? undefined : asked;
+}
+
+/**
+ * Nobody knows a revision that comes after the entry that asks for it: it is of a store that was put back since, or
+ * made up, and whoever waited for it would have less room for the questions of others.
+ */
+function isToCome(revision: Revision, { modRevision }: KeyValue): boolean {
+  return revision > modRevision;
 }
 
 function unservedOf(one: Fields): Unserved {

@@ -156,6 +156,20 @@ describe("questions", () => {
     expect(heard.at(-1)).toEqual({ from: "b", revision: 5, waitMs: 900 });
   });
 
+  test("for what cannot be known yet are passed over: who waited for it would be in the way of others", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const heard: Question[] = [];
+    a!.members.onQuestion((question) => heard.push(question));
+    const next = world.etcd.revision + 2;
+    world.etcd.put("/crosspoint/writes/b", `{"ask":{"revision":${next},"waitMs":3600000}}`);
+    await turns();
+    expect(heard).toEqual([]);
+    world.etcd.put("/crosspoint/writes/b", `{"ask":{"revision":${next},"waitMs":3600000}}`);
+    await turns();
+    expect(heard).toEqual([{ from: "b", revision: next, waitMs: 3_600_000 }]);
+  });
+
   test("that nobody heard wait for a listener, until who asked waits no more", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");
