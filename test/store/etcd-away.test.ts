@@ -154,6 +154,9 @@ describe("an etcd that was put back to an older copy", () => {
     const accepted = one.store.accept();
     await one.passing(() => one.store.condition.kind === "current", "it is taken");
     expect(await accepted).toBe(true);
+    expect(one.log.messages()).toContain(
+      "what etcd holds is taken as the new truth, as an operator said",
+    );
     await failed;
     await other.passing(() => other.store.condition.kind === "current", "the other takes it too");
     for (const { store } of [one, other]) {
