@@ -133,6 +133,21 @@ describe("a fleet", () => {
     expect(await fleet.whenServed(revision, never)).toEqual([]);
   });
 
+  test("a route that a worker cannot listen for is not served", async () => {
+    const { fleet, source } = await startFleet({ workers: 1 });
+    const revision = parseRevision(17);
+    const labels = { stub: "deaf" };
+    const route = { ...routeOf("db", await freePort()), revision, matchRevision: revision, labels };
+    source.writeAt(17, { kind: "route-put", route });
+    expect(await fleet.whenServed(revision, never)).toEqual([
+      {
+        node: "n1",
+        servedRevision: 17,
+        reason: "route db is not served: worker 1 cannot listen: the stub is deaf",
+      },
+    ]);
+  });
+
   test("says which workers lag when the wait ends too early", async () => {
     const { fleet, source } = await startFleet();
     const revision = source.write(stub("s", "silent"));
