@@ -143,7 +143,7 @@ describe("a fleet", () => {
       {
         node: "n1",
         servedRevision: 17,
-        reason: "route db is not served: worker 1 cannot listen: the stub is deaf",
+        reason: "route db is not served: worker 0 cannot listen: the stub is deaf",
       },
     ]);
   });
