@@ -310,6 +310,8 @@ export const rejectedKeyCharactersMax = 512;
 export const storesReplacedMax = 32;
 /** How long a write whose answer was lost is asked after, in ms: less than a call without a deadline waits, so that its caller learns the outcome. */
 export const commitSettleMsMax = 4_000;
+/** How long after the time to answer a commit may still settle before its caller is told that nobody knows, in ms; within answerMarginMsMax. */
+export const commitLateMsMax = 100;
 /** Pause between two such questions, in ms. */
 export const commitSettlePauseMs = 50;
 /** How long a stored write waits to be seen in this node's own watch, in ms. */

@@ -6,7 +6,13 @@
 
 import { createHash } from "node:crypto";
 import { ApplyChangesResponse, type ChangeResult } from "../gen/crosspoint/v1/router.ts";
-import { commitPauseMsMax, commitPausesMax, commitTriesMax, writesQueuedMax } from "../limits.ts";
+import {
+  commitLateMsMax,
+  commitPauseMsMax,
+  commitPausesMax,
+  commitTriesMax,
+  writesQueuedMax,
+} from "../limits.ts";
 import type { Change } from "../model/change.ts";
 import { invalidField, RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
@@ -62,6 +68,8 @@ const notBegun = "the write began; nothing was stored";
 
 export class Writer {
   readonly #parts: WriterParts;
+  /** Whose commit is under way. */
+  #committing: Patience | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #lastRevision = revisionZero;
@@ -92,13 +100,23 @@ export class Writer {
     }
   }
 
-  /** Runs `work` after everything that was queued before it; who leaves the queue is not waited for. */
+  /**
+   * Runs `work` after everything that was queued before it. Who runs out of time is answered, whatever `work`
+   * still waits for: before the commit, that nothing was stored (`#tryOnce` checks once more); during it, that
+   * nobody knows.
+   */
   async #inTurn<T>(work: () => Promise<T>, patience: Patience): Promise<T> {
     patience.check(notBegun);
     if (this.#queued >= writesQueuedMax) throw queueFull(this.#queued);
     this.#queued++;
     const left = Promise.withResolvers<never>();
     const leave = (): void => {
+      if (this.#committing === patience) {
+        // A store that answers is quick: then the outcome is known a moment later.
+        const { system } = this.#parts;
+        system.after(commitLateMsMax, () => left.reject(outcomeUnknown()));
+        return;
+      }
       try {
         patience.check(notBegun);
       } catch (error) {
@@ -106,11 +124,13 @@ export class Writer {
       }
     };
     patience.signal.addEventListener("abort", leave, { once: true });
-    const mine = this.#turn.then(() => {
-      patience.signal.removeEventListener("abort", leave);
-      return work();
-    });
-    this.#turn = mine.catch(() => undefined).finally(() => this.#queued--);
+    const mine = this.#turn.then(work);
+    this.#turn = mine
+      .catch(() => undefined)
+      .finally(() => {
+        patience.signal.removeEventListener("abort", leave);
+        this.#queued--;
+      });
     return await Promise.race([mine, left.promise]);
   }
 
@@ -127,7 +147,7 @@ export class Writer {
       const done = await this.#doneBefore(request, fingerprint);
       if (done !== undefined) return done;
       try {
-        return await this.#tryOnce(request, fingerprint, asOf);
+        return await this.#tryOnce(request, patience, fingerprint, asOf);
       } catch (error) {
         const current = currentRevisionOf(error);
         if (current === undefined) throw error;
@@ -167,7 +187,12 @@ export class Writer {
   }
 
   /** `asOf`: the request id was looked for when the table was at this revision. */
-  async #tryOnce(request: WriteRequest, fingerprint: string, asOf: Revision): Promise<Stored> {
+  async #tryOnce(
+    request: WriteRequest,
+    patience: Patience,
+    fingerprint: string,
+    asOf: Revision,
+  ): Promise<Stored> {
     const { cluster, view, serving, system } = this.#parts;
     const { table } = view;
     const base = table.revision;
@@ -191,6 +216,8 @@ export class Writer {
       }
       const answer = { revision: 0n, results, lagging: [] };
       const ask = cluster.ask();
+      patience.check(notBegun);
+      this.#committing = patience;
       const revision = await this.#parts.store.commit({
         expected: base,
         changes,
@@ -212,6 +239,8 @@ export class Writer {
     } catch (error) {
       claims.release();
       throw error;
+    } finally {
+      this.#committing = undefined;
     }
   }
 
@@ -264,6 +293,14 @@ export async function caughtUp(
 ): Promise<void> {
   if (view.table.revision >= revision) return;
   await patience.during(view.reached(revision, patience.signal), what);
+}
+
+function outcomeUnknown(): RouterError {
+  return new RouterError(
+    "store-unavailable",
+    "the store has not answered yet whether the write was stored: repeat it with the same request_id, or look",
+    { reason: "WRITE_OUTCOME_UNKNOWN" },
+  );
 }
 
 function queueFull(queued: number): RouterError {
