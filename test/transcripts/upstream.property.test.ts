@@ -105,7 +105,7 @@ describe("a request whose meaning is known", () => {
     fc.assert(
       fc.property(described, places, (it, cuts) => {
         const text = written(it);
-        const ends = [...cuts.filter((cut) => cut < text.length).toSorted((a, b) => a - b)];
+        const ends = cuts.filter((cut) => cut < text.length).toSorted((a, b) => a - b);
         const cut = forwardInMemory(text, [...ends, text.length]);
         expect(cut.whole).toBe(true);
         const whole = readStrict(forwardInMemory(text).text, "request")!;
