@@ -3,7 +3,7 @@
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
 
 /** Executions by the field X-Id. */
 export type Executions = Map<string, number>;
@@ -35,7 +35,8 @@ export class ChurningBackend {
   /** Every socket is closed at once, as the kernel does for a process that is gone. */
   async kill(): Promise<void> {
     const closed = once(this.#server, "close");
-    this.#server.close();
+    // The listening socket first, as it has the lower number; http's own close would end idle connections before.
+    NetServer.prototype.close.call(this.#server);
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }

@@ -206,6 +206,21 @@ describe("a reader never looks beyond what arrived", () => {
     );
   });
 
+  test.for(["request heads", "response heads"] as const)(
+    "nor judges a beginning otherwise than the whole, of %s",
+    (kind) => {
+      const read = readers[kind]!;
+      for (const { id, bytes } of httpCases) {
+        if (bytes.length > 1000) continue;
+        const whole = JSON.stringify(read(bytes, "A"));
+        for (let end = 0; end < bytes.length; end++) {
+          const [next, ...rest] = read(bytes.slice(0, end), "\x01") as [number, string];
+          if (next !== 0) expect(JSON.stringify([next, ...rest]), `${id} at ${end}`).toBe(whole);
+        }
+      }
+    },
+  );
+
   test("nor writes there", () => {
     fc.assert(
       fc.property(spliced, (text) => {
