@@ -170,7 +170,7 @@ const rules: readonly Rule[] = [
   rule(/permission denied/i, ({ user, call }) =>
     auth(
       `does not permit ${user === undefined ? "this client" : `user ${JSON.stringify(user)}`} the ${call}: ` +
-        "grant its role readwrite on the prefix (`etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX`)",
+        "grant its role readwrite on the prefix (`etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX`); what is only discovered needs read",
     ),
   ),
   rule(/invalid auth token|revision of auth store is old|user name not found/, (_, cause) =>

@@ -88,6 +88,11 @@ describe("a start from the copy", () => {
     etcd.faults.down = undefined;
     await until(() => followed.condition.kind === "current", "etcd");
     expect(sameContent(followed.entries, etcd)).toBe(true);
+    // Its return is one line: that the copy was left before the watch stood is none of its own.
+    expect(log.entries.map(({ message }) => message)).toEqual([
+      "etcd cannot be followed; what was last seen goes on",
+      "etcd is followed",
+    ]);
     expect(owner.serves.get("/p/routes/x")).toBe("1");
     expect(owner.serves.has("/p/routes/y")).toBe(false);
   });
