@@ -77,7 +77,10 @@ export class EtcdMembers implements Members {
     const entry = this.#entry;
     const members: Member[] = [];
     for (const value of this.#nodes.values()) {
-      if (value.run !== entry?.run) members.push(memberOf(value));
+      if (value.run === entry?.run) continue;
+      // What this node left behind when it was killed is nobody, unless another process took our place.
+      if (value.nodeId === entry?.nodeId && this.self.kind !== "taken") continue;
+      members.push(memberOf(value));
     }
     if (entry !== undefined && this.self.kind === "announced") {
       members.push(memberOf({ ...entry.content, run: entry.run }));

@@ -123,6 +123,17 @@ describe("one name, two nodes", () => {
     expect(again.log.entries).toHaveLength(1);
   });
 
+  test("started again without the store, it is not listed by what it left behind", async () => {
+    const world = new MembersWorld();
+    const [first, other] = [world.node("a"), world.node("b")];
+    for (const node of [first, other]) await node.announce();
+    first.members.close(); // as a kill
+    const again = world.node("a", first.directory);
+    again.link.cut();
+    await again.announce();
+    expect([again.state, names(again)]).toEqual(["lost", ["b"]]);
+  });
+
   test("another node finds it taken, names the other, and gets it when the other is gone", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");
