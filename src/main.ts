@@ -311,6 +311,7 @@ function hostPort(address: string, port: number): string {
 export async function serve(config: Config): Promise<number> {
   const log = createLog({ format: config.logFormat });
   keepServingWithoutReader(log);
+  logWarnings(log);
   const ends: Signals = signals();
   const release = holdProcess();
   try {
@@ -338,6 +339,15 @@ async function untilAsked(config: Config, log: Log, ends: Signals): Promise<numb
   const cut = await node.stop(config.drainMs);
   log.info("stopped", { cut });
   return 0;
+}
+
+/** What Node itself warns of becomes a line of the log. */
+function logWarnings(log: Log): void {
+  process.removeAllListeners("warning");
+  process.on("warning", (warning: Error & { readonly code?: string }) => {
+    // TLS to an IP address: grpc-js names the address as the server's name, whatever we say.
+    if (warning.code !== "DEP0123") log.warn("a warning of Node", { warning });
+  });
 }
 
 /** Whoever read our output has left, or its disk is full: a line is lost, and no traffic. */

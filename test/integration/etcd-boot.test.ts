@@ -225,3 +225,17 @@ function newWorld(): World {
     },
   };
 }
+
+test("TLS to an address: nothing but lines of the log on standard error", async () => {
+  const world = newWorld();
+  const node = new Launched([
+    `--store=etcd:${withCertificates.endpoint}`,
+    `--etcd-ca=${certificates.caFile}`,
+    ...anywhere,
+    "--admin=127.0.0.1:0",
+    `--state=${world.directory}`,
+  ]);
+  await node.ready();
+  expect(await node.stop()).toBe(0);
+  expect(node.err.split("\n").filter((line) => line !== "" && !line.startsWith("{"))).toEqual([]);
+});
