@@ -32,6 +32,8 @@ export type Place =
   | { readonly kind: "member" }
   /** What is remembered of writes: see etcd-requests.ts. Not followed. */
   | { readonly kind: "request" }
+  /** A part of a large write: see etcd-batch.ts. No part of the table before the guard names it. */
+  | { readonly kind: "part"; readonly batch: string }
   | {
       readonly kind: "strange";
       readonly reason: string;
@@ -44,12 +46,14 @@ export class EtcdLayout {
   readonly prefix: Key;
   readonly guard: Key;
   readonly requests: Key;
+  readonly batches: Key;
 
   /** @param prefix As a person writes it: "/crosspoint", without a slash at its end. */
   constructor(prefix: string) {
     this.prefix = Buffer.from(prefix, "utf8").toString("latin1");
     this.guard = `${this.prefix}/table`;
     this.requests = `${this.prefix}/requests/`;
+    this.batches = `${this.prefix}/batches/`;
   }
 
   /** Everything under the prefix. */
@@ -60,6 +64,29 @@ export class EtcdLayout {
   /** What is not followed. */
   get unfollowed(): { readonly key: Key; readonly end: Key } {
     return wholeOf(this.requests);
+  }
+
+  /** All parts of all batches. */
+  get allParts(): { readonly key: Key; readonly end: Key } {
+    return wholeOf(this.batches);
+  }
+
+  /** All parts of one. */
+  partsOf(batch: string): { readonly key: Key; readonly end: Key } {
+    return wholeOf(`${this.batches}${batch}/`);
+  }
+
+  part(batch: string, number: number): Key {
+    return `${this.batches}${batch}/${number}`;
+  }
+
+  /** A key of the table without the prefix, "routes/web", and back. */
+  pathOf(key: Key): string {
+    return key.slice(this.prefix.length + 1);
+  }
+
+  keyOf(path: string): Key {
+    return `${this.prefix}/${path}`;
   }
 
   entry(place: EntryPlace): Key {
@@ -96,7 +123,7 @@ export class EtcdLayout {
 
   /** What `key`, which is under the prefix, stands for. */
   place(key: Key): Place {
-    const path = key.slice(this.prefix.length + 1);
+    const path = this.pathOf(key);
     if (path === "table") return { kind: "guard" };
     const slash = path.indexOf("/");
     const folder = path.slice(0, Math.max(0, slash));
@@ -111,6 +138,8 @@ export class EtcdLayout {
         return { kind: "member" };
       case "requests":
         return { kind: "request" };
+      case "batches":
+        return { kind: "part", batch: rest.slice(0, Math.max(0, rest.indexOf("/"))) };
       default:
         return { kind: "strange", reason: `${known} It is in none of them`, ofTable: false };
     }
@@ -118,7 +147,7 @@ export class EtcdLayout {
 }
 
 const known =
-  "this version knows the folders routes, services, backends, nodes, writes and requests, and the key table.";
+  "this version knows the folders routes, services, backends, batches, nodes, writes and requests, and the key table.";
 
 /** Whether writing `place` makes a revision of the table. */
 export function counts(place: Place): boolean {

@@ -11,11 +11,16 @@ import { join } from "node:path";
 import type { Etcd, KeyValue } from "../etcd/etcd.ts";
 import type { Followed, FollowedBatch, FollowedCondition, FollowedLog } from "../etcd/followed.ts";
 import { FollowedPrefix } from "../etcd/followed-prefix.ts";
-import { acceptTriesMax, historyChangesMax, historyRevisionsMax } from "../limits.ts";
+import {
+  acceptTriesMax,
+  historyChangesMax,
+  historyRevisionsMax,
+  unfoldLeftMsMin,
+} from "../limits.ts";
 import type { BackendKey } from "../model/backend.ts";
 import type { ChangeSet, Snapshot } from "../model/change.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
-import type { Revision } from "../model/revision.ts";
+import { parseRevision, type Revision } from "../model/revision.ts";
 import type { System } from "../system.ts";
 import { follow, type HistoryBounds } from "./change-log.ts";
 import { EtcdCommits } from "./etcd-commit.ts";
@@ -47,6 +52,7 @@ export class EtcdStore implements Store {
   readonly name: string;
   readonly members: EtcdMembers;
   readonly #etcd: Etcd;
+  readonly #system: System;
   readonly #layout: EtcdLayout;
   readonly #mirror: EtcdMirror;
   readonly #followed: Followed;
@@ -55,6 +61,9 @@ export class EtcdStore implements Store {
   readonly #closing = new AbortController();
   #conditionChanged = Promise.withResolvers<void>();
   #acceptsFirst: boolean;
+  /** What a writer has not finished: the open batch, or the last part that nobody names. */
+  #left: string | undefined;
+  #cancelLeft: () => void = () => {};
 
   /**
    * Resolves without waiting for etcd, which is followed from now on. Rejects "failed-precondition" when the state
@@ -75,6 +84,7 @@ export class EtcdStore implements Store {
     const bounds = { revisionsMax: historyRevisionsMax, changesMax: historyChangesMax };
     this.name = `etcd:${etcd.name}${prefix}`;
     this.#etcd = etcd;
+    this.#system = system;
     this.#openedMs = system.wallMs();
     this.#acceptsFirst = options.accept === true;
     const layout = new EtcdLayout(prefix);
@@ -148,7 +158,10 @@ export class EtcdStore implements Store {
 
   async findRequest(id: string): Promise<RequestRecord | undefined> {
     this.#checkOpen();
-    return findRequest(this.#etcd, this.#layout, id);
+    const found = await findRequest(this.#etcd, this.#layout, id);
+    if (found?.batch === undefined) return found;
+    const { batch, ...record } = found;
+    return { ...record, ...(await this.#spanOf(batch, record.revision)) };
   }
 
   async keepAlive(backend: BackendKey): Promise<boolean> {
@@ -176,6 +189,7 @@ export class EtcdStore implements Store {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#cancelLeft();
     this.#mirror.log.close();
     this.members.close();
     await this.#followed.close();
@@ -185,6 +199,7 @@ export class EtcdStore implements Store {
   #apply(batch: FollowedBatch): ReadonlySet<string> {
     const unread = this.#mirror.apply(batch);
     this.members.observe(batch.puts, batch.deletes);
+    this.#lookForLeft();
     return unread;
   }
 
@@ -236,6 +251,43 @@ export class EtcdStore implements Store {
     return kvs[0];
   }
 
+  /** Of a large write that was stored at `first`: what its caller was told, as far as that can still be seen. */
+  async #spanOf(
+    batch: string,
+    first: Revision,
+  ): Promise<Pick<RequestRecord, "revision" | "since">> {
+    if (this.#mirror.open?.id === batch) await this.#commits.finish().catch(() => undefined);
+    const { kvs } = await this.#etcd.range({ key: this.#layout.guard });
+    const marker = markerIn(kvs[0]);
+    const isLast = marker?.write === batch && marker.batch === undefined;
+    // Once others have written the table is past either.
+    return {
+      since: first,
+      revision: parseRevision(isLast ? (kvs[0]?.modRevision ?? first) : first),
+    };
+  }
+
+  /** What a writer left unfinished is finished after a while by one of the nodes that see it. */
+  #lookForLeft(): void {
+    const { open, partKeys } = this.#mirror;
+    const left = open?.id ?? [...partKeys].at(-1);
+    if (left === this.#left) return;
+    this.#left = left;
+    this.#cancelLeft();
+    if (left !== undefined) this.#finishLater();
+  }
+
+  #finishLater(): void {
+    const system = this.#system;
+    const delayMs = unfoldLeftMsMin * (1 + system.random());
+    this.#cancelLeft = system.after(delayMs, () => {
+      const again = (): void => {
+        if (this.#left !== undefined && !this.#closing.signal.aborted) this.#finishLater();
+      };
+      void this.#commits.finish().then(again, again);
+    });
+  }
+
   /** Names what etcd holds a new store, which stands for the one that was followed and the one that is there. */
   async #replaceMarker(): Promise<void> {
     const key = this.#layout.guard;
@@ -244,7 +296,7 @@ export class EtcdStore implements Store {
       const marker = acceptedMarker(this.#mirror.marker, markerIn(kvs[0]));
       const { succeeded } = await this.#etcd.transact({
         compare: [{ key, target: "mod", revision: kvs[0]?.modRevision ?? 0 }],
-        success: [{ kind: "put", key, value: encodeMarker(marker, "accepted") }],
+        success: [{ kind: "put", key, value: encodeMarker(marker, "accepted", marker.batch) }],
         failure: [],
       });
       if (succeeded) return;

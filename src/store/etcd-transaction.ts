@@ -53,21 +53,35 @@ export interface Companion {
   readonly lease?: string;
 }
 
-/**
- * Throws "resource-exhausted" when the write does not fit into one transaction, before anything is sent.
- * `companions`: what is put beside the outcomes; the guard and the writer's last write are among them.
- */
-export function checkSize(outcomes: Outcomes, companions: readonly Companion[]): void {
-  const operations = outcomes.size + companions.length;
+/** How much of a transaction a write takes. `companions`: what is put beside the outcomes, the guard among them. */
+export interface TransactionSize {
+  readonly operations: number;
+  readonly bytes: number;
+}
+
+export function sizeOf(
+  outcomes: Outcomes,
+  companions: readonly Companion[],
+  compared: readonly Key[] = [],
+): TransactionSize {
+  const operations = outcomes.size + companions.length + compared.length;
   let bytes = 0;
   // Each key is compared, put or deleted, and asked for when the comparison fails.
   for (const [key, { value = "" }] of outcomes) bytes += 3 * key.length + byteLength(value);
   for (const { key, value } of companions) bytes += 3 * key.length + byteLength(value);
-  bytes += operations * bytesPerOperation;
-  if (operations <= etcdTransactionOperationsMax && bytes <= etcdRequestBytesMax) return;
-  throw new RouterError(
+  for (const key of compared) bytes += 2 * key.length;
+  return { operations, bytes: bytes + operations * bytesPerOperation };
+}
+
+export function fits({ operations, bytes }: TransactionSize): boolean {
+  return operations <= etcdTransactionOperationsMax && bytes <= etcdRequestBytesMax;
+}
+
+/** Nothing was written, and nothing of this size can be. `why`: what stands in the way, if it is not the size alone. */
+export function tooLarge(operations: number, bytes: number, why = ""): RouterError {
+  return new RouterError(
     "resource-exhausted",
-    `the change is too large for one transaction of etcd: ${operations} operations of at most ${etcdTransactionOperationsMax}, ${bytes} bytes of at most ${etcdRequestBytesMax}; nothing was written: split it into several`,
+    `the change is too large for etcd${why}: ${operations} operations (one transaction takes ${etcdTransactionOperationsMax}), ${bytes} bytes (one takes ${etcdRequestBytesMax}); nothing was written: split it into several`,
     {
       reason: "CHANGE_TOO_LARGE",
       metadata: {

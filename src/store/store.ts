@@ -16,6 +16,8 @@ export interface RequestRecord {
   /** What to answer again; opaque to the store. */
   readonly answer: Uint8Array;
   readonly revision: Revision;
+  /** The first revision of a write that has several; absent: it has one. */
+  readonly since?: Revision;
 }
 
 /** An entry that was set aside; everything else serves. */
@@ -34,7 +36,7 @@ export interface Write {
    * `route.matchRevision` when that is 0.
    */
   readonly changes: readonly Change[];
-  readonly request?: Omit<RequestRecord, "revision">;
+  readonly request?: Omit<RequestRecord, "revision" | "since">;
   /** Every node that shares the store shall report once it serves this write, within so many ms. */
   readonly ask?: { readonly waitMs: number };
 }

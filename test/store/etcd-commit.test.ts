@@ -323,38 +323,6 @@ describe("a lease that was revoked by hand", () => {
   });
 });
 
-describe("a write that is larger than a transaction", () => {
-  const routes = (count: number): Write["changes"] =>
-    Array.from({ length: count }, (_, i) => putRoute(`r${i}`));
-
-  test("of etcd's operations is refused before anything is written, with what to do", async () => {
-    const { fake, etcd, store } = await opened();
-    const { revision } = fake;
-    await expect(store.commit(at(revisionZero, ...routes(127)))).rejects.toMatchObject({
-      code: "resource-exhausted",
-      message: expect.stringMatching(/129 operations of at most 128.*split it/),
-      details: { reason: "CHANGE_TOO_LARGE", metadata: { operations: "129" } },
-    });
-    expect([fake.revision, etcd.sent.length]).toEqual([revision, 0]);
-    await store.commit(at(revisionZero, ...routes(126)));
-    expect((await store.read()).routes).toHaveLength(126);
-  });
-
-  test("of etcd's bytes as well", async () => {
-    const { etcd, store } = await opened();
-    const labels = Object.fromEntries(
-      Array.from({ length: 32 }, (_, i) => [`k${i}`, "€".repeat(256)]),
-    );
-    const large = routes(70).map((change) =>
-      change.kind === "route-put" ? { ...change, route: { ...change.route, labels } } : change,
-    );
-    await expect(store.commit(at(revisionZero, ...large))).rejects.toMatchObject({
-      details: { reason: "CHANGE_TOO_LARGE" },
-    });
-    expect(etcd.sent).toEqual([]);
-  });
-});
-
 describe("a store that cannot be written to", () => {
   test("says so at once when it is known to be away, and has nothing to settle", async () => {
     const { fake, etcd, store } = await opened();
