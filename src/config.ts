@@ -63,8 +63,9 @@ export interface Config {
   /** Absolute. */
   readonly stateDir: string;
   readonly accessLog: AccessLogSetting;
-  /** CIDR ranges whose forwarding fields are kept. */
+  /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
+  readonly proxyProtocol: readonly string[];
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -173,6 +174,15 @@ export const serveOptions = {
     parseCidr,
     { fallback: "nobody's" },
   ),
+  proxyProtocol: many(
+    "proxy-protocol",
+    "CIDR",
+    "whose PROXY protocol names the client",
+    parseCidr,
+    {
+      fallback: "nobody's",
+    },
+  ),
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -219,6 +229,7 @@ export function parseConfig(
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
+    proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };

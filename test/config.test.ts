@@ -65,6 +65,7 @@ describe("with no settings at all", () => {
       stateDir: "/home-of/ada/.local/state/crosspoint",
       accessLog: { kind: "off" },
       trustForwarded: [],
+      proxyProtocol: [],
       discover: [],
       acceptStore: false,
       logFormat: "json",
