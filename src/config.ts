@@ -15,7 +15,6 @@ import {
   type DiscoverSetting,
   discoverSeparator,
   type ListenAddress,
-  later,
   type PortRange,
   parseAccessLog,
   parseChoice,
@@ -24,6 +23,7 @@ import {
   parseDiscover,
   parseDuration,
   parseFile,
+  parseIo,
   parseIpAddress,
   parseListenAddress,
   parseNodeName,
@@ -177,11 +177,9 @@ export const serveOptions = {
   proxyProtocol: many(
     "proxy-protocol",
     "CIDR",
-    "whose PROXY protocol names the client",
+    "whose connections begin with a PROXY protocol preface (v1 or v2), which names the client",
     parseCidr,
-    {
-      fallback: "nobody's",
-    },
+    { fallback: "nobody's" },
   ),
   logFormat: one(
     "log-format",
@@ -391,11 +389,6 @@ function refuseDoubles(config: Config): void {
   for (const address of config.http) claim("--http", address);
   if (config.rpc?.kind === "tcp") claim("--rpc", config.rpc);
   if (config.admin !== undefined) claim("--admin", config.admin);
-}
-
-function parseIo(text: string, source: string): "auto" | "net" {
-  if (text === "uring") throw later(source, text, "auto and net");
-  return parseChoice(text, source, ["auto", "net"]);
 }
 
 const realHost: HostFacts = {
