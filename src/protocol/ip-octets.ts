@@ -6,8 +6,11 @@
 /** Of dotted IPv4 without leading zeros, which some programs read as octal; undefined for all else. */
 export function ipv4Octets(text: string): Uint8Array | undefined {
   const parts = text.split(".");
-  const fits = (part: string): boolean => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256;
-  return parts.length === 4 && parts.every(fits) ? Uint8Array.from(parts, Number) : undefined;
+  return parts.length === 4 && parts.every(isOctet) ? Uint8Array.from(parts, Number) : undefined;
+}
+
+function isOctet(text: string): boolean {
+  return /^(?:0|[1-9]\d{0,2})$/.test(text) && Number(text) < 256;
 }
 
 /** Of the forms of RFC 4291 section 2.2, without a zone; undefined for all else. */
