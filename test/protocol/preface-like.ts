@@ -40,6 +40,7 @@ export const badPrefaces: readonly (readonly [string, string])[] = [
   ["PP-01: two CRs", "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\r\n"],
   ["PP-01: a leading zero in a port", "PROXY TCP4 192.0.2.1 198.51.100.1 056324 443\r\n"],
   ["PP-01: a port beyond 65535", "PROXY TCP4 192.0.2.1 198.51.100.1 65536 443\r\n"],
+  ["PP-01: a port to beyond 65535", "PROXY TCP4 192.0.2.1 198.51.100.1 56324 65536\r\n"],
   ["PP-01: a signed port", "PROXY TCP4 192.0.2.1 198.51.100.1 +56324 443\r\n"],
   ["PP-01: an empty port", "PROXY TCP4 192.0.2.1 198.51.100.1 56324 \r\n"],
   ["PP-01: two spaces", "PROXY TCP4  192.0.2.1 198.51.100.1 56324 443\r\n"],

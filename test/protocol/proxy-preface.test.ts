@@ -94,6 +94,8 @@ const good: readonly (readonly [string, string, Preface["version"], Preface["end
     undefined,
   ],
   ["an unspecified family", binary({ familyTransport: 0, ends: "anything" }), 2, undefined],
+  ["an unspecified transport", binary({ familyTransport: 0x10, ends: "ab" }), 2, undefined],
+  ["an unspecified family of TCP", binary({ familyTransport: 0x01, ends: "ab" }), 2, undefined],
   ["UDP over IPv4", binary({ familyTransport: 0x12 }), 2, undefined],
   ["a UNIX socket", binary({ familyTransport: 0x31, ends: "\0".repeat(216) }), 2, undefined],
   ["a checksum that is right", withChecksum(), 2, ends4],
@@ -189,22 +191,34 @@ const prefaceLike = fc
     return kept.toString("latin1") + more;
   });
 
+/** Reads the text as a whole; fails when an octet outside of it was looked at. */
+function readWatched(text: string): PrefaceReading {
+  const at: number[] = [];
+  const watched = new Proxy(poisoned(text, 5), {
+    get(target, key) {
+      if (typeof key === "string" && /^\d+$/.test(key)) at.push(Number(key));
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const reading = readPreface(watched, 5, 5 + text.length, bytesMax);
+  expect(Math.min(...at, 5)).toBe(5);
+  expect(Math.max(...at, 5)).toBeLessThan(Math.max(6, 5 + text.length));
+  return reading;
+}
+
 describe("any bytes", () => {
+  test("of the tables, cut anywhere, are read within their bounds", () => {
+    for (const [, text] of [...good, ...badPrefaces]) {
+      for (let end = 0; end <= Math.min(text.length, 300); end++) readWatched(text.slice(0, end));
+      readWatched(text);
+    }
+  });
+
   test("are read alike whole and byte by byte, and never past their end", () => {
     fc.assert(
       fc.property(prefaceLike, (text) => {
-        const bytes = poisoned(text, 5);
-        const seen = { at: -1 };
-        const watched = new Proxy(bytes, {
-          get(target, key) {
-            if (typeof key === "string" && /^\d+$/.test(key))
-              seen.at = Math.max(seen.at, Number(key));
-            const value: unknown = Reflect.get(target, key, target);
-            return typeof value === "function" ? value.bind(target) : value;
-          },
-        });
-        const whole = readPreface(watched, 5, 5 + text.length, bytesMax);
-        expect(seen.at).toBeLessThan(5 + text.length);
+        const whole = readWatched(text);
         const { reading, after } = readByByte(text);
         if (reading.kind === "whole" && whole.kind === "whole") {
           expect(reading.preface).toEqual(whole.preface);

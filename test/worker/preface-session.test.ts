@@ -255,6 +255,19 @@ describe("a worker that leaves", () => {
     expect((await drained).cut).toBe(0);
   });
 
+  test("hands over a session that leaves as well: one without a request does not stay", async () => {
+    const { client, worker } = await prefaced({ limits: { firstRequestMsMax: 300 } });
+    const peer = (await client()).send(line.slice(0, 10));
+    await worker.reaches("connectionsOpen", 1);
+    const drained = worker.drain(60_000);
+    await turns(5);
+    peer.send(line.slice(10));
+    await worker.reaches("prefacesAccepted", 1);
+    await until(() => peer.over, "the close");
+    peer.end();
+    expect((await drained).cut).toBe(0);
+  });
+
   test("cuts it at the deadline", async () => {
     const { client, worker } = await prefaced();
     const peer = await client();

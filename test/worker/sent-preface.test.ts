@@ -2,14 +2,16 @@
 // never gets a request of anybody else on that connection.
 // Method: real sockets; the bytes as the backend got them.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { parseServiceName } from "../../src/model/names.ts";
-import { type ProxyProtocol, ProxyProtocol as Version } from "../../src/model/service.ts";
+import { Policy, type ProxyProtocol, ProxyProtocol as Version } from "../../src/model/service.ts";
 import { readPreface } from "../../src/protocol/proxy-preface.ts";
-import { okAnswer, type Peer, refusedAddress } from "../support/peer.ts";
+import { OneWorker } from "../support/one-worker.ts";
+import { okAnswer, Peer, RawBackend, refusedAddress } from "../support/peer.ts";
 import { type Served, type ServedOptions, serve } from "../support/served.ts";
 import { valuesOf } from "../support/strict-http.ts";
-import { turns } from "../support/until.ts";
+import { backendOf, routeOf } from "../support/table-fixtures.ts";
+import { turns, until } from "../support/until.ts";
 
 const web = parseServiceName("web");
 const settingsOf = (proxyProtocol: ProxyProtocol) => ({
@@ -86,6 +88,53 @@ describe.each([Version.V1, Version.V2])("PROXY %s to a backend", (version) => {
       expect((await peer.takeAnswer()).body).toBe(`${i}`);
     }
     expect(backend.peers.length).toBe(3);
+  });
+
+  test("of one client goes to each backend, over a connection of its own there", async () => {
+    const { client, backends, worker } = await sending(version, {
+      services: [{ ...settingsOf(version), policy: Policy.RoundRobin }],
+      scripts: [undefined, undefined],
+    });
+    const peer = await client();
+    const seen: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      peer.send(get);
+      await until(() => backends.some((one) => one.peers[0]?.text.includes("GET ")), "the request");
+      const at = backends.findIndex((one) => one.peers[0]?.text.includes("GET "));
+      const upstream = backends[at]!.peers[0]!;
+      if (!seen.includes(at)) await takePreface(upstream, version);
+      seen.push(at);
+      await upstream.takeRequest();
+      upstream.send(okAnswer(`${at}`));
+      expect((await peer.takeAnswer()).body).toBe(`${at}`);
+    }
+    expect(backends.map(({ peers }) => peers.length)).toEqual([1, 1]);
+    expect(new Set(seen.map((at, i) => (at + i) % 2)).size).toBe(1);
+    await worker.reaches("upstreamIdle", 2);
+    peer.socket.destroy();
+    await worker.reaches("upstreamOpen", 0);
+    expect(worker.open()).toEqual({});
+  });
+
+  test("names an IPv6 client and the address that it came to", async () => {
+    const raw = await RawBackend.start();
+    const worker = await OneWorker.start({
+      address: "::1",
+      routes: [routeOf("all", "*")],
+      services: [settingsOf(version)],
+      backends: [backendOf("web", raw.address)],
+    });
+    const peer = await Peer.connect(worker.httpPort, "::1");
+    onTestFinished(async () => {
+      peer.socket.destroy();
+      await worker.close();
+      await raw.close();
+    });
+    peer.send(get);
+    const bytes = Buffer.from(await (await raw.accept()).take("GET "), "latin1");
+    expect(readPreface(bytes, 0, bytes.length, 107)).toMatchObject({
+      preface: { ends: { source: "::1", destination: "::1", destinationPort: worker.httpPort } },
+    });
   });
 
   test("comes anew when the request moves to another connection", async () => {
