@@ -212,10 +212,22 @@ export const nodeLeaseSeconds = 10;
 export const nodeRetryMsMin = 100;
 /** Longest pause before a node's entry is written again, in ms: a tenth of its lease. */
 export const nodeRetryMsMax = 1_000;
+/** How long a start waits for a store that has given no list to take the node's entry, in ms: a store that hangs holds it up no longer. */
+export const joinMsMax = 3_000;
+/** How long a start waits for the list of a store that took the node's entry, in ms: 100,000 entries take 2 s. */
+export const joinListMsMax = 10_000;
+/** How often it looks meanwhile, in ms. */
+export const joinPollMs = 20;
 /** How long a node that announced itself waits to see that in its own watch, in ms: a round trip, or the watch stands still. */
 export const nodeSeenMsMax = 2_000;
+/** How long a node that ends waits for etcd to take it off the list of nodes, in ms: a lease of its own does that too, later. */
+export const nodeLeaveMsMax = 500;
 /** Questions of other nodes that wait for this node's workers; what comes on top is dropped, and asked again. */
 export const questionsWaitingMax = 1_000;
+/** Changes that a node tells the others that it does not serve, the newest: more are not waited for at once, and its entry stays small. */
+export const unservedToldMax = 64;
+/** Characters of why one change is not served; of several routes at least the first is told whole. */
+export const unservedTextCharactersMax = 512;
 /** A node that waits for others asks them again this often, in ms: a question may be lost with the node that was to answer. */
 export const askAgainMs = 1_000;
 /** How long a list of nodes waits for their answers, in ms; what the contract says. */
@@ -238,7 +250,7 @@ export const etcdReconcileMs = 30_000;
 export const etcdCatchUpMsMax = 2_000;
 /** How often an etcd whose content is not believed is listed again, in ms. */
 export const etcdHeldListMs = 5_000;
-/** Time for the first list before what the copy on disk holds is served, in ms. */
+/** Time for the first list before what the copy on disk holds is served, in ms; at once when the list fails sooner. */
 export const etcdFirstListMs = 700;
 /** Revisions that a watch is asked to tell again after a list, to learn of the newest delete; etcd reads them all from its disk. */
 export const etcdReplayRevisionsMax = 100_000;
@@ -282,6 +294,18 @@ export const etcdCauseCharactersMax = 200;
 export const etcdTransactionOperationsMax = 128;
 /** Bytes of one request to etcd; its --max-request-bytes is 1.5 MiB unless told otherwise. */
 export const etcdRequestBytesMax = 1.5 * 1024 * 1024;
+/** Parts of a write that is larger than a transaction, 1 MiB each: several ApplyChanges of the largest size, and all in one answer of a watch. */
+export const etcdPartsMax = 32;
+/** Operations of a transaction that unfolds such a write; room is left for the guard. */
+export const etcdPieceOperationsMax = 120;
+/** Bytes of keys and values in such a transaction: with what is around them still below etcd's limit. */
+export const etcdPieceBytesMax = 1024 * 1024;
+/** How long a write that is being unfolded may show no progress before another writer does it, in ms: many times the commit of a slow disk. */
+export const unfoldQuietMs = 300;
+/** How long what a writer left unfinished lies before a node that only follows finishes it, in ms; the nodes take up to twice that, so that one of them is first. */
+export const unfoldLeftMsMin = 3_000;
+/** Bytes of a remembered answer above which it is compressed: below it costs more than it spares. */
+export const requestGzipBytesMin = 4_096;
 /** Characters of the reason why an entry is set aside. */
 export const rejectedReasonCharactersMax = 256;
 /** Characters of such an entry's key: the longest that names anything has a prefix, a service's name and an address. */
@@ -290,6 +314,8 @@ export const rejectedKeyCharactersMax = 512;
 export const storesReplacedMax = 32;
 /** How long a write whose answer was lost is asked after, in ms: less than a call without a deadline waits, so that its caller learns the outcome. */
 export const commitSettleMsMax = 4_000;
+/** How long after the time to answer a commit may still settle before its caller is told that nobody knows, in ms; within answerMarginMsMax. */
+export const commitLateMsMax = 100;
 /** Pause between two such questions, in ms. */
 export const commitSettlePauseMs = 50;
 /** How long a stored write waits to be seen in this node's own watch, in ms. */

@@ -8,6 +8,7 @@ import type { Config, ListenAddress } from "./config.ts";
 import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
+import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
@@ -102,8 +103,8 @@ async function assemble(
   );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
   const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
-  await announce(store, node);
-  await caughtUp(options, store, source);
+  const { signal = new AbortController().signal } = options;
+  await join({ store, view: source, system, log, signal }, { ...node });
   const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
     it.drain(0),
   );
@@ -125,7 +126,8 @@ async function assemble(
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
   node.rpc = rpc?.address ?? "";
-  await announce(store, node);
+  const announced = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
+  if (store.condition.kind === "current") await announced;
   const answers = answerOthers(store, { serving: fleet, view: source, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
@@ -233,22 +235,6 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
   };
 }
 
-/**
- * On the list before the first connection is taken: nobody is told "everywhere" without us from then on. With
- * the store away there is no list to be on, and traffic does not wait for one.
- */
-async function announce({ members, condition }: Store, node: MemberInfo): Promise<void> {
-  const announced = members?.announce({ ...node });
-  if (condition.kind === "current") await announced;
-}
-
-/** Who was told "everywhere" before we were on the list was told without us: our table holds that when we begin. */
-async function caughtUp({ signal }: NodeOptions, store: Store, source: TableSource): Promise<void> {
-  if (store.members === undefined) return;
-  const { revision } = await store.read();
-  await source.reached(revision, signal ?? new AbortController().signal);
-}
-
 /** Other nodes of the store ask what this one serves. */
 function answerOthers(
   { members }: Store,
@@ -326,6 +312,7 @@ function hostPort(address: string, port: number): string {
 export async function serve(config: Config): Promise<number> {
   const log = createLog({ format: config.logFormat });
   keepServingWithoutReader(log);
+  logWarnings(log);
   const ends: Signals = signals();
   const release = holdProcess();
   try {
@@ -353,6 +340,15 @@ async function untilAsked(config: Config, log: Log, ends: Signals): Promise<numb
   const cut = await node.stop(config.drainMs);
   log.info("stopped", { cut });
   return 0;
+}
+
+/** What Node itself warns of becomes a line of the log. */
+function logWarnings(log: Log): void {
+  process.removeAllListeners("warning");
+  process.on("warning", (warning: Error & { readonly code?: string }) => {
+    // TLS to an IP address: grpc-js names the address as the server's name, whatever we say.
+    if (warning.code !== "DEP0123") log.warn("a warning of Node", { warning });
+  });
 }
 
 /** Whoever read our output has left, or its disk is full: a line is lost, and no traffic. */

@@ -62,7 +62,10 @@ function detailLines(error: RouterError): string[] {
 }
 
 function nextStep(error: RouterError): string | undefined {
-  const { resource, metadata } = error.details;
+  const { resource, metadata, reason } = error.details;
+  if (reason === "CHANGE_TOO_LARGE") {
+    return "`crosspoint apply --in-parts` sends it in parts, each all or nothing";
+  }
   switch (error.code) {
     case "already-exists":
       return resource?.type === "route"

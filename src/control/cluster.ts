@@ -209,17 +209,30 @@ class AllWait {
 
   #unserved(): readonly Member[] {
     return othersOf(this.#members, this.#nodeName).filter(
-      ({ starting, servedRevision }) => starting || servedRevision < this.#revision,
+      (member) =>
+        member.starting ||
+        member.servedRevision < this.#revision ||
+        this.#exceptionOf(member) !== undefined,
     );
   }
 
-  #refuses({ name, lag, reportId, starting }: Member): boolean {
-    if (starting || lag === undefined || !lag.refused) return false;
-    return lag.revision >= this.#revision && this.#before.get(name) !== reportId;
+  #refuses(member: Member): boolean {
+    const { name, lag, reportId, starting } = member;
+    if (starting || this.#before.get(name) === reportId) return false;
+    if (this.#exceptionOf(member) !== undefined) return true;
+    return lag?.refused === true && lag.revision >= this.#revision;
   }
 
-  #lagOf({ name, lag, servedRevision, starting }: Member): NodeLag {
+  /** Why the node does not serve this very change, whatever else it serves. */
+  #exceptionOf({ unserved = [] }: Member): string | undefined {
+    return unserved.find(({ revision }) => revision === this.#revision)?.reason;
+  }
+
+  #lagOf(member: Member): NodeLag {
+    const { name, lag, servedRevision, starting } = member;
     if (starting) return { node: name, servedRevision, reason: "is starting" };
+    const exception = this.#exceptionOf(member);
+    if (exception !== undefined) return { node: name, servedRevision, reason: exception };
     if (lag !== undefined && lag.revision >= this.#revision) {
       return { node: name, servedRevision, reason: lag.reason };
     }

@@ -20,6 +20,7 @@ import type { Change, ChangeSet } from "../model/change.ts";
 import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
+import type { Unserved } from "../store/members.ts";
 import type { System } from "../system.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import type { ListenerProblem, ListenerSet } from "./listeners.ts";
@@ -28,6 +29,7 @@ import { type Lag, Publisher } from "./publisher.ts";
 import { ServedWaiters } from "./served-waiters.ts";
 import type { NodeLag, PortReservation, Serving } from "./serving.ts";
 import { type FleetCounters, Supervisor, type WorkerStatus } from "./supervisor.ts";
+import { newestUnserved, routesOfPorts, type UnservedRoute, unservedAt } from "./unserved.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
 /** Where changes come from: a table that is patched first and told about then. */
@@ -38,6 +40,8 @@ export interface ChangeSource {
    * the revision of the one before; a lower one means that revisions are counted anew.
    */
   subscribe(listener: (changeSet: ChangeSet) => void): () => void;
+  /** Routes that are stored and not in `table`; absent: none ever. */
+  unserved?(): Iterable<UnservedRoute>;
 }
 
 export interface FleetOptions {
@@ -136,10 +140,14 @@ export class Fleet implements Serving {
   }
 
   async whenServed(revision: Revision, signal: AbortSignal): Promise<readonly NodeLag[]> {
-    if (this.#publisher.served(revision)) return [];
+    if (this.#publisher.served(revision)) return this.#servedBut(revision);
     const refused = this.#refused(revision);
     if (refused !== undefined) return refused;
     return await this.#waiters.wait(revision, signal, (late) => this.#lags(late));
+  }
+
+  unserved(): readonly Unserved[] {
+    return newestUnserved(this.#unservedRoutes());
   }
 
   reservePort(port: number, taken: (port: number) => boolean): Promise<PortReservation> {
@@ -280,9 +288,33 @@ export class Fleet implements Serving {
   #settleWaiters(): void {
     if (this.#links.size === 0) return;
     const revision = this.#publisher.servedByAll();
-    if (this.#publisher.served(revision)) this.#waiters.served(revision);
+    if (this.#publisher.served(revision)) {
+      this.#waiters.served(revision, (waited) => this.#servedBut(waited));
+    }
     // All have it: nobody needs the bytes of a snapshot before a worker is replaced.
     if (this.#publisher.settled()) this.#encoded = undefined;
+  }
+
+  /** Every worker serves `revision`, and maybe not the change that made it. */
+  #servedBut(revision: Revision): readonly NodeLag[] {
+    const reason = unservedAt(this.#unservedRoutes(), revision);
+    const { nodeName, servedRevision } = this;
+    return reason === undefined ? [] : [{ node: nodeName, servedRevision, reason }];
+  }
+
+  *#unservedRoutes(): Iterable<UnservedRoute> {
+    const { listeners, source } = this.#options;
+    yield* routesOfPorts(source.table, listeners.problems());
+    for (const { slot, deaf } of this.#links.values()) {
+      const loans = listeners.loansOf(slot);
+      const problems = deaf.flatMap(({ id, reason }) => {
+        const loan = loans.get(id);
+        if (loan?.protocol !== "tcp") return [];
+        return [{ port: loan.port, reason: `worker ${slot} cannot listen: ${reason}` }];
+      });
+      yield* routesOfPorts(source.table, problems);
+    }
+    yield* source.unserved?.() ?? [];
   }
 
   /** Who lags, when waiting longer cannot help: a worker refused the revision and nothing newer is on its way. */

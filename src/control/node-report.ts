@@ -28,6 +28,7 @@ export function reportOf(parts: ReportParts): AdminProviders {
   return {
     health: () => [
       storeCheck(parts),
+      ...nameChecks(parts),
       ...discoveryChecks(parts),
       fleetCheck(parts),
       portsCheck(parts),
@@ -86,6 +87,14 @@ function storeCheck({ store, source }: ReportParts): Check {
   const serving = `serving revision ${source.table.revision}${from}`;
   const what = state === "held" ? "held" : "away";
   return { name: "store", ok: false, detail: `${what} since ${since}, ${serving}: ${detail}` };
+}
+
+/** A node without its place is neither listed nor waited for; when the store is away, its own check says so. */
+function nameChecks({ store: { members } }: ReportParts): readonly Check[] {
+  if (members === undefined) return [];
+  const { self } = members;
+  if (self.kind !== "taken") return [{ name: "name", ok: true, detail: "no other node has it" }];
+  return [{ name: "name", ok: false, detail: self.cause }];
 }
 
 function discoveryChecks({ source }: ReportParts): readonly Check[] {

@@ -17,7 +17,7 @@ import type { TableView } from "./table-view.ts";
 
 export interface AnswersParts {
   readonly members: Members;
-  readonly serving: Pick<Serving, "whenServed">;
+  readonly serving: Pick<Serving, "whenServed" | "unserved">;
   readonly view: Pick<TableView, "table">;
   readonly system: System;
   readonly log: Log;
@@ -124,8 +124,11 @@ export class QuestionAnswers {
     const lag =
       this.#lag !== undefined && this.#lag.revision > this.#served ? this.#lag : undefined;
     this.#lag = undefined;
-    const { members, log } = this.#parts;
-    members.report({ servedRevision: this.#served, lag }).catch((error: unknown) => {
+    const { members, serving, log } = this.#parts;
+    // All that there are, whoever asked for what: the report says the newest revision, and is read by everybody.
+    const unserved = serving.unserved();
+    const but = unserved.length === 0 ? {} : { unserved };
+    members.report({ servedRevision: this.#served, lag, ...but }).catch((error: unknown) => {
       log.warn("the other nodes were not told how far this one is", {
         cause: RouterError.from(error).message,
       });

@@ -31,10 +31,10 @@ export class ServedWaiters {
     });
   }
 
-  /** Every worker serves `revision`. */
-  served(revision: Revision): void {
+  /** Every worker serves `revision`; `lags`: what all the same is not served of it. */
+  served(revision: Revision, lags: (revision: Revision) => readonly NodeLag[]): void {
     for (const waiter of this.#waiters) {
-      if (waiter.revision <= revision) waiter.settle([]);
+      if (waiter.revision <= revision) waiter.settle(lags(waiter.revision));
     }
   }
 

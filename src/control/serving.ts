@@ -2,6 +2,7 @@
 
 import type { BackendMeasure, ExplainQuestion, Explanation } from "../channel/messages.ts";
 import type { Revision } from "../model/revision.ts";
+import type { Unserved } from "../store/members.ts";
 
 /** A node that has not confirmed a revision. */
 export interface NodeLag {
@@ -22,9 +23,11 @@ export interface Serving {
   readonly nodeName: string;
   /**
    * Resolves with [] once every worker serves `revision` or a later one; when `signal` aborts, or a
-   * worker refused the revision, with who lags and why.
+   * worker refused the revision, or its change is one of `unserved`, with who lags and why.
    */
   whenServed(revision: Revision, signal: AbortSignal): Promise<readonly NodeLag[]>;
+  /** Changes that this node does not serve though it serves their revision; the newest, each revision once. */
+  unserved(): readonly Unserved[];
   /**
    * Binds `port` (0: any free one of the node's range, that `taken` does not hold) on every TCP
    * address. Rejects "failed-precondition" when somebody else has it or it is privileged,

@@ -13,6 +13,7 @@ import type { Change, ChangeSet } from "../model/change.ts";
 import type { RouteName } from "../model/names.ts";
 import { type MatchKey, matchKeyOf, matchText, type Route } from "../model/route.ts";
 import type { Table } from "../model/table.ts";
+import type { UnservedRoute } from "./unserved.ts";
 
 /** An entry that the store holds and this node does not serve. */
 export interface SetAsideRoute {
@@ -47,6 +48,12 @@ export class SetAside {
 
   get entries(): readonly SetAsideRoute[] {
     return [...this.#waiting.values()].map(entryOf);
+  }
+
+  *unserved(): Iterable<UnservedRoute> {
+    for (const one of this.#waiting.values()) {
+      yield { route: one.route, reason: () => entryOf(one).reason };
+    }
   }
 
   /** Routes of the store that do not serve as stored. */

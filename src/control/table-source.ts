@@ -23,6 +23,7 @@ import { Spaced } from "./spaced.ts";
 import { StoreContent } from "./store-content.ts";
 import { standingOf } from "./store-standing.ts";
 import type { FollowFailure, StoredEntries, TableView } from "./table-view.ts";
+import type { UnservedRoute } from "./unserved.ts";
 
 export interface TableSourceOptions {
   readonly store: Store;
@@ -101,6 +102,11 @@ export class TableSource implements TableView {
   /** Routes that the store holds and that cannot serve beside the others. */
   get rejected(): readonly RejectedEntry[] {
     return this.#setAside.entries;
+  }
+
+  /** The same ones, as whoever waits for their changes hears of them. */
+  unserved(): Iterable<UnservedRoute> {
+    return this.#setAside.unserved();
   }
 
   /** What is wrong with the store at the moment, in words; undefined: nothing. */

@@ -51,6 +51,7 @@ export class WorkerLink {
   #lastQuestion = 0;
   /** Loans that the worker accepts from, as of its last ack. */
   #held: ReadonlySet<number> = new Set();
+  #deaf: readonly RefusedListener[] = [];
   /** Loans that it will hold once it acks what is in flight. */
   #offered: ReadonlySet<number> = new Set();
   /** The version of the loans that `#offered` was made from; undefined: the worker refused some. */
@@ -80,6 +81,11 @@ export class WorkerLink {
 
   get held(): ReadonlySet<number> {
     return this.#held;
+  }
+
+  /** What it was offered last and cannot accept from. */
+  get deaf(): readonly RefusedListener[] {
+    return this.#deaf;
   }
 
   post(message: ToWorker): void {
@@ -161,6 +167,7 @@ export class WorkerLink {
         return this.#events.ready();
       case "ack":
         this.#held = without(this.#offered, message.refused);
+        this.#deaf = message.refused;
         return this.#events.acked(message, message.refused);
       case "nack":
         return this.#events.nacked(message, message.reason);

@@ -6,7 +6,13 @@
 
 import { createHash } from "node:crypto";
 import { ApplyChangesResponse, type ChangeResult } from "../gen/crosspoint/v1/router.ts";
-import { commitPauseMsMax, commitPausesMax, commitTriesMax, writesQueuedMax } from "../limits.ts";
+import {
+  commitLateMsMax,
+  commitPauseMsMax,
+  commitPausesMax,
+  commitTriesMax,
+  writesQueuedMax,
+} from "../limits.ts";
 import type { Change } from "../model/change.ts";
 import { invalidField, RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
@@ -62,6 +68,8 @@ const notBegun = "the write began; nothing was stored";
 
 export class Writer {
   readonly #parts: WriterParts;
+  /** Whose commit is under way. */
+  #committing: Patience | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #lastRevision = revisionZero;
@@ -92,13 +100,23 @@ export class Writer {
     }
   }
 
-  /** Runs `work` after everything that was queued before it; who leaves the queue is not waited for. */
+  /**
+   * Runs `work` after everything that was queued before it. Who runs out of time is answered, whatever `work`
+   * still waits for: before the commit, that nothing was stored (`#tryOnce` checks once more); during it, that
+   * nobody knows.
+   */
   async #inTurn<T>(work: () => Promise<T>, patience: Patience): Promise<T> {
     patience.check(notBegun);
     if (this.#queued >= writesQueuedMax) throw queueFull(this.#queued);
     this.#queued++;
     const left = Promise.withResolvers<never>();
     const leave = (): void => {
+      if (this.#committing === patience) {
+        // A store that answers is quick: then the outcome is known a moment later.
+        const { system } = this.#parts;
+        system.after(commitLateMsMax, () => left.reject(outcomeUnknown()));
+        return;
+      }
       try {
         patience.check(notBegun);
       } catch (error) {
@@ -106,31 +124,34 @@ export class Writer {
       }
     };
     patience.signal.addEventListener("abort", leave, { once: true });
-    const mine = this.#turn.then(() => {
-      patience.signal.removeEventListener("abort", leave);
-      return work();
-    });
-    this.#turn = mine.catch(() => undefined).finally(() => this.#queued--);
+    const mine = this.#turn.then(work);
+    this.#turn = mine
+      .catch(() => undefined)
+      .finally(() => {
+        patience.signal.removeEventListener("abort", leave);
+        this.#queued--;
+      });
     return await Promise.race([mine, left.promise]);
   }
 
   async #store(request: WriteRequest, patience: Patience): Promise<Stored> {
     patience.check(notBegun);
     await this.#caughtUp(this.lastRevision, patience);
-    const fingerprint = request.requestId === "" ? "" : fingerprintOf(request);
-    if (fingerprint !== "" && !request.validateOnly) {
-      const record = await this.#parts.store.findRequest(request.requestId);
-      if (record !== undefined) return replay(record, fingerprint);
-    }
-    const { system } = this.#parts;
+    const remembered = request.requestId !== "" && !request.validateOnly;
+    const fingerprint = remembered ? fingerprintOf(request) : "";
+    const { system, view } = this.#parts;
     for (let tries = 1; ; tries++) {
       patience.check(notBegun);
       const startMs = system.monotonicMs();
+      const asOf = view.table.revision;
+      const done = await this.#doneBefore(request, fingerprint);
+      if (done !== undefined) return done;
       try {
-        return await this.#tryOnce(request, fingerprint);
+        return await this.#tryOnce(request, patience, fingerprint, asOf);
       } catch (error) {
         const current = currentRevisionOf(error);
-        if (current === undefined || request.ifRevision !== 0) throw error;
+        if (current === undefined) throw error;
+        if (request.ifRevision !== 0) return await this.#doneOr(error, request, fingerprint);
         if (tries >= commitTriesMax) throw outrun(tries, current);
         const tookMs = system.monotonicMs() - startMs;
         await this.#caughtUp(current, patience);
@@ -152,7 +173,26 @@ export class Writer {
     await sleep(system, pauseMs, patience.signal);
   }
 
-  async #tryOnce(request: WriteRequest, fingerprint: string): Promise<Stored> {
+  /** The same request was stored already, perhaps by another node. */
+  async #doneBefore(request: WriteRequest, fingerprint: string): Promise<Stored | undefined> {
+    if (fingerprint === "") return undefined;
+    const record = await this.#parts.store.findRequest(request.requestId);
+    return record === undefined ? undefined : replay(record, fingerprint);
+  }
+
+  async #doneOr(error: unknown, request: WriteRequest, fingerprint: string): Promise<Stored> {
+    const done = await this.#doneBefore(request, fingerprint);
+    if (done === undefined) throw error;
+    return done;
+  }
+
+  /** `asOf`: the request id was looked for when the table was at this revision. */
+  async #tryOnce(
+    request: WriteRequest,
+    patience: Patience,
+    fingerprint: string,
+    asOf: Revision,
+  ): Promise<Stored> {
     const { cluster, view, serving, system } = this.#parts;
     const { table } = view;
     const base = table.revision;
@@ -168,8 +208,16 @@ export class Writer {
       if (changes.length === 0) {
         return { revision: base, results, needed: neededOf(claims.steps, base) };
       }
+      // Whoever stores it after `base` lets our commit fail; who did so before that is found now.
+      const done = base === asOf ? undefined : await this.#doneBefore(request, fingerprint);
+      if (done !== undefined) {
+        claims.release();
+        return done;
+      }
       const answer = { revision: 0n, results, lagging: [] };
       const ask = cluster.ask();
+      patience.check(notBegun);
+      this.#committing = patience;
       const revision = await this.#parts.store.commit({
         expected: base,
         changes,
@@ -191,6 +239,8 @@ export class Writer {
     } catch (error) {
       claims.release();
       throw error;
+    } finally {
+      this.#committing = undefined;
     }
   }
 
@@ -243,6 +293,14 @@ export async function caughtUp(
 ): Promise<void> {
   if (view.table.revision >= revision) return;
   await patience.during(view.reached(revision, patience.signal), what);
+}
+
+function outcomeUnknown(): RouterError {
+  return new RouterError(
+    "store-unavailable",
+    "the store has not answered yet whether the write was stored: repeat it with the same request_id, or look",
+    { reason: "WRITE_OUTCOME_UNKNOWN" },
+  );
 }
 
 function queueFull(queued: number): RouterError {

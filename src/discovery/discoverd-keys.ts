@@ -28,7 +28,9 @@ export const discoverdKeys: KeyForm = {
   read(rest, value) {
     const [name = "", second = "", third] = rest.split("/");
     if (third !== undefined) return instance(name, third, value);
-    if (second === "") throw unreadable("the key names no backend: it is PREFIX NAME/HOST:PORT");
+    if (second === "") {
+      throw unreadable("the key names no backend: what follows the folder is NAME/HOST:PORT");
+    }
     const service = parseServiceName(shownKey(name));
     const address = parsedAddress(shownKey(second), "key");
     const attributes = jsonOf(value);
@@ -43,7 +45,9 @@ const noFields: ReadonlyMap<string, unknown> = new Map();
 
 function instance(name: string, id: string, value: KeyValue): Found {
   const service = parseServiceName(shownKey(name));
-  if (id === "") throw unreadable("the key names no instance: it is PREFIX NAME/instances/ID");
+  if (id === "") {
+    throw unreadable("the key names no instance: what follows the folder is NAME/instances/ID");
+  }
   const fields = fieldsOf(jsonOf(value));
   const address = fields?.get("addr");
   if (typeof address !== "string") {

@@ -21,7 +21,7 @@ export const serviceKeys: KeyForm = {
   read(rest, value) {
     const [name = "", ...place] = rest.split("/");
     if ((place[0] ?? "") === "") {
-      throw unreadable("the key names no instance: it is PREFIX NAME/ID");
+      throw unreadable("the key names no instance: what follows the folder is NAME/ID");
     }
     return found(parseServiceName(shownKey(name)), place, `${name}/${place[0]}`, value);
   },
@@ -33,7 +33,8 @@ export function instanceKeys(service: ServiceName): KeyForm {
     concerns: (rest) => isPlace(rest.split("/")),
     read(rest, value) {
       const place = rest.split("/");
-      if (place[0] === "") throw unreadable("the key names no instance: it is PREFIX ID");
+      if (place[0] === "")
+        throw unreadable("the key names no instance: what follows the folder is ID");
       return found(service, place, place[0] ?? "", value);
     },
   };

@@ -100,7 +100,7 @@ export class Condition {
           cause: now.cause,
         });
       case "away":
-        if (before.kind === "away" && before.fromCopy === now.fromCopy) return;
+        if (before.kind === "away") return; // also when a list took the place of the copy: the watch will tell
         return log.warn("etcd cannot be followed; what was last seen goes on", {
           name,
           cause: now.cause,

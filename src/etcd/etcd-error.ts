@@ -170,7 +170,7 @@ const rules: readonly Rule[] = [
   rule(/permission denied/i, ({ user, call }) =>
     auth(
       `does not permit ${user === undefined ? "this client" : `user ${JSON.stringify(user)}`} the ${call}: ` +
-        "grant its role readwrite on the prefix (`etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX`)",
+        "grant its role readwrite on the prefix (`etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX`); what is only discovered needs read",
     ),
   ),
   rule(/invalid auth token|revision of auth store is old|user name not found/, (_, cause) =>
@@ -189,10 +189,11 @@ const rules: readonly Rule[] = [
   rule(/Name resolution failed/, () =>
     notSent("has a name that cannot be resolved: check its spelling and the DNS"),
   ),
-  rule(/ECONNREFUSED/, () =>
+  // Of a connection that is made; one that was made and then lost ("read ETIMEDOUT") may have brought the call.
+  rule(/connect ECONNREFUSED/, () =>
     notSent("refuses the connection (ECONNREFUSED): is it running, and is the port right?"),
   ),
-  rule(/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EADDRNOTAVAIL/, (_, cause) =>
+  rule(/connect (?:EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EADDRNOTAVAIL)/, (_, cause) =>
     notSent(`cannot be reached (${cause}): check the address, routes and firewalls`),
   ),
   rule(/alert (?:bad certificate|certificate required|unknown ca|handshake failure)/, (_, cause) =>
@@ -213,6 +214,10 @@ const rules: readonly Rule[] = [
     notSent(
       `closes the connection at once${endpoint.startsWith("http:") ? ": if it speaks TLS, write https://" : ""}`,
     ),
+  ),
+  // A proxy between us and etcd, which may have passed the call on.
+  rule(/HTTP status code 5\d\d/, (_, cause) =>
+    unreachable(`is behind a proxy that failed (${cause})`),
   ),
   rule(/Last error: Protocol error|HTTP status code|content-type|Parse Error/i, (_, cause) =>
     foreign(`answers, but not as an etcd (${cause}): is this its client port?`),

@@ -178,12 +178,13 @@ export class FollowedPrefix implements Followed {
       if (this.#closing.signal.aborted) return 0;
       const cause = RouterError.from(error);
       this.#rejectAcceptances(cause);
+      this.#startFromCopy(cause.message); // who was refused outright need not wait
       this.#condition.failed(cause.message);
       return this.#condition.held ? etcdHeldListMs : this.#nextPauseMs();
     }
   }
 
-  /** What the copy on disk holds is told once the first list has taken too long. */
+  /** What the copy on disk holds is told once the first list has failed, or takes too long. */
   async #readCopy(): Promise<void> {
     const { system } = this.#options;
     const startMs = system.monotonicMs();
@@ -191,14 +192,15 @@ export class FollowedPrefix implements Followed {
     if (copy === undefined || this.#closing.signal.aborted) return;
     this.#content.loadCopy(copy);
     const leftMs = etcdFirstListMs - (system.monotonicMs() - startMs);
-    this.#cancelCopy = system.after(Math.max(0, leftMs), () => this.#startFromCopy());
+    const slow = `etcd gave no list within ${etcdFirstListMs} ms`;
+    this.#cancelCopy = system.after(Math.max(0, leftMs), () => this.#startFromCopy(slow));
   }
 
-  #startFromCopy(): void {
+  #startFromCopy(cause: string): void {
     if (this.#content.started || this.#content.clusterId === undefined) return;
     try {
       this.#content.tellCopy();
-      this.#condition.startedFromCopy(`etcd gave no list within ${etcdFirstListMs} ms`);
+      this.#condition.startedFromCopy(cause);
     } catch (error) {
       this.#condition.failed(RouterError.from(error).message);
     }
@@ -218,6 +220,14 @@ export class FollowedPrefix implements Followed {
     });
     this.listsTotal++;
     const accepted = this.#acceptFirst || this.#acceptances.length > 0;
+    if (accepted && (this.#condition.held || verdict.kind === "hold")) {
+      this.#options.log.info("what etcd holds is taken as the new truth, as an operator said", {
+        name,
+        removed: difference.removed,
+        changed: difference.changed,
+        added: difference.added,
+      });
+    }
     if (verdict.kind === "take") this.#take(difference, header, verdict);
     else if (accepted) this.#takeAccepted(difference, header, verdict);
     else this.#hold(difference, verdict);
@@ -225,8 +235,6 @@ export class FollowedPrefix implements Followed {
 
   /** An operator's word: what a copy held of another store is no part of it. */
   #takeAccepted(difference: Difference, header: EtcdHeader, { anew }: Verdict): void {
-    const { log, name } = this.#options;
-    log.info("what etcd holds is taken as the new truth, as an operator said", { name });
     const fromCopy = !this.#content.started;
     if (fromCopy) {
       this.#content.forgetCopy();

@@ -48,7 +48,10 @@ async function judgeList(
   const { etcd, content, name, markerLost } = options;
   const { clusterId, headerRevision, identity } = content;
   const { removed, changed, added, contradiction, newestBefore } = difference;
-  const isAsked = removed + changed > 0 && content.continues(header);
+  // Also where nothing would be lost: a watch asks the same before it begins, and must hear no other answer.
+  const witness = content.continues(header)
+    ? await askWitness(etcd, content.newest ?? newestBefore)
+    : "unknown";
   return judge({
     name,
     markerLost,
@@ -60,7 +63,7 @@ async function judgeList(
       removed,
       changed,
       added,
-      witness: isAsked ? await askWitness(etcd, newestBefore) : "unknown",
+      witness,
       contradiction: contradiction === undefined ? undefined : shownKey(contradiction),
     },
   });

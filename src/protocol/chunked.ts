@@ -191,7 +191,8 @@ export class ChunkedDecoder {
   }
 }
 
-// CR ends the line wherever an extension is complete; inside a quoted string it is an error.
+// CR ends the line right behind a name or a value; inside a quoted string, or behind a blank, which the
+// grammar has only before ";" and "=", it is an error.
 function nextInExtension(state: number, octet: number): number {
   const token = (octetClass[octet]! & tokenOctet) !== 0;
   const blank = isBlank(octet);
@@ -205,7 +206,7 @@ function nextInExtension(state: number, octet: number): number {
       return blank ? State.BeforeName : State.Broken;
     case State.Name:
       if (token) return State.Name;
-      return afterName(octet);
+      return octet === crOctet ? State.SizeLf : afterName(octet);
     case State.AfterName:
       return afterName(octet);
     case State.BeforeValue:
@@ -231,8 +232,7 @@ function nextInExtension(state: number, octet: number): number {
 function afterName(octet: number): number {
   if (octet === equals) return State.BeforeValue;
   if (isBlank(octet)) return State.AfterName;
-  if (octet === semicolonOctet) return State.BeforeName;
-  return octet === crOctet ? State.SizeLf : State.Broken;
+  return octet === semicolonOctet ? State.BeforeName : State.Broken;
 }
 
 function afterValue(octet: number): number {

@@ -4,6 +4,7 @@ import {
   commaOctet,
   equalsWord,
   isBlank,
+  lowerOctet,
   octetClass,
   octetsOf,
   slashOctet,
@@ -53,6 +54,55 @@ export function offerOf(bytes: Uint8Array, start: number, end: number): number {
     while (at < end && isBlank(bytes[at]!)) at++;
   }
   return offer;
+}
+
+/**
+ * Whether every protocol that the answer in `bytes[start..end)` names was among those of `offered`, a
+ * list that `offerOf` accepted: a server switches to nothing else (RFC 9110 section 7.8). By name,
+ * without regard to version and case.
+ */
+export function wasOffered(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  offered: Uint8Array,
+): boolean {
+  let at = start;
+  while (at < end) {
+    const nameStart = at;
+    while (at < end && isToken(bytes[at]!)) at++;
+    if (at === nameStart || !isNamed(bytes, nameStart, at, offered)) return false;
+    at = nextMember(bytes, at, end);
+  }
+  return end > start;
+}
+
+function isNamed(bytes: Uint8Array, start: number, end: number, offered: Uint8Array): boolean {
+  let at = 0;
+  while (at < offered.length) {
+    let length = 0;
+    while (at + length < offered.length && isToken(offered[at + length]!)) length++;
+    let same = 0;
+    while (
+      same < length &&
+      start + same < end &&
+      lowerOctet[bytes[start + same]!] === lowerOctet[offered[at + same]!]
+    ) {
+      same++;
+    }
+    if (same === length && same === end - start) return true;
+    at = nextMember(offered, at + length, offered.length);
+  }
+  return false;
+}
+
+/** Behind the next comma and the white space around it, or `end`. */
+function nextMember(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at] !== commaOctet) at++;
+  at++;
+  while (at < end && isBlank(bytes[at]!)) at++;
+  return Math.min(at, end);
 }
 
 function isOpaque(bytes: Uint8Array, start: number, end: number): boolean {

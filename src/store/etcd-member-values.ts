@@ -8,7 +8,7 @@
 import type { KeyValue } from "../etcd/etcd.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
-import type { MemberInfo, MemberReport } from "./members.ts";
+import type { MemberInfo, MemberReport, Unserved } from "./members.ts";
 
 /** What a node asks of the others. */
 export interface Ask {
@@ -43,7 +43,8 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
   const report = value.object("report");
   const served = report.revision("servedRevision");
   const lag = report.optional("lag");
-  const ask = value.optional("ask");
+  const unserved = report.has("unserved") ? report.objects("unserved").map(unservedOf) : [];
+  const asked = numbered(value.optional("ask"), kv);
   const node: NodeValue = {
     nodeId: value.text("nodeId"),
     run: value.text("run"),
@@ -67,9 +68,10 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
         reason: lag.text("reason"),
         refused: lag.flag("refused"),
       },
+      ...(unserved.length > 0 && { unserved }),
     },
     reports: value.count("reports"),
-    ...(ask && { ask: { ...askOf(ask), number: ask.count("number") } }),
+    ...(asked && { ask: asked }),
   };
   if (node.info.name !== name) throw wrong(`it is the entry of "${node.info.name}"`);
   return node;
@@ -80,7 +82,26 @@ export function parseAsk(kv: KeyValue): Ask | undefined {
   const ask = new Fields(parseJson(kv)).optional("ask");
   if (ask === undefined) return undefined;
   const { revision, waitMs } = askOf(ask);
+  if (isToCome(revision, kv)) return undefined;
   return { revision: revision === 0 ? parseRevision(kv.modRevision) : revision, waitMs };
+}
+
+function numbered(ask: Fields | undefined, kv: KeyValue): NodeValue["ask"] {
+  if (ask === undefined) return undefined;
+  const asked = { ...askOf(ask), number: ask.count("number") };
+  return isToCome(asked.revision, kv) ? undefined : asked;
+}
+
+/**
+ * Nobody knows a revision that comes after the entry that asks for it: it is of a store that was put back since, or
+ * made up, and whoever waited for it would have less room for the questions of others.
+ */
+function isToCome(revision: Revision, { modRevision }: KeyValue): boolean {
+  return revision > modRevision;
+}
+
+function unservedOf(one: Fields): Unserved {
+  return { revision: one.revision("revision"), reason: one.text("reason") };
 }
 
 function askOf(ask: Fields): Ask {
@@ -118,6 +139,12 @@ class Fields {
 
   object(name: string): Fields {
     return new Fields(this.#values.get(name), this.#path + name);
+  }
+
+  objects(name: string): readonly Fields[] {
+    const value = this.#values.get(name);
+    if (!Array.isArray(value)) return this.#not(name, "a list");
+    return value.map((one: unknown, index) => new Fields(one, `${this.#path}${name}[${index}]`));
   }
 
   optional(name: string): Fields | undefined {

@@ -9,7 +9,7 @@
 import type { Etcd, Key, KeyValue } from "../etcd/etcd.ts";
 import { shownKey } from "../etcd/etcd.ts";
 import type { FollowedLog } from "../etcd/followed.ts";
-import { nodeLeaseSeconds, nodeSeenMsMax } from "../limits.ts";
+import { nodeLeaseSeconds, nodeLeaveMsMax, nodeSeenMsMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 import type { System } from "../system.ts";
@@ -77,7 +77,10 @@ export class EtcdMembers implements Members {
     const entry = this.#entry;
     const members: Member[] = [];
     for (const value of this.#nodes.values()) {
-      if (value.run !== entry?.run) members.push(memberOf(value));
+      if (value.run === entry?.run) continue;
+      // What this node left behind when it was killed is nobody, unless another process took our place.
+      if (value.nodeId === entry?.nodeId && this.self.kind !== "taken") continue;
+      members.push(memberOf(value));
     }
     if (entry !== undefined && this.self.kind === "announced") {
       members.push(memberOf({ ...entry.content, run: entry.run }));
@@ -120,15 +123,19 @@ export class EtcdMembers implements Members {
     await this.#entry.ask(revision, waitMs);
   }
 
-  /** A store that is away does not hold this up: the entry then goes with its lease. */
+  /** A store that is away, or hangs, does not hold this up: the entry then goes with its lease. */
   async leave(): Promise<void> {
     this.#closed = true;
+    const late = Promise.withResolvers<never>();
+    const cancel = this.#options.system.after(nodeLeaveMsMax, () => late.reject(noAnswer()));
     try {
-      await this.#entry?.leave();
+      await Promise.race([this.#entry?.leave(), late.promise]);
     } catch (error) {
       this.#options.log.warn("the store still lists this node until its lease is over", {
         cause: RouterError.from(error).message,
       });
+    } finally {
+      cancel();
     }
   }
 
@@ -258,6 +265,10 @@ export class EtcdMembers implements Members {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function noAnswer(): RouterError {
+  return new RouterError("store-unavailable", `it gave no answer within ${nodeLeaveMsMax} ms`);
 }
 
 function nodeOf(name: string, kv: KeyValue): NodeValue {

@@ -87,6 +87,10 @@ export class NodeEntry {
     return this.#modRevision;
   }
 
+  get nodeId(): string {
+    return this.#options.nodeId;
+  }
+
   get content(): Omit<Content, "ask"> {
     return this.#content;
   }

@@ -24,6 +24,7 @@ import { acceptedMarker, decodeMarker, encodeMarker, type Marker } from "./etcd-
 import { EtcdMembers } from "./etcd-members.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import { findRequest } from "./etcd-requests.ts";
+import { loadNodeId } from "./node-id.ts";
 import type { RejectedEntry, RequestRecord, Store, StoreCondition, Write } from "./store.ts";
 import { closedError } from "./write-check.ts";
 
@@ -55,8 +56,17 @@ export class EtcdStore implements Store {
   #conditionChanged = Promise.withResolvers<void>();
   #acceptsFirst: boolean;
 
-  /** Resolves without waiting for etcd, which is followed from now on. */
+  /**
+   * Resolves without waiting for etcd, which is followed from now on. Rejects "failed-precondition" when the state
+   * directory keeps no node id: with etcd away nobody would hear of that before it is needed.
+   */
   static async open(options: EtcdStoreOptions): Promise<EtcdStore> {
+    try {
+      await loadNodeId(options.directory);
+    } catch (error) {
+      await options.etcd.close();
+      throw error;
+    }
     return new EtcdStore(options);
   }
 

@@ -154,15 +154,20 @@ function decodedMatch(fields: JsonFields): RouteMatch {
     throw invalidField("match", "http and tcp are both there: a route has one of them");
   }
   if (http !== undefined) {
-    const domain = parseDomain(http.text("domain") ?? "", "http.domain");
-    const pathPrefix = parsePathPrefix(http.text("pathPrefix") ?? "", "http.pathPrefix");
+    // Who misspells a field shall hear of that, and not that the right one is missing.
+    const domain = http.text("domain") ?? "";
+    const pathPrefix = http.text("pathPrefix") ?? "";
     http.refuseOthers();
-    return { kind: "http", domain, pathPrefix };
+    return {
+      kind: "http",
+      domain: parseDomain(domain, "http.domain"),
+      pathPrefix: parsePathPrefix(pathPrefix, "http.pathPrefix"),
+    };
   }
   if (tcp === undefined) throw invalidField("match", "one of http and tcp is required");
-  const port = parsePort(tcp.integer("port") ?? 0, "tcp.port");
+  const port = tcp.integer("port") ?? 0;
   tcp.refuseOthers();
-  return { kind: "tcp", port };
+  return { kind: "tcp", port: parsePort(port, "tcp.port") };
 }
 
 function matchSince(fields: JsonFields, match: RouteMatch, revision: Revision): Revision {

@@ -19,6 +19,13 @@ export interface MemberInfo {
   readonly startTimeMs: number;
 }
 
+/** A change that a node has and does not serve, though it serves later ones. */
+export interface Unserved {
+  readonly revision: Revision;
+  /** "route db is not served: port 3100 on 0.0.0.0 is in use by another program". */
+  readonly reason: string;
+}
+
 /** How far a node is. */
 export interface MemberReport {
   /** What every worker of the node serves. */
@@ -27,6 +34,8 @@ export interface MemberReport {
   readonly lag:
     | { readonly revision: Revision; readonly reason: string; readonly refused: boolean }
     | undefined;
+  /** Up to `servedRevision`, all but these; the newest ones, each revision once. Absent: none. */
+  readonly unserved?: readonly Unserved[];
 }
 
 /** A live node, as the store knows it. */

@@ -138,7 +138,7 @@ export class Exchange implements UpstreamOwner {
     this.#replayable = this.#isReplayable(head);
     this.choice.reset();
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
-    this.#response.begin();
+    this.#response.begin(bytes);
     this.#json = wantsJson(bytes, head);
   }
 

@@ -3,6 +3,7 @@
 import { Framing } from "../protocol/framing.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
+import { wasOffered } from "../protocol/upgrade.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
@@ -38,6 +39,8 @@ export class ResponseRelay {
   #partialLength = 0;
   #scanner: HeadScanner | undefined;
   #interims = 0;
+  /** The protocols that the client offered to switch to. */
+  #offered: Uint8Array = noBytes;
   #upstreamKeepAlive = false;
   #paused = false;
 
@@ -47,7 +50,11 @@ export class ResponseRelay {
     this.#exchange = exchange;
   }
 
-  begin(): void {
+  /** For the request that `context.requestHead` has just parsed out of `request`. */
+  begin(request: Uint8Array): void {
+    const { upgrade, upgradeStart, upgradeEnd } = this.#context.requestHead;
+    // A copy, which `slice` of a Buffer is not.
+    this.#offered = upgrade ? new Uint8Array(request.subarray(upgradeStart, upgradeEnd)) : noBytes;
     this.begun = this.anyByte = false;
     this.#partialLength = 0;
     this.#interims = 0;
@@ -133,7 +140,7 @@ export class ResponseRelay {
   #interim(bytes: Uint8Array, head: ResponseHead, next: number, end: number): boolean {
     const exchange = this.#exchange;
     const switching = head.status === 101;
-    const wrong = switching ? this.#whyNoSwitch(head) : this.#whyNoInterim();
+    const wrong = switching ? this.#whyNoSwitch(bytes, head) : this.#whyNoInterim();
     if (wrong !== "") {
       exchange.malformedAnswer(wrong);
       return false;
@@ -154,10 +161,12 @@ export class ResponseRelay {
     return !switching;
   }
 
-  /** RFC 9110 section 7.8: asked for, and with the protocol named. */
-  #whyNoSwitch(head: ResponseHead): string {
+  /** RFC 9110 section 7.8: asked for, and with a protocol named that was offered. */
+  #whyNoSwitch(bytes: Uint8Array, { upgradeStart, upgradeEnd }: ResponseHead): string {
     if (!this.#exchange.upgrade) return "101 to a request that asked for no upgrade";
-    return head.upgradeEnd === head.upgradeStart ? "101 without Upgrade" : "";
+    if (upgradeEnd === upgradeStart) return "101 without Upgrade";
+    const offered = wasOffered(bytes, upgradeStart, upgradeEnd, this.#offered);
+    return offered ? "" : "101 to a protocol that was not offered";
   }
 
   #whyNoInterim(): string {

@@ -97,6 +97,15 @@ describe("report", () => {
     );
   });
 
+  test("says how a change that is too large is sent", () => {
+    const { terminal, err } = recorded(false);
+    report(
+      new RouterError("resource-exhausted", "too large", { reason: "CHANGE_TOO_LARGE" }),
+      terminal,
+    );
+    expect(err.join("")).toContain("crosspoint apply --in-parts");
+  });
+
   test("shows where a bug of ours is", () => {
     const { terminal, err } = recorded(false);
     expect(report(new TypeError("x is not a function"), terminal)).toBe(1);

@@ -67,6 +67,26 @@ describe("waiting for all", () => {
     expect([it.members.listeners, it.members.asked]).toEqual([0, []]);
   });
 
+  test("a node that serves newer changes and not this one is told at once, with its reason", async () => {
+    const it = new Waiting("b", "c");
+    await it.begin();
+    it.members.says("c", 20, undefined, [{ revision: r(16), reason: "an older one" }]);
+    it.members.says("b", 19, undefined, [{ revision: r(17), reason: "port 3100 is in use" }]);
+    await turns();
+    expect(it.answer).toEqual([{ node: "b", reason: "port 3100 is in use" }]);
+  });
+
+  test("what a node did not serve before the question it may serve now", async () => {
+    const it = new Waiting("b");
+    const before = [{ revision: r(17), reason: "port 3100 is in use" }];
+    it.members.says("b", 19, undefined, before);
+    await it.begin({ asked: false });
+    expect([it.answer, it.members.asked]).toEqual([undefined, [{ revision: 17, waitMs: 10_000 }]]);
+    it.members.says("b", 19);
+    await turns();
+    expect(it.answer).toEqual([]);
+  });
+
   test("waits for this node's own workers whatever the others say", async () => {
     const it = new Waiting("b");
     it.serving.serve(16);

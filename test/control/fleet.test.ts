@@ -20,7 +20,7 @@ import {
   states,
   stub,
 } from "../support/stub-fleet.ts";
-import { putRoute, removeRoute } from "../support/table-fixtures.ts";
+import { putRoute, removeRoute, routeOf } from "../support/table-fixtures.ts";
 
 afterEach(closeAll);
 
@@ -102,6 +102,50 @@ describe("a fleet", () => {
     stranger.close();
     await soon(() => fleet.problems().length === 0);
     expect(await greeting(port)).toMatchObject({ revision: 2 });
+  });
+
+  test("a route whose port somebody else has is not served; other changes are, and it is once the port is free", async () => {
+    const stranger = createServer().listen(0, host);
+    await once(stranger, "listening");
+    const { port } = stranger.address() as { port: number };
+    const { fleet, source } = await startFleet();
+    const revision = parseRevision(17);
+    const matchRevision = parseRevision(15);
+    const route = { ...routeOf("db", port), revision, matchRevision };
+    const waiting = fleet.whenServed(parseRevision(17), never);
+    source.writeAt(17, { kind: "route-put", route });
+    const reason = `route db is not served: port ${port} on ${host} is in use by another program: stop it or choose another port`;
+    const lag = { node: "n1", servedRevision: 17, reason };
+    expect(await waiting).toEqual([lag]);
+    source.writeAt(18, putRoute("other", "other.example.com"));
+    expect(await fleet.whenServed(parseRevision(18), never)).toEqual([]);
+    const later = { ...lag, servedRevision: 18 };
+    for (const asked of [17, 15]) {
+      expect(await fleet.whenServed(parseRevision(asked), never)).toEqual([later]);
+    }
+    expect(await fleet.whenServed(parseRevision(16), never)).toEqual([]);
+    expect(fleet.unserved()).toEqual([
+      { revision: 17, reason },
+      { revision: 15, reason },
+    ]);
+    stranger.close();
+    await soon(() => fleet.unserved().length === 0);
+    expect(await fleet.whenServed(revision, never)).toEqual([]);
+  });
+
+  test("a route that a worker cannot listen for is not served", async () => {
+    const { fleet, source } = await startFleet({ workers: 1 });
+    const revision = parseRevision(17);
+    const labels = { stub: "deaf" };
+    const route = { ...routeOf("db", await freePort()), revision, matchRevision: revision, labels };
+    source.writeAt(17, { kind: "route-put", route });
+    expect(await fleet.whenServed(revision, never)).toEqual([
+      {
+        node: "n1",
+        servedRevision: 17,
+        reason: "route db is not served: worker 0 cannot listen: the stub is deaf",
+      },
+    ]);
   });
 
   test("says which workers lag when the wait ends too early", async () => {

@@ -8,6 +8,7 @@ import type { UnreadableEntry } from "../../src/discovery/discovery.ts";
 import type { Position } from "../../src/model/position.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { Table } from "../../src/model/table.ts";
+import type { Announcement } from "../../src/store/members.ts";
 import type { StoreCondition } from "../../src/store/store.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
 import { FakeDiscovery } from "../support/fake-discovery.ts";
@@ -23,6 +24,8 @@ interface Faked {
   readonly condition?: StoreCondition;
   readonly discoveries?: readonly FakeDiscovery[];
   readonly draining?: boolean;
+  /** Of a store that nodes share. */
+  readonly self?: Announcement;
 }
 
 const worker: WorkerStatus = {
@@ -56,6 +59,7 @@ function report(faked: Faked = {}) {
       rejected: faked.storeRejected ?? [],
       condition: faked.condition ?? { kind: "current" },
       repairsTotal: 5,
+      members: faked.self === undefined ? undefined : { self: faked.self },
     },
     source: {
       table,
@@ -123,6 +127,12 @@ describe("checks", () => {
       "the store cannot be followed",
       { trouble: "connection lost" },
       "store: away since 1970-01-01T01:00:00.000Z, serving revision 8: connection lost",
+      true,
+    ],
+    [
+      "another node has its name",
+      { self: { kind: "taken", cause: "the node at a:7070 is called so too" } },
+      "name: the node at a:7070 is called so too",
       true,
     ],
     [

@@ -154,6 +154,24 @@ describe("answers", () => {
     expect(it.said.at(-1)).not.toContain("not");
   });
 
+  test("what is not served though newer changes are goes with every report, whoever asked for what", async () => {
+    const it = new Answering();
+    await it.start();
+    const unserved = [{ revision: parseRevision(17), reason: "port 3100 is in use" }];
+    it.serving.notServed = unserved;
+    it.members.question("b", 17, 1_000);
+    it.members.question("c", 18, 1_000);
+    await it.serve(18);
+    it.members.question("d", 18, 1_000);
+    await it.run();
+    const report = { servedRevision: 18, lag: undefined, unserved };
+    expect(it.members.reports.slice(1)).toEqual([report, report]);
+    it.serving.notServed = [];
+    it.members.question("b", 17, 1_000);
+    await it.run();
+    expect(it.members.reports.at(-1)).toEqual({ servedRevision: 18, lag: undefined });
+  });
+
   test("a fleet that fails is a reason too", async () => {
     const it = new Answering();
     await it.start();

@@ -2,6 +2,7 @@
 // Method: a store under the test's hand, a clock that moves only when told to.
 
 import { describe, expect, test } from "vitest";
+import { unservedAt } from "../../src/control/unserved.ts";
 import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseRevision } from "../../src/model/revision.ts";
@@ -9,7 +10,7 @@ import { Table } from "../../src/model/table.ts";
 import type { Members } from "../../src/store/members.ts";
 import { follow, lost, names } from "../support/followed-table.ts";
 import { ScriptedStore } from "../support/scripted-store.ts";
-import { changeSetOf, putRoute, removeRoute } from "../support/table-fixtures.ts";
+import { changeSetOf, putRoute, removeRoute, routeOf } from "../support/table-fixtures.ts";
 import { turns, until } from "../support/until.ts";
 
 describe("routes that cannot serve beside the others", () => {
@@ -33,6 +34,28 @@ describe("routes that cannot serve beside the others", () => {
       "an entry of the store is set aside: routes/three",
       "an entry of the store is set aside: routes/two",
     ]);
+  });
+
+  test("whoever waits for the change of one hears that it is not served, until it is", async () => {
+    const store = new ScriptedStore();
+    store.holds(1, putRoute("one", "a.test"));
+    const { source, at } = await follow(store);
+    const route = {
+      ...routeOf("two", "a.test"),
+      revision: parseRevision(2),
+      matchRevision: parseRevision(2),
+    };
+    store.tell(changeSetOf(2, { kind: "route-put", route }));
+    await at(2);
+    expect(
+      [1, 2].map((revision) => unservedAt(source.unserved(), parseRevision(revision))),
+    ).toEqual([
+      undefined,
+      "route two is not served: a.test belongs to route one; remove one of the two",
+    ]);
+    store.tell(changeSetOf(3, removeRoute("one")));
+    await at(3);
+    expect(unservedAt(source.unserved(), parseRevision(2))).toBeUndefined();
   });
 
   test.for([

@@ -316,6 +316,32 @@ describe("a call that ends before its commit has begun", () => {
     expect((await service.addRoute(add("c.example.com"), calm)).revision).toBe(2n);
   });
 
+  test("during its commit, it is told at its deadline that nobody knows; a later write waits for the outcome", async () => {
+    const inner = memory();
+    const stuck = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const store = intruded(inner, async (commit) => {
+      begun.resolve();
+      if (commit === 1) await stuck.promise;
+    });
+    const { service, system } = await benchOf(store);
+    const patient = { signal: calm.signal, remainingMs: 4_000 };
+    const first = service.addRoute(add("a.example.com"), patient);
+    const told = first.catch((error: unknown) => error);
+    await begun.promise;
+    const second = service.addRoute(add("b.example.com"), { ...patient, remainingMs: 9_000 });
+    system.advance(3_999);
+    expect(await told).toMatchObject({
+      code: "store-unavailable",
+      details: { reason: "WRITE_OUTCOME_UNKNOWN" },
+    });
+    expect((await inner.read()).revision).toBe(0);
+    stuck.resolve();
+    expect((await second).revision).toBe(2n);
+    const { routes } = await inner.read();
+    expect(routes.map(({ name }) => name).toSorted()).toEqual(["a-example-com", "b-example-com"]);
+  });
+
   test("writes nothing when the deadline comes while the node is behind the store", async () => {
     const store = memory();
     const { service, view, system } = await benchOf(store);

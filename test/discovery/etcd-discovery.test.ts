@@ -44,7 +44,7 @@ async function begun() {
 }
 
 describe("listeners", () => {
-  test("hear nothing before the first set is complete, then all of it, then every change", async () => {
+  test("hear nothing before the first set is complete, then all of it, then every change (TestWatch)", async () => {
     const { discovery, followed, sets, listener } = opened();
     discovery.subscribe(listener);
     followed.batch({ "/services/web/1": a });

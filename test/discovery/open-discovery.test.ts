@@ -160,7 +160,7 @@ describe("etcd-netfw's keys", () => {
   });
 });
 
-test("discoverd's keys, under leases, and heartbeats that change nothing", async () => {
+test("discoverd's keys, under leases, and heartbeats that change nothing (TestBasicRegisterAndServiceSet)", async () => {
   const prefix = freshPrefix().replace("services", "discover/services");
   const { untilTold, sets } = await open({ kind: "discoverd", prefix });
   await etcd.ctl("put", `${prefix}echo/10.0.0.7:1234`, "null");
@@ -176,7 +176,7 @@ test("discoverd's keys, under leases, and heartbeats that change nothing", async
 });
 
 describe("an etcd that goes", () => {
-  test("and comes back: the last set is kept, then what changed meanwhile", async () => {
+  test("and comes back: the last set is kept, then what changed meanwhile (TestReconnect)", async () => {
     const own = await startEtcd();
     onTestFinished(() => own.stop());
     await own.ctl("put", "/services/web/1", at("a"));

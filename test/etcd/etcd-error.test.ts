@@ -23,6 +23,15 @@ const verdicts: readonly (readonly [CallFailure["code"], string, string, boolean
   ],
   [8, "etcdserver: too many requests", "ETCD_UNREACHABLE", true, /too slow for its load/],
   [14, "Connection dropped", "ETCD_UNREACHABLE", false, /broke off .*\(Connection dropped\)$/],
+  [14, "read ETIMEDOUT", "ETCD_UNREACHABLE", false, /broke off .*\(read ETIMEDOUT\)$/],
+  [
+    13,
+    "Received RST_STREAM with code 2 triggered by internal client error: read EHOSTUNREACH",
+    "ETCD_UNREACHABLE",
+    false,
+    /broke off/,
+  ],
+  [14, "Received HTTP status code 504", "ETCD_UNREACHABLE", false, /behind a proxy that failed/],
   [13, "Received RST_STREAM with code 2", "ETCD_UNREACHABLE", false, /broke off/],
   [4, "Deadline exceeded after 3.001s,Waiting for LB pick", "ETCD_TIMEOUT", false, /within 3 s/],
   [

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { FakeEtcd, unreachable } from "../support/fake-etcd.ts";
+import type { RecordingLog } from "../support/recording-log.ts";
 import { follow, MarkedOwner, markerKey } from "./followed-fixture.ts";
 
 function storeA(): FakeEtcd {
@@ -10,6 +11,10 @@ function storeA(): FakeEtcd {
   etcd.putAll({ [markerKey]: '{"store":"a"}', "/p/routes/x": "1", "/p/routes/y": "1" });
   return etcd;
 }
+
+/** An operator's word leaves a line in the log. */
+const told = (log: RecordingLog) =>
+  log.entries.filter(({ message }) => message.includes("as an operator said"));
 
 /** The marker is no route: only those serve. */
 const options = { serves: (key: string) => key.startsWith("/p/routes/") };
@@ -191,7 +196,7 @@ describe("held", () => {
 
 describe("accept", () => {
   test("takes what is held, and follows it from there on", async () => {
-    const { etcd, owner, followed: it, pass, equal } = await followed();
+    const { etcd, owner, followed: it, log, pass, equal } = await followed();
     etcd.wipe();
     etcd.put("/p/routes/only", "1");
     await pass(500);
@@ -199,6 +204,7 @@ describe("accept", () => {
     await pass(100);
     expect(await accepting).toBe(true);
     expect(it.condition.kind).toBe("current");
+    expect(told(log)).toMatchObject([{ fields: { removed: 2, changed: 0, added: 1 } }]);
     expect(equal()).toBe(true);
     expect(owner.batches.at(-1)).toMatchObject({ anew: true });
     etcd.put("/p/routes/more", "1");
@@ -236,6 +242,7 @@ describe("accept", () => {
       options: { ...options, accept: true },
     });
     await fixture.pass(100);
+    expect(told(fixture.log)).toEqual([]);
     etcd.wipe();
     await fixture.pass(500);
     expect(fixture.followed.condition).toMatchObject({ kind: "held", finding: "wiped" });
@@ -272,6 +279,23 @@ describe("not held", () => {
     expect(owner.kinds.at(-1)).toBe("current");
     expect(equal()).toBe(true);
     expect(log.messages()).toContain("a list of etcd is odd, but takes nothing away: it is taken");
+  });
+
+  test("when the older backup lacks only what was deleted since: it is watched again", async () => {
+    const { etcd, owner, followed: it, pass } = await followed();
+    const state = etcd.backup();
+    etcd.put("/p/routes/z", "1");
+    await pass(100);
+    etcd.delete("/p/routes/z");
+    await pass(100);
+    etcd.restore(state);
+    etcd.elsewhere(50);
+    await pass(10_000);
+    expect(it.condition.kind).toBe("current");
+    const lists = it.listsTotal;
+    etcd.put("/p/routes/new", "1");
+    await pass(50);
+    expect([it.listsTotal, owner.serves.get("/p/routes/new")]).toEqual([lists, "1"]);
   });
 
   test("when everything is deleted entry by entry", async () => {

@@ -59,8 +59,14 @@ describe("two nodes on one etcd", () => {
 
 describe("the judges see", () => {
   const everywhere: ServedEverywhereFigures = {
-    ...{ rounds: 1, routes: 0, misses: 0, stale: 0, lagging: 0 },
-    ...{ addMs: [], removeMs: [], complaints: [] },
+    rounds: 1,
+    routes: 0,
+    misses: 0,
+    stale: 0,
+    lagging: 0,
+    addMs: [],
+    removeMs: [],
+    complaints: [],
   };
   test.for([{ misses: 1 }, { stale: 1 }, { lagging: 1 }])("%o", (wrong) => {
     expect(servedEverywhereFailures(everywhere)).toEqual([]);
@@ -69,25 +75,43 @@ describe("the judges see", () => {
 
   test("an idle run, and what is broken", () => {
     const restart: EtcdRestartFigures = {
-      ...{ rounds: 1, requests: 1, failedRequests: 0, acknowledged: 1, refused: 0, unknown: 0 },
-      ...{ settledMs: 1, broken: [] },
+      rounds: 1,
+      requests: 1,
+      failedRequests: 0,
+      acknowledged: 1,
+      refused: 0,
+      unknown: 0,
+      settledMs: 1,
+      broken: [],
     };
     expect(etcdRestartFailures(restart)).toEqual([]);
     expect(etcdRestartFailures({ ...restart, acknowledged: 0 })).toHaveLength(1);
     expect(etcdRestartFailures({ ...restart, broken: ["x"] })).toEqual(["x"]);
     const leader: LeaderKillFigures = {
-      ...{ rounds: 1, served: 1, lagging: 0, failed: new Map(), callMs: [], broken: [] },
+      rounds: 1,
+      served: 1,
+      lagging: 0,
+      failed: new Map(),
+      callMs: [],
+      broken: [],
     };
     expect(leaderKillFailures(leader)).toEqual([]);
     expect(leaderKillFailures({ ...leader, served: 0 })).toHaveLength(1);
     expect(leaderKillFailures({ ...leader, broken: ["x"] })).toEqual(["x"]);
     const poison: EtcdPoisonFigures = {
-      ...{ values: 1, crashes: 0, servedMs: [], rejected: 1, broken: [] },
+      values: 1,
+      crashes: 0,
+      servedMs: [],
+      rejected: 1,
+      broken: [],
     };
     expect(etcdPoisonFailures(poison)).toEqual([]);
     expect(etcdPoisonFailures({ ...poison, crashes: 1 })).toHaveLength(1);
     const gone: EtcdGoneFigures = {
-      ...{ requests: 1, failed: [], restartMs: [1, 1], readiness: ["200 stale", "200 stale"] },
+      requests: 1,
+      failed: [],
+      restartMs: [1, 1],
+      readiness: ["200 stale", "200 stale"],
     };
     expect(etcdGoneFailures(gone)).toEqual([]);
     expect(etcdGoneFailures({ ...gone, failed: ["x"] })).toEqual(["x"]);

@@ -129,8 +129,10 @@ describe("without a copy of the table", () => {
     const [adminPort] = await freePorts(1);
     const flags = await one.flags(world);
     const node = new Launched([
-      ...[...flags, ...anywhere],
-      ...[`--admin=127.0.0.1:${adminPort}`, `--state=${world.directory}`],
+      ...flags,
+      ...anywhere,
+      `--admin=127.0.0.1:${adminPort}`,
+      `--state=${world.directory}`,
     ]);
     const line = await node.untilLogged("the store cannot be read; the node starts once it can");
     expect(line["cause"]).toMatch(one.says);
@@ -150,8 +152,10 @@ describe("without a copy of the table", () => {
     onTestFinished(() => etcd.stop());
     await etcd.kill();
     const node = new Launched([
-      ...[`--store=etcd:${etcd.endpoint}`, ...anywhere],
-      ...["--admin=127.0.0.1:0", `--state=${world.directory}`],
+      `--store=etcd:${etcd.endpoint}`,
+      ...anywhere,
+      "--admin=127.0.0.1:0",
+      `--state=${world.directory}`,
     ]);
     await node.untilLogged("the store cannot be read; the node starts once it can");
     await etcd.restart();
@@ -170,8 +174,10 @@ describe("with a copy of the table", () => {
       await etcd.stop();
     });
     const flags = [
-      ...[`--store=etcd:${etcd.endpoint}`, ...anywhere],
-      ...["--admin=127.0.0.1:0", `--state=${world.directory}`],
+      `--store=etcd:${etcd.endpoint}`,
+      ...anywhere,
+      "--admin=127.0.0.1:0",
+      `--state=${world.directory}`,
     ];
     const first = new Launched(flags);
     const client = new Client((await first.ready()).rpc);
@@ -219,3 +225,17 @@ function newWorld(): World {
     },
   };
 }
+
+test("TLS to an address: nothing but lines of the log on standard error", async () => {
+  const world = newWorld();
+  const node = new Launched([
+    `--store=etcd:${withCertificates.endpoint}`,
+    `--etcd-ca=${certificates.caFile}`,
+    ...anywhere,
+    "--admin=127.0.0.1:0",
+    `--state=${world.directory}`,
+  ]);
+  await node.ready();
+  expect(await node.stop()).toBe(0);
+  expect(node.err.split("\n").filter((line) => line !== "" && !line.startsWith("{"))).toEqual([]);
+});

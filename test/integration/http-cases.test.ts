@@ -5,10 +5,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import { CaseBackend, type HttpCaseResult, runHttpCases } from "../support/http-case-runner.ts";
 import { httpMatch, startWholeNode } from "../support/whole-node.ts";
-import { httpCases } from "../transcripts/http-cases.ts";
+import { furtherCases, httpCases } from "../transcripts/http-cases.ts";
 
 /** Some cases show that nothing happens, and that takes 1.6 s each. */
-const allMs = 120_000;
+const allMs = 180_000;
 
 test("every case as expected, or as a careful router may", { timeout: allMs }, async () => {
   const backend = await CaseBackend.start();
@@ -33,9 +33,11 @@ test("every case as expected, or as a careful router may", { timeout: allMs }, a
 /** Strict, acceptable and missed, by direction and group. */
 function table(results: readonly HttpCaseResult[]): string {
   const answers = new Set(httpCases.filter(({ dir }) => dir === "u2p").map(({ id }) => id));
-  const directions = Map.groupBy(results, ({ id }) =>
-    answers.has(id) ? "answers of backends" : "requests of clients",
-  );
+  const further = new Set(furtherCases.map(({ id }) => id));
+  const directions = Map.groupBy(results, ({ id }) => {
+    const direction = answers.has(id) ? "answers of backends" : "requests of clients";
+    return further.has(id) ? `further ${direction}` : direction;
+  });
   const lines = [...directions].map(([direction, ofDirection]) => {
     const count = (verdict: string): number =>
       ofDirection.filter((one) => one.verdict === verdict).length;

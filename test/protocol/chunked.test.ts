@@ -43,7 +43,7 @@ describe("ChunkedDecoder", () => {
     ["A\r\n0123456789\r\n000\r\n\r\n", "0123456789"],
     ["0000000000000001\r\nx\r\n0\r\n\r\n", "x"],
     ["1;a\r\nx\r\n0;b=c\r\n\r\n", "x"],
-    ['1 ; a = "q\\"\\\\;" ;b\t\r\nx\r\n0\r\n\r\n', "x"],
+    ['1 ; a = "q\\"\\\\;" ;b\r\nx\r\n0\r\n\r\n', "x"],
     ["1\r\nx\r\n0\r\nX-T: 1\r\nContent-Length: 5\r\n\r\n", "x"],
     ["1\r\n\n\r\n0\r\n\r\n", "\n"],
   ];
@@ -65,6 +65,8 @@ describe("ChunkedDecoder", () => {
     ["5 \r\n", "bad-chunk-extension"],
     ["5 a\r\n", "bad-chunk-extension"],
     ["5;\r\n", "bad-chunk-extension"],
+    ["5;a\t\r\n", "bad-chunk-extension"],
+    ["5;a=b \r\n", "bad-chunk-extension"],
     ["5;a=\r\n", "bad-chunk-extension"],
     ['5;a="b\r\n', "bad-chunk-extension"],
     ["5;a\n", "bad-chunk-extension"],

@@ -64,6 +64,24 @@ describe("an etcd that is gone", () => {
     expect(await store.keepAlive(key)).toBe(true);
   });
 
+  test("TestHTTPResync: one route removed, one added while the stream was down: both are noticed", async () => {
+    const etcd = new FakeEtcd();
+    const { store, passing } = await opened(etcd, temporaryDirectory());
+    await store.read();
+    const revision = await put(store, putRoute("stays"), putRoute("goes"));
+    etcd.faults.down = unreachable();
+    etcd.cut();
+    await passing(() => store.condition.kind === "away", "it is noticed");
+    etcd.delete("/x/routes/goes");
+    etcd.put("/x/routes/comes", '{"http":{"domain":"comes.example.com"},"service":"web"}');
+    etcd.faults.down = undefined;
+    await passing(() => store.condition.kind === "current", "it is followed again");
+    const { routes } = await store.read();
+    expect(routes.map(({ name }) => name).toSorted()).toEqual(["comes", "stays"]);
+    const heard = (await take(store, revision, 1)).flatMap(({ changes }) => changes);
+    expect(heard.map(({ kind }) => kind).toSorted()).toEqual(["route-put", "route-removed"]);
+  });
+
   test("at a start: the copy is read, stale, and nothing is written before etcd is followed", async () => {
     const etcd = new FakeEtcd();
     const directory = temporaryDirectory();
@@ -154,6 +172,9 @@ describe("an etcd that was put back to an older copy", () => {
     const accepted = one.store.accept();
     await one.passing(() => one.store.condition.kind === "current", "it is taken");
     expect(await accepted).toBe(true);
+    expect(one.log.messages()).toContain(
+      "what etcd holds is taken as the new truth, as an operator said",
+    );
     await failed;
     await other.passing(() => other.store.condition.kind === "current", "the other takes it too");
     for (const { store } of [one, other]) {

@@ -43,6 +43,19 @@ describe("reports", () => {
     expect(b!.members.list()[0]?.reportId).not.toBe(reportId);
   });
 
+  test("with what is not served although newer changes are", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    const servedRevision = r(world.etcd.revision);
+    const unserved = [{ revision: servedRevision, reason: "port 3100 is in use" }];
+    await a!.members.report({ servedRevision, lag: undefined, unserved });
+    await turns();
+    expect(b!.members.list()[0]).toMatchObject({ servedRevision, unserved });
+    await a!.members.report({ servedRevision, lag: undefined });
+    await turns();
+    expect(b!.members.list()[0]).not.toHaveProperty("unserved");
+  });
+
   test("the newest takes the place of those that wait: one on its way, one after it", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");
@@ -141,6 +154,20 @@ describe("questions", () => {
     await turns();
     expect(b!.link.transactions - transactions).toBe(2);
     expect(heard.at(-1)).toEqual({ from: "b", revision: 5, waitMs: 900 });
+  });
+
+  test("for what cannot be known yet are passed over: who waited for it would be in the way of others", async () => {
+    const world = new MembersWorld();
+    const [a] = await announced(world, "a");
+    const heard: Question[] = [];
+    a!.members.onQuestion((question) => heard.push(question));
+    const next = world.etcd.revision + 2;
+    world.etcd.put("/crosspoint/writes/b", `{"ask":{"revision":${next},"waitMs":3600000}}`);
+    await turns();
+    expect(heard).toEqual([]);
+    world.etcd.put("/crosspoint/writes/b", `{"ask":{"revision":${next},"waitMs":3600000}}`);
+    await turns();
+    expect(heard).toEqual([{ from: "b", revision: next, waitMs: 3_600_000 }]);
   });
 
   test("that nobody heard wait for a listener, until who asked waits no more", async () => {

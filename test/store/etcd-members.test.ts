@@ -123,6 +123,17 @@ describe("one name, two nodes", () => {
     expect(again.log.entries).toHaveLength(1);
   });
 
+  test("started again without the store, it is not listed by what it left behind", async () => {
+    const world = new MembersWorld();
+    const [first, other] = [world.node("a"), world.node("b")];
+    for (const node of [first, other]) await node.announce();
+    first.members.close(); // as a kill
+    const again = world.node("a", first.directory);
+    again.link.cut();
+    await again.announce();
+    expect([again.state, names(again)]).toEqual(["lost", ["b"]]);
+  });
+
   test("another node finds it taken, names the other, and gets it when the other is gone", async () => {
     const world = new MembersWorld();
     const [a] = await announced(world, "a");
@@ -336,6 +347,28 @@ describe("leaving", () => {
     );
     await world.pass(10_100);
     expect(names(b!)).toEqual(["b"]);
+  });
+
+  test("with a store that hangs it ends after half a second, and says what stays", async () => {
+    const world = new MembersWorld();
+    const [a, b] = await announced(world, "a", "b");
+    a!.link.hangs = true;
+    let left = false;
+    const leaving = a!.members.leave().then(() => (left = true));
+    await world.pass(400);
+    expect(left).toBe(false);
+    await world.pass(200);
+    await leaving;
+    expect(a!.log.entries.at(-1)).toMatchObject({
+      level: "warn",
+      message: "the store still lists this node until its lease is over",
+      fields: { cause: "it gave no answer within 500 ms" },
+    });
+    expect(names(b!)).toEqual(["a", "b"]);
+    a!.link.heal(); // the answer comes late, and does no harm
+    await turns();
+    expect(names(b!)).toEqual(["b"]);
+    expect(world.system.timerCount).toBe(2); // the lease of b alone
   });
 
   test("while it is being announced, it leaves nothing behind", async () => {

@@ -173,6 +173,8 @@ describe("what is refused", () => {
     [`{${http},"service":"../../etc"}`, /^service: "\.\.\/\.\.\/etc" is not a service name/],
     [`{${ok},"tcp":{"port":80}}`, /^match: http and tcp are both there/],
     ['{"http":{},"service":"web"}', /^http\.domain: is required/],
+    ['{"http":{"domian":"a.example.com"},"service":"web"}', /^http\.domian: is not a field/],
+    ['{"tcp":{"prot":80},"service":"web"}', /^tcp\.prot: is not a field/],
     ['{"http":{"domain":7},"service":"web"}', /^http\.domain: 7 stands/],
     ['{"http":{"domain":"a\\u0000b"},"service":"web"}', /^http\.domain: .*not a DNS label/],
     ['{"http":{"domain":"x","regex":"(a+)+$"},"service":"web"}', /^http\.regex: is not a field/],

@@ -3,7 +3,11 @@
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { EtcdStore } from "../../src/store/etcd-store.ts";
 import { loadNodeId } from "../../src/store/node-id.ts";
+import { FakeEtcd, unreachable } from "../support/fake-etcd.ts";
+import { FakeSystem } from "../support/fake-system.ts";
+import { recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 test("it is made once and kept, readable by its owner only", async () => {
@@ -52,4 +56,20 @@ test("a directory that cannot be used is named with what to look at", async () =
   writeFileSync(file, "");
   chmodSync(file, 0o600);
   await expect(loadNodeId(join(file, "below"))).rejects.toThrow(/--state/);
+});
+
+test("a store of many nodes is not opened without one, whether etcd is there or not", async () => {
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, "node.id"), "garbage");
+  const etcd = new FakeEtcd();
+  etcd.faults.down = unreachable();
+  const opened = EtcdStore.open({
+    etcd,
+    prefix: "/x",
+    nodeName: "n1",
+    directory,
+    system: new FakeSystem(),
+    log: recordingLog(),
+  });
+  await expect(opened).rejects.toMatchObject({ code: "failed-precondition" });
 });

@@ -8,6 +8,7 @@ import type {
   MemberReport,
   Members,
   Question,
+  Unserved,
 } from "../../src/store/members.ts";
 
 export class FakeMembers implements Members {
@@ -27,11 +28,17 @@ export class FakeMembers implements Members {
   }
 
   /** Node `name` says what it serves, or why not. */
-  says(name: string, served: number, lag?: { at: number; reason: string; refused: boolean }): void {
+  says(
+    name: string,
+    served: number,
+    lag?: { at: number; reason: string; refused: boolean },
+    unserved: readonly Unserved[] = [],
+  ): void {
     this.set({
       ...infoOf(name),
       servedRevision: parseRevision(served),
       lag: lag && { ...lag, revision: parseRevision(lag.at) },
+      unserved,
       starting: false,
       reportId: String(++this.#reportIds),
     });

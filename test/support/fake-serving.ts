@@ -4,6 +4,7 @@ import type { BackendMeasure, ExplainQuestion, Explanation } from "../../src/cha
 import type { NodeLag, PortReservation, Serving } from "../../src/control/serving.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseRevision, type Revision } from "../../src/model/revision.ts";
+import type { Unserved } from "../../src/store/members.ts";
 
 export class FakeServing implements Serving {
   readonly nodeName = "node-1";
@@ -28,6 +29,13 @@ export class FakeServing implements Serving {
   failure: Error | undefined;
   #waiting: (() => void)[] = [];
 
+  /** What is not served though `servesUpTo` says so. */
+  notServed: Unserved[] = [];
+
+  unserved(): readonly Unserved[] {
+    return this.notServed;
+  }
+
   serve(revision: number): void {
     this.servesUpTo = revision;
     for (const look of this.#waiting.splice(0)) look();
@@ -42,7 +50,10 @@ export class FakeServing implements Serving {
         signal.addEventListener("abort", () => resolve(), { once: true });
       });
     }
-    return [];
+    const but = this.notServed.find((one) => one.revision === revision);
+    if (but === undefined) return [];
+    const servedRevision = parseRevision(this.servesUpTo ?? revision);
+    return [{ node: this.nodeName, servedRevision, reason: but.reason }];
   }
 
   async reservePort(port: number, taken: (port: number) => boolean): Promise<PortReservation> {

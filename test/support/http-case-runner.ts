@@ -11,8 +11,8 @@
 //   const results = await runHttpCases({ proxyPort, backend, only: "control" });
 //   await backend.close();
 //
-// The cases run one after the other: the backend tells them apart by time. All 192 take about half
-// a minute, since in some of them nothing may happen for 1.6 s.
+// The cases run one after the other: the backend tells them apart by time. All 405 take about a
+// minute, since in some of them nothing may happen for 1.6 s.
 
 import { type HttpCase, httpCases, type UpstreamView } from "../transcripts/http-cases.ts";
 import { type CaseBackend, type Recorded, sentinelBody } from "./case-backend.ts";

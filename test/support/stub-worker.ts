@@ -19,6 +19,7 @@ import { Counter, countersIn } from "../../src/telemetry/counters.ts";
 export type StubLabel =
   | "nack" // refuses any revision with this route
   | "nack-delta" // refuses it as a delta, takes it in a snapshot
+  | "deaf" // takes it, and cannot listen for it
   | "silent" // never answers a revision with this route
   | "quit" // its task ends
   | "die-at-start"; // throws when its first snapshot has this route
@@ -127,6 +128,7 @@ class Stub {
       if (message.base !== this.#position) {
         return this.#post({ kind: "nack", position, revision, reason: "the base is wrong" });
       }
+      if (labels.has("deaf")) return this.#ackDeaf(message);
       for (const loan of message.opened) this.#open(loan);
       for (const id of message.closed) this.#close(id);
     }
@@ -134,6 +136,12 @@ class Stub {
     this.#position = position;
     this.#counters[Counter.changesApplied]! += 1;
     this.#post({ kind: "ack", position, revision, refused: [] });
+  }
+
+  #ackDeaf({ position, revision, opened }: Extract<ToWorker, { kind: "delta" }>): void {
+    this.#position = position;
+    const refused = opened.map(({ id }) => ({ id, reason: "the stub is deaf" }));
+    this.#post({ kind: "ack", position, revision, refused });
   }
 
   #open(loan: ListenerLoan): void {

@@ -4,6 +4,7 @@
 // and support/http-case-runner.ts (a running node).
 
 import { readFileSync } from "node:fs";
+import { readTranscripts } from "./transcript-file.ts";
 
 /** What the backend must see of the first forwarded request; `/…/` is a regular expression. */
 export interface UpstreamView {
@@ -29,6 +30,8 @@ export interface HttpCase {
   readonly late?: string;
   readonly early?: boolean;
   readonly expect: string;
+  /** What the parser alone makes of it, where a session decides otherwise. */
+  readonly alone?: string;
   readonly alsoOk?: readonly string[];
   /** Final answers on the client's connection, exactly. */
   readonly responses?: number;
@@ -48,7 +51,16 @@ function unpack(packed: Packed): string {
 const file = new URL("http1-cases.json", import.meta.url);
 const stored = JSON.parse(readFileSync(file, "utf8")) as (HttpCase & { bytes: Packed })[];
 
-export const httpCases: readonly HttpCase[] = stored.map((packed) => ({
+/** Collected from what other routers got wrong. */
+const collectedCases: readonly HttpCase[] = stored.map((packed) => ({
   ...packed,
   bytes: unpack(packed.bytes),
 }));
+
+/** What the same rules of the RFCs imply besides. */
+export const furtherCases: readonly HttpCase[] = [
+  ...readTranscripts("further-requests.txt"),
+  ...readTranscripts("further-answers.txt"),
+];
+
+export const httpCases: readonly HttpCase[] = [...collectedCases, ...furtherCases];

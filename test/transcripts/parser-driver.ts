@@ -73,6 +73,11 @@ export function readRequests(text: string, cuts: Cuts): Understood[] {
   }).read(text, cuts);
 }
 
+/** The method that an answer is to, as far as it decides about the answer's body. */
+export function methodOf({ request = "" }: { readonly request?: string }): number {
+  return request.startsWith("HEAD ") ? Method.Head : Method.Get;
+}
+
 /** Reads everything that a backend sends in answer to one request, until the connection ends. */
 export function readResponses(text: string, cuts: Cuts, method: number = Method.Get): Understood[] {
   return new Driver((bytes, start, end, out) => {

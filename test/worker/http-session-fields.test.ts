@@ -69,7 +69,7 @@ describe("forwarding fields", () => {
     expect(valuesOf(request, "x-request-start")).toEqual(["1000000000000"]);
   });
 
-  test("of a trusted proxy in several lines are one list", async () => {
+  test("of a trusted proxy in several lines are one list (TestFwdProtoHandler)", async () => {
     const lines =
       "X-Forwarded-For: 203.0.113.5\r\nX-A: b\r\nX-Forwarded-For: 198.51.100.7, ::1\r\n";
     const { request } = await forwarded(lines, trusted);

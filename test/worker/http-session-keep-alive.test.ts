@@ -67,7 +67,7 @@ describe("keep-alive", () => {
     }
   });
 
-  test("Connection: close from the client ends its connection, and is not passed on", async () => {
+  test("Connection: close from the client ends its connection, and is not passed on (TestConnectionCloseHeaderFromClient)", async () => {
     const { backend, client } = await serve();
     const peer = await client();
     peer.send(get("/", "Connection: close\r\n"));
