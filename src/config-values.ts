@@ -201,8 +201,13 @@ export function parseChoice<T extends string>(
   throw invalidField(source, `${JSON.stringify(text)} is not known${didYouMean(text, choices)}`);
 }
 
+export function parseIo(text: string, source: string): "auto" | "net" {
+  if (text === "uring") throw later(source, text, "auto and net");
+  return parseChoice(text, source, ["auto", "net"]);
+}
+
 /** What interface and documents name, but this release does not have. */
-export function later(source: string, text: string, instead: string): RouterError {
+function later(source: string, text: string, instead: string): RouterError {
   return invalidField(
     source,
     `${JSON.stringify(text)} comes with a later release; this one has ${instead}`,

@@ -15,7 +15,6 @@ import {
   type DiscoverSetting,
   discoverSeparator,
   type ListenAddress,
-  later,
   type PortRange,
   parseAccessLog,
   parseChoice,
@@ -24,6 +23,7 @@ import {
   parseDiscover,
   parseDuration,
   parseFile,
+  parseIo,
   parseIpAddress,
   parseListenAddress,
   parseNodeName,
@@ -63,8 +63,9 @@ export interface Config {
   /** Absolute. */
   readonly stateDir: string;
   readonly accessLog: AccessLogSetting;
-  /** CIDR ranges whose forwarding fields are kept. */
+  /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
+  readonly proxyProtocol: readonly string[];
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -173,6 +174,13 @@ export const serveOptions = {
     parseCidr,
     { fallback: "nobody's" },
   ),
+  proxyProtocol: many(
+    "proxy-protocol",
+    "CIDR",
+    "whose connections begin with a PROXY protocol preface (v1 or v2), which names the client",
+    parseCidr,
+    { fallback: "nobody's" },
+  ),
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -219,6 +227,7 @@ export function parseConfig(
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
+    proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };
@@ -380,11 +389,6 @@ function refuseDoubles(config: Config): void {
   for (const address of config.http) claim("--http", address);
   if (config.rpc?.kind === "tcp") claim("--rpc", config.rpc);
   if (config.admin !== undefined) claim("--admin", config.admin);
-}
-
-function parseIo(text: string, source: string): "auto" | "net" {
-  if (text === "uring") throw later(source, text, "auto and net");
-  return parseChoice(text, source, ["auto", "net"]);
 }
 
 const realHost: HostFacts = {

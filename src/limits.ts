@@ -10,6 +10,10 @@ export const headFieldsMax = 128;
 export const targetBytesMax = 8 * 1024;
 /** Time for a whole request head, from its first byte, in ms, before 408. nginx's client_header_timeout is 60 s; flynn's 1 min; HAProxy's guides say 10 s. */
 export const requestHeadMsMax = 10_000;
+/** Time for a whole PROXY protocol preface, from the connection's beginning, in ms. HAProxy's doc/proxy-protocol.txt asks for at least 3 s, so that a lost packet can be sent again. */
+export const prefaceMsMax = 5_000;
+/** Bytes of a PROXY protocol preface of version 2, records such as a client's certificate included. HAProxy takes what fits its buffer of 16 KiB. */
+export const prefaceBytesMax = 16 * 1024;
 /** Idle time of a downstream keep-alive connection, in ms. nginx's keepalive_timeout is 75 s, AWS ELB's 60 s. */
 export const downstreamIdleMsMax = 60_000;
 /** Time without a byte in either direction while a body streams, in ms. AWS ELB's idle timeout is 60 s. */

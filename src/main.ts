@@ -284,6 +284,7 @@ async function workerSettings({
     io: "net",
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
+    proxyProtocol: config.proxyProtocol,
     stickyKey:
       config.store.kind === "memory" ? passingSealingKey() : await loadSealingKey(config.stateDir),
     faultHooks,

@@ -65,6 +65,7 @@ describe("with no settings at all", () => {
       stateDir: "/home-of/ada/.local/state/crosspoint",
       accessLog: { kind: "off" },
       trustForwarded: [],
+      proxyProtocol: [],
       discover: [],
       acceptStore: false,
       logFormat: "json",
@@ -154,6 +155,11 @@ const understood: readonly {
     flag: "trust-forwarded",
     text: ["10.1.2.3", "::1"],
     means: { trustForwarded: ["10.1.2.3/32", "::1/128"] },
+  },
+  {
+    flag: "proxy-protocol",
+    text: ["10.0.0.7", "fd00::/8"],
+    means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
   },
   { flag: "log-format", text: "text", means: { logFormat: "text" } },
 ];
@@ -266,6 +272,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["drain", "900h", /at most 24 days/],
   ["trust-forwarded", "10.0.0.0/33", /is not a range of addresses/],
   ["trust-forwarded", "everybody", /is not a range of addresses/],
+  ["proxy-protocol", "everybody", /is not a range of addresses/],
   ["log-format", "jsno", /did you mean "json"/],
 ];
 

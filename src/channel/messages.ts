@@ -33,6 +33,8 @@ export interface WorkerSettings {
   readonly accessLog: boolean;
   /** CIDR ranges whose forwarding fields are kept. */
   readonly trustForwarded: readonly string[];
+  /** CIDR ranges whose connections begin with a PROXY protocol preface. */
+  readonly proxyProtocol: readonly string[];
   /** 32 bytes; seals the sticky cookie; the same on all nodes. */
   readonly stickyKey: Uint8Array;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */

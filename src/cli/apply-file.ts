@@ -1,7 +1,7 @@
 // The file that `apply` takes and `export` prints: routes and services in YAML or JSON.
 //
 // An entry is the message in proto3 JSON form, or the short form: `domain: app.example.com/api` or
-// `port: 5432` for a route's match, `policy: round-robin` and `check: http:/healthz` for a service.
+// `port: 5432` for a route's match, `policy: round-robin`, `proxyProtocol: v1` and `check: http:/healthz` for a service.
 // A key that nobody knows is an error with its line: a misspelt setting must not be left out in silence.
 
 import { Change, Route, Service } from "../gen/crosspoint/v1/router.ts";
@@ -10,7 +10,7 @@ import { didYouMean } from "../nearest.ts";
 import { formatYaml, parseYaml, type YamlFile, type YamlPath } from "../yaml.ts";
 import { parseCheck, parseDomainPath, parsePortWord } from "./parse-words.ts";
 import { jsonFieldsOf, messageFromJson, messageToShortJson } from "./proto-json.ts";
-import { policies, policyText } from "./show.ts";
+import { policies, policyText, proxyProtocols, proxyProtocolText } from "./show.ts";
 
 /** What a file asks for, with where each change stands in it. */
 export interface ApplyFile {
@@ -53,7 +53,8 @@ export function formatApplyFile(
   const routes = table.routes.map(withoutOutput);
   // A service without settings exists because a route or a backend names it: there is nothing to put.
   const services = table.services.filter(
-    ({ policy, healthCheck }) => policy !== 0 || healthCheck !== undefined,
+    ({ policy, healthCheck, proxyProtocol }) =>
+      policy !== 0 || healthCheck !== undefined || proxyProtocol !== 0,
   );
   if (as === "json") {
     const all = {
@@ -91,12 +92,13 @@ const pathOf = (prefix: string): string => (prefix === "/" ? "" : prefix);
 
 function shortService(service: Service): Record<string, unknown> {
   const { name, policy, healthCheck } = service;
-  const json = messageToShortJson("Service", Service, { name, policy: 0, healthCheck });
+  const json = messageToShortJson("Service", Service, Service.fromPartial({ name, healthCheck }));
   const rest =
     typeof json === "object" && json !== null && "healthCheck" in json ? json : undefined;
   return {
     name,
     ...(policy === 0 ? {} : { policy: policyText(policy) }),
+    ...(service.proxyProtocol === 0 ? {} : { proxyProtocol: proxyProtocolText(service) }),
     ...(rest === undefined ? {} : { healthCheck: rest["healthCheck"] }),
   };
 }
@@ -132,24 +134,24 @@ function putRoute(reader: Reader, entry: unknown, path: YamlPath): Change {
   return { change: { $case: "putRoute", value: withoutOutput(value) } };
 }
 
-/** `check` stands for a healthCheck with that probe alone; a policy may be written as on the command line. */
+/** `check` stands for a healthCheck with that probe alone; policy and proxyProtocol may be written as on the command line. */
 function putService(reader: Reader, entry: unknown, path: YamlPath): Change {
   const given = reader.object(entry, path);
   reader.refuseUnknownFields(given, "Service", path, ["check"]);
-  const { check, policy, ...rest } = given;
+  const { check, ...written } = given;
+  const rest: Record<string, unknown> = { ...written };
+  spellOut(rest, ["policy"], policies);
+  spellOut(rest, ["proxyProtocol", "proxy_protocol"], proxyProtocols);
   if (check !== undefined && ("healthCheck" in rest || "health_check" in rest)) {
     throw reader.wrong([...path, "check"], "check and healthCheck say the same; keep one");
   }
-  const short = typeof policy === "string" && Object.hasOwn(policies, policy);
-  const json = { ...rest, ...(policy === undefined || short ? {} : { policy }) };
-  const value = reader.word(path, () => messageFromJson("Service", Service, json));
+  const value = reader.word(path, () => messageFromJson("Service", Service, rest));
   const text = check === undefined ? undefined : reader.text(check, [...path, "check"]);
   return {
     change: {
       $case: "putService",
       value: Service.fromPartial({
         ...value,
-        ...(short ? { policy: policies[policy] ?? 0 } : {}),
         ...(text === undefined
           ? {}
           : {
@@ -160,6 +162,18 @@ function putService(reader: Reader, entry: unknown, path: YamlPath): Change {
       }),
     },
   };
+}
+
+/** A word of the command line becomes the number that proto3 JSON takes as well. */
+function spellOut(
+  entry: Record<string, unknown>,
+  keys: readonly string[],
+  words: Readonly<Record<string, number>>,
+): void {
+  for (const key of keys) {
+    const word = entry[key];
+    if (typeof word === "string" && Object.hasOwn(words, word)) entry[key] = words[word];
+  }
 }
 
 type Entry = Readonly<Record<string, unknown>>;

@@ -1,7 +1,13 @@
 // Routes, services and revisions in the words of the command line, and the answers that every change gives.
 
 import type { NodeLag, Route, Service } from "../gen/crosspoint/v1/router.ts";
-import { Policy, policyToJSON, Wait } from "../gen/crosspoint/v1/router.ts";
+import {
+  Policy,
+  ProxyProtocol,
+  policyToJSON,
+  proxyProtocolToJSON,
+  Wait,
+} from "../gen/crosspoint/v1/router.ts";
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { Flag } from "./command.ts";
 import { ExitStatus } from "./failure.ts";
@@ -50,6 +56,25 @@ export const policies: Readonly<Record<string, Policy>> = {
 export function policyText(policy: Policy): string {
   if (policy === Policy.UNSPECIFIED) return "";
   return policyToJSON(policy).replace("POLICY_", "").toLowerCase().replaceAll("_", "-");
+}
+
+/** The versions of the PROXY protocol as they are written on the command line. */
+export const proxyProtocols: Readonly<Record<string, ProxyProtocol>> = {
+  v1: ProxyProtocol.V1,
+  v2: ProxyProtocol.V2,
+};
+
+/** "v1"; "" when none is sent. */
+export function proxyProtocolText({ proxyProtocol }: Service): string {
+  if (proxyProtocol === ProxyProtocol.UNSPECIFIED) return "";
+  return proxyProtocolToJSON(proxyProtocol).replace("PROXY_PROTOCOL_", "").toLowerCase();
+}
+
+/** "web  round-robin  sends PROXY v2". */
+export function serviceText(service: Service): string {
+  const version = proxyProtocolText(service);
+  const words = [service.name, policyText(service.policy), checkText(service)];
+  return [...words, version === "" ? "" : `sends PROXY ${version}`].filter(Boolean).join("  ");
 }
 
 /** "http:/healthz", "tcp", "grpc:shop.v1.Shop"; "" when there is none. */

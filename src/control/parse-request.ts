@@ -25,7 +25,7 @@ import {
 } from "../model/names.ts";
 import { parseRevision, type Revision } from "../model/revision.ts";
 import type { RouteMatch } from "../model/route.ts";
-import { Policy, type Service } from "../model/service.ts";
+import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { ChangeDraft, RouteDraft } from "./change-plan.ts";
 
 /** How far a change must have travelled before the call answers. */
@@ -118,7 +118,22 @@ export function parseService(message: proto.Service | undefined, field: string):
   if (message.healthCheck !== undefined) {
     throw notBuilt(`${field}.health_check`, "active health checks are not built yet: leave it out");
   }
-  return { name, policy: parsePolicy(message.policy, `${field}.policy`) };
+  const policy = parsePolicy(message.policy, `${field}.policy`);
+  const proxyProtocol = parseProxyProtocol(message.proxyProtocol, `${field}.proxy_protocol`);
+  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
+}
+
+function parseProxyProtocol(version: number, field: string): ProxyProtocol | undefined {
+  switch (version) {
+    case proto.ProxyProtocol.UNSPECIFIED:
+      return undefined;
+    case proto.ProxyProtocol.V1:
+      return ProxyProtocol.V1;
+    case proto.ProxyProtocol.V2:
+      return ProxyProtocol.V2;
+    default:
+      throw invalidField(field, `${version} is not a version of the PROXY protocol`);
+  }
 }
 
 function parsePolicy(policy: number, field: string): Policy | undefined {

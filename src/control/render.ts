@@ -11,7 +11,7 @@ import { unreachable } from "../model/errors.ts";
 import type { RouteName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Route, RouteMatch } from "../model/route.ts";
-import { Policy, type Service } from "../model/service.ts";
+import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
 import type { NodeLag } from "./serving.ts";
 import type { StoreStanding } from "./store-standing.ts";
@@ -40,7 +40,17 @@ function renderMatch(match: RouteMatch): proto.Route["match"] {
 }
 
 export function renderService(service: Service): proto.Service {
-  return { name: service.name, policy: renderPolicy(service.policy), healthCheck: undefined };
+  return {
+    name: service.name,
+    policy: renderPolicy(service.policy),
+    healthCheck: undefined,
+    proxyProtocol: renderProxyProtocol(service.proxyProtocol),
+  };
+}
+
+function renderProxyProtocol(version: ProxyProtocol | undefined): proto.ProxyProtocol {
+  if (version === undefined) return proto.ProxyProtocol.UNSPECIFIED;
+  return version === ProxyProtocol.V1 ? proto.ProxyProtocol.V1 : proto.ProxyProtocol.V2;
 }
 
 function renderPolicy(policy: Policy | undefined): proto.Policy {

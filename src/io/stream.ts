@@ -29,11 +29,17 @@ export interface StreamEvents {
   onClose(reason: CloseReason, message: string): void;
 }
 
-export interface Stream {
+/** Between whom a connection is, as its own socket or a preface tells. */
+export interface ConnectionEnds {
   /** "192.0.2.1" or "::1"; "" before it is known. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** As `remoteAddress`; "" also once the stream is gone. */
+  readonly localAddress: string;
   readonly localPort: number;
+}
+
+export interface Stream extends ConnectionEnds {
   /** Who is told; a pooled upstream stream changes it. */
   events: StreamEvents;
   /** Sends a copy. False when the queue is over its high mark: stop until `onWritable`. */

@@ -11,12 +11,18 @@ export const Policy = {
 } as const;
 export type Policy = (typeof Policy)[keyof typeof Policy];
 
+/** Versions of HAProxy's PROXY protocol, by which a backend is told whose connection it is. */
+export const ProxyProtocol = { V1: "v1", V2: "v2" } as const;
+export type ProxyProtocol = (typeof ProxyProtocol)[keyof typeof ProxyProtocol];
+
 export interface Service {
   readonly name: ServiceName;
   /** undefined: not set, as least-loaded. */
   readonly policy: Policy | undefined;
+  /** Absent: connections to backends begin without a preface. */
+  readonly proxyProtocol?: ProxyProtocol;
 }
 
 export function sameService(a: Service, b: Service): boolean {
-  return a.name === b.name && a.policy === b.policy;
+  return a.name === b.name && a.policy === b.policy && a.proxyProtocol === b.proxyProtocol;
 }

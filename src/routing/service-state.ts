@@ -1,7 +1,7 @@
 // A service inside a worker: its backends, and the picker that chooses among them.
 
 import type { ServiceName } from "../model/names.ts";
-import type { Policy, Service } from "../model/service.ts";
+import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
 import type { BackendState } from "./backend-state.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
@@ -29,6 +29,12 @@ export class ServiceState {
 
   get policy(): Policy {
     return this.#successor === undefined ? this.#policy : this.#successor.policy;
+  }
+  /** How connections to its backends begin; undefined: without a preface. */
+  get proxyProtocol(): ProxyProtocol | undefined {
+    return this.#successor === undefined
+      ? this.settings?.proxyProtocol
+      : this.#successor.proxyProtocol;
   }
   /** Replaced, not edited: read it again for every pick. */
   get picker(): Picker {

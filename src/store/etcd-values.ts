@@ -19,7 +19,7 @@ import {
 } from "../model/names.ts";
 import { parseRevision, type Revision } from "../model/revision.ts";
 import { matchKeyOf, type Route, type RouteMatch } from "../model/route.ts";
-import { Policy, type Service } from "../model/service.ts";
+import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import { type JsonFields, parseJsonFields } from "./etcd-json.ts";
 import type { EntryPlace } from "./etcd-layout.ts";
 
@@ -74,20 +74,24 @@ export function decodeRoute(text: string, { name }: PlaceOf<"route">, facts: Ent
   return route;
 }
 
-export function encodeService({ policy }: Service): string {
-  return JSON.stringify(policy === undefined ? {} : { policy: policyNames[policy] });
+export function encodeService({ policy, proxyProtocol }: Service): string {
+  return JSON.stringify({
+    ...(policy === undefined ? {} : { policy: policyNames[policy] }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol: proxyProtocolNames[proxyProtocol] }),
+  });
 }
 
 /** Throws as `decodeRoute`. */
 export function decodeService(text: string, { name }: PlaceOf<"service">): Service {
   const fields = parseJsonFields(text);
   agree(fields, "name", fields.text("name"), name);
-  const policy = decodedPolicy(fields);
+  const policy = decodedChoice(fields, "policy", "policy", policies);
+  const proxyProtocol = decodedChoice(fields, "proxyProtocol", "PROXY protocol", proxyProtocols);
   if (fields.has("healthCheck")) {
     throw invalidField("healthCheck", "active health checks are not built yet: leave it out");
   }
   fields.refuseOthers();
-  return { name, policy };
+  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
 }
 
 export function encodeBackend({ weight, labels, ttlMs }: Backend): string {
@@ -193,13 +197,30 @@ const policies: readonly (readonly [string, Policy | undefined])[] = [
   [policyNames[Policy.LeastLoaded], Policy.LeastLoaded],
 ];
 
-function decodedPolicy(fields: JsonFields): Policy | undefined {
-  const written = fields.choice("policy") ?? 0;
-  const found = policies.find(([name], number) => written === name || written === number);
+const proxyProtocolNames: Readonly<Record<ProxyProtocol, string>> = {
+  [ProxyProtocol.V1]: "PROXY_PROTOCOL_V1",
+  [ProxyProtocol.V2]: "PROXY_PROTOCOL_V2",
+};
+/** By their numbers in crosspoint.v1.ProxyProtocol; undefined: none is sent. */
+const proxyProtocols: readonly (readonly [string, ProxyProtocol | undefined])[] = [
+  ["PROXY_PROTOCOL_UNSPECIFIED", undefined],
+  [proxyProtocolNames[ProxyProtocol.V1], ProxyProtocol.V1],
+  [proxyProtocolNames[ProxyProtocol.V2], ProxyProtocol.V2],
+];
+
+/** One of `choices` by its name or number; `noun` is what they are. */
+function decodedChoice<T>(
+  fields: JsonFields,
+  field: string,
+  noun: string,
+  choices: readonly (readonly [string, T])[],
+): T | undefined {
+  const written = fields.choice(field) ?? 0;
+  const found = choices.find(([name], number) => written === name || written === number);
   if (found !== undefined) return found[1];
-  const names = policies.map(([name]) => name).join(", ");
+  const names = choices.map(([name]) => name).join(", ");
   const shown = JSON.stringify(String(written).slice(0, 60).toWellFormed());
-  throw invalidField("policy", `${shown} is not a policy that this version knows (${names})`);
+  throw invalidField(field, `${shown} is not a ${noun} that this version knows (${names})`);
 }
 
 /** 0: never told. */

@@ -19,7 +19,7 @@ import {
 } from "../model/names.ts";
 import { parseRevision } from "../model/revision.ts";
 import type { Route, RouteMatch } from "../model/route.ts";
-import { Policy, type Service } from "../model/service.ts";
+import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -94,13 +94,17 @@ function matchOf(fields: Fields): RouteMatch {
 
 function serviceOf(fields: Fields): Service {
   const name = parseServiceName(textOf(fields, "name"), "name");
-  const written = fields["policy"];
-  if (written === undefined) return { name, policy: undefined };
-  const policy = Object.values(Policy).find((known) => known === written);
-  if (policy === undefined) {
-    throw invalidField("policy", `${JSON.stringify(written)} is not one this version knows`);
-  }
-  return { name, policy };
+  const policy = choiceOf(fields, "policy", Object.values(Policy));
+  const proxyProtocol = choiceOf(fields, "proxyProtocol", Object.values(ProxyProtocol));
+  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
+}
+
+function choiceOf<T>(fields: Fields, name: string, choices: readonly T[]): T | undefined {
+  const written = fields[name];
+  if (written === undefined) return undefined;
+  const choice = choices.find((known) => known === written);
+  if (choice !== undefined) return choice;
+  throw invalidField(name, `${JSON.stringify(written)} is not one this version knows`);
 }
 
 function backendOf(fields: Fields): Backend {

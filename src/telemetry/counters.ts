@@ -19,6 +19,8 @@ const names = [
   "noRoute",
   "noBackend",
   "malformedRequests",
+  "prefacesAccepted",
+  "prefacesRefused",
   "malformedResponses",
   "upstreamConnects",
   "upstreamConnectFailures",

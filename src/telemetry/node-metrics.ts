@@ -131,6 +131,16 @@ function traffic(): Family[] {
       "Requests refused as malformed or too large.",
     ),
     sum(
+      "prefacesAccepted",
+      "proxy_prefaces_accepted_total",
+      "Connections that began with a PROXY protocol preface.",
+    ),
+    sum(
+      "prefacesRefused",
+      "proxy_prefaces_refused_total",
+      "Connections closed because the preface was missing, wrong or late.",
+    ),
+    sum(
       "clientAborts",
       "client_aborts_total",
       "Requests whose client left before the answer ended.",

@@ -1,10 +1,14 @@
 // Which backend one request or connection goes to, and what its outcome teaches: the tries so far,
-// the load that is counted while it lasts, the failures.
+// the load that is counted while it lasts, the failures. And the connection there, which begins with a
+// preface about the client where the service wants one.
 
+import type { ConnectionEnds } from "../io/stream.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
+import { ClientPrefaces } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
@@ -14,9 +18,13 @@ export class BackendChoice {
   readonly #tried: BackendState[] = [];
   #triedCount = 0;
   #service: ServiceState | undefined;
+  readonly #client: ConnectionEnds;
+  #prefaces: ClientPrefaces | undefined;
 
-  constructor(context: WorkerContext) {
+  /** @param client Whom a preface names. */
+  constructor(context: WorkerContext, client: ConnectionEnds) {
     this.#context = context;
+    this.#client = client;
   }
 
   get tries(): number {
@@ -52,6 +60,28 @@ export class BackendChoice {
     chosen.requestsTotal += 1;
     this.#context.counters[Counter.upstreamTries]! += 1;
     return chosen;
+  }
+
+  /** An idle connection to the backend, now the owner's; or undefined. */
+  take({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection | undefined {
+    return this.#context.pool.take(endpoint, owner, this.#preface);
+  }
+
+  /** A new connection to the backend, already dialling. */
+  dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
+    return this.#context.pool.dial(endpoint, owner, this.#preface);
+  }
+
+  get #preface(): SentPreface | undefined {
+    const version = this.#service?.proxyProtocol;
+    if (version === undefined) return undefined;
+    this.#prefaces ??= new ClientPrefaces(this.#client);
+    return this.#prefaces.of(version);
+  }
+
+  /** The client's connection has ended: idle connections that name it serve nobody. */
+  leave(): void {
+    this.#prefaces?.close();
   }
 
   /** The current backend did not do its part. */

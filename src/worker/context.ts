@@ -17,6 +17,8 @@ import type { UpstreamPool } from "./upstream-pool.ts";
 export interface SessionLimits {
   readonly headBytesMax: number;
   readonly requestHeadMsMax: number;
+  readonly prefaceMsMax: number;
+  readonly prefaceBytesMax: number;
   readonly downstreamIdleMsMax: number;
   readonly bodyIdleMsMax: number;
   readonly responseHeadMsMax: number;
@@ -42,6 +44,8 @@ export interface WorkerContext {
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
   readonly trusted: CidrSet;
+  /** Whose connections begin with a PROXY protocol preface. */
+  readonly prefaced: CidrSet;
   readonly sticky: StickyCookie;
   readonly requestIds: RequestIds;
   /** undefined: no access log. */

@@ -71,7 +71,7 @@ export class Exchange implements UpstreamOwner {
     this.#context = context;
     this.#client = client;
     this.record = new RequestRecord(context);
-    this.choice = new BackendChoice(context);
+    this.choice = new BackendChoice(context, client.downstream.ends);
     this.#response = new ResponseRelay(context, client, this);
   }
 
@@ -153,8 +153,8 @@ export class Exchange implements UpstreamOwner {
   /** Writes the head, and sends it or keeps it until a connection stands. */
   #send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
-    const { writer, requestHead: head, pool } = context;
-    const connection = pool.take(backend.endpoint, this);
+    const { writer, requestHead: head } = context;
+    const connection = this.choice.take(backend, this);
     this.record.backend = backend.endpoint.address;
     writer.length = 0;
     const { downstream } = this.#client;
@@ -162,7 +162,7 @@ export class Exchange implements UpstreamOwner {
     this.record.rememberId(bytes);
     if (connection === undefined) {
       this.#phase = Phase.Dialling;
-      this.connection = pool.dial(backend.endpoint, this);
+      this.connection = this.choice.dial(backend, this);
       this.connection.save(writer.bytes, writer.length);
       writer.length = 0;
       return;
@@ -276,7 +276,7 @@ export class Exchange implements UpstreamOwner {
   /** A fresh connection gets the head that `previous` kept. */
   #dialAgain(backend: BackendState, previous: UpstreamConnection): void {
     this.#phase = Phase.Dialling;
-    this.connection = this.#context.pool.dial(backend.endpoint, this);
+    this.connection = this.choice.dial(backend, this);
     this.connection.save(previous.saved, previous.savedLength);
   }
 

@@ -5,7 +5,7 @@
 // request behind one that is not answered, or whose client does not read its answers) are held, up
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
-import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import { hostOf } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -41,15 +41,13 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #unsentBytes = Number.POSITIVE_INFINITY;
   #tunnel: Tunnel | undefined;
 
-  constructor(context: WorkerContext, sessions: Sessions, stream: Stream) {
+  /** @param ends Between whom, if a preface says so; undefined: the stream's own. */
+  constructor(context: WorkerContext, sessions: Sessions, stream: Stream, ends?: ConnectionEnds) {
+    const client = ends ?? stream;
     this.#context = context;
     this.#sessions = sessions;
     this.stream = stream;
-    this.downstream = describeDownstream(
-      stream.remoteAddress,
-      stream.localPort,
-      context.trusted.contains(stream.remoteAddress),
-    );
+    this.downstream = describeDownstream(client, context.trusted.contains(client.remoteAddress));
     this.#exchange = new Exchange(context, this);
     stream.events = this;
     sessions.add(this);
@@ -394,6 +392,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #leave(): void {
     this.#context.wheel.disarm(this.#timer);
     this.#held.clear();
+    this.#exchange.choice.leave();
     this.#sessions.remove(this);
   }
 }

@@ -65,6 +65,7 @@ export function makeContext(
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),
+    prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
     sticky: new StickyCookie(settings.stickyKey),
     requestIds: new RequestIds(),
     accessLog,

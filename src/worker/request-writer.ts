@@ -3,6 +3,7 @@
 //
 // Hot path: runs of fields that stay are copied as they came, in one range each.
 
+import type { ConnectionEnds } from "../io/stream.ts";
 import { Field } from "../protocol/field.ts";
 import { Framing } from "../protocol/framing.ts";
 import type { HeadFields } from "../protocol/head-fields.ts";
@@ -26,20 +27,18 @@ const requestId = ascii("X-Request-Id: ");
 /** What a connection's requests have in common. */
 export interface Downstream {
   readonly address: string;
+  readonly ends: ConnectionEnds;
   /** The peer is in `--trust-forwarded`: what it says in forwarding fields is kept. */
   readonly trusted: boolean;
   /** "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" */
   readonly forwarded: Uint8Array;
 }
 
-export function describeDownstream(
-  address: string,
-  localPort: number,
-  trusted: boolean,
-): Downstream {
+export function describeDownstream(ends: ConnectionEnds, trusted: boolean): Downstream {
+  const { remoteAddress: address, localPort } = ends;
   const port = `X-Forwarded-Port: ${localPort}\r\n`;
   const forwarded = ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`);
-  return { address, trusted, forwarded };
+  return { address, ends, trusted, forwarded };
 }
 
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */

@@ -13,6 +13,7 @@ export class Sessions {
   readonly #open = new Set<Session>();
   readonly #counters: Float64Array;
   #whenEmpty: (() => void) | undefined;
+  #isHandingOver = false;
 
   constructor(counters: Float64Array) {
     this.#counters = counters;
@@ -24,8 +25,20 @@ export class Sessions {
 
   add(session: Session): void {
     this.#open.add(session);
+    if (this.#isHandingOver) return;
     this.#counters[Counter.connectionsAccepted]! += 1;
     this.#counters[Counter.connectionsOpen]! += 1;
+  }
+
+  /** `open` makes the session that goes on with the connection of `from`: it is counted once. */
+  handOver(from: Session, open: () => Session): Session {
+    this.#open.delete(from);
+    this.#isHandingOver = true;
+    try {
+      return open();
+    } finally {
+      this.#isHandingOver = false;
+    }
   }
 
   /** Harmless when it was removed before. */

@@ -1,6 +1,6 @@
 // One client connection of a TCP route: choose a backend, connect, then bytes both ways.
 
-import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import { AccessField } from "../telemetry/access-log.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BackendChoice } from "./backend-choice.ts";
@@ -14,6 +14,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   readonly #context: WorkerContext;
   readonly #sessions: Sessions;
   readonly #stream: Stream;
+  readonly #ends: ConnectionEnds;
   readonly #choice: BackendChoice;
   readonly #startMs: number;
   readonly #held = new HeldBytes();
@@ -23,11 +24,13 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   #inputEnded = false;
   #over = false;
 
-  constructor(context: WorkerContext, sessions: Sessions, stream: Stream) {
+  /** @param ends As of an HttpSession; the route is that of the stream's own port. */
+  constructor(context: WorkerContext, sessions: Sessions, stream: Stream, ends?: ConnectionEnds) {
     this.#context = context;
     this.#sessions = sessions;
     this.#stream = stream;
-    this.#choice = new BackendChoice(context);
+    this.#ends = ends ?? stream;
+    this.#choice = new BackendChoice(context, this.#ends);
     this.#startMs = context.nowMs();
     stream.events = this;
     // Until a backend is connected nothing is read: what the client sends waits in the kernel.
@@ -58,7 +61,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
       return this.#give(otherwise);
     }
     this.#line.backend = backend.endpoint.address;
-    this.#connection = this.#context.pool.dial(backend.endpoint, this);
+    this.#connection = this.#choice.dial(backend, this);
   }
 
   /** There is nobody to talk to: the connection is closed. */
@@ -144,7 +147,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (accessLog === undefined) return;
     const line = this.#line;
     accessLog.begin();
-    accessLog.textField(AccessField.client, this.#stream.remoteAddress);
+    accessLog.textField(AccessField.client, this.#ends.remoteAddress);
     accessLog.textField(AccessField.protocol, "tcp");
     accessLog.numberField(AccessField.bytesIn, bytesIn);
     accessLog.numberField(AccessField.bytesOut, bytesOut);

@@ -16,12 +16,20 @@ export interface UpstreamOwner {
   onUpstreamClose(reason: CloseReason, message: string): void;
 }
 
+/** What a connection begins with, ahead of any request: it names one connection of one client. */
+export interface SentPreface {
+  readonly bytes: Uint8Array;
+  /** Connections that began with it and wait for that client's next request. */
+  readonly idle: UpstreamConnection[];
+}
+
 const noBytes = new Uint8Array(0);
 /** A buffer up to this size stays with an idle connection; a larger one is given back. */
 const keptBytesMax = 2048;
 
 export class UpstreamConnection implements StreamEvents {
   readonly endpoint: Endpoint;
+  readonly preface: SentPreface | undefined;
   readonly timer: Timer;
   stream!: Stream;
   owner: UpstreamOwner | undefined;
@@ -35,10 +43,16 @@ export class UpstreamConnection implements StreamEvents {
   savedLength = 0;
   readonly #context: WorkerContext;
 
-  constructor(context: WorkerContext, endpoint: Endpoint, owner: UpstreamOwner) {
+  constructor(
+    context: WorkerContext,
+    endpoint: Endpoint,
+    owner: UpstreamOwner,
+    preface: SentPreface | undefined,
+  ) {
     this.#context = context;
     this.endpoint = endpoint;
     this.owner = owner;
+    this.preface = preface;
     this.timer = new Timer(this);
   }
 
@@ -102,6 +116,8 @@ export class UpstreamConnection implements StreamEvents {
     this.connected = true;
     this.#context.counters[Counter.upstreamConnects]! += 1;
     this.#context.wheel.disarm(this.timer);
+    const preface = this.preface?.bytes;
+    if (preface !== undefined) this.stream.write(preface, 0, preface.length);
     this.owner?.onUpstreamConnect();
   }
 

@@ -1,10 +1,11 @@
 // Idle connections to backends, per address, shared by every route and service of this worker.
-// The one that was used last is taken first: the others grow old and are closed.
+// The one that was used last is taken first: the others grow old and are closed. Connections that began
+// with a preface are apart: they lie with the preface (SentPreface.idle), for the client that it names.
 
 import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
-import { UpstreamConnection, type UpstreamOwner } from "./upstream-connection.ts";
+import { type SentPreface, UpstreamConnection, type UpstreamOwner } from "./upstream-connection.ts";
 
 export class UpstreamPool {
   readonly #context: () => WorkerContext;
@@ -15,9 +16,13 @@ export class UpstreamPool {
   }
 
   /** An idle connection, now the owner's; or undefined. */
-  take(endpoint: Endpoint, owner: UpstreamOwner): UpstreamConnection | undefined {
-    const idle = idleOf(endpoint);
-    const connection = idle?.pop();
+  take(
+    endpoint: Endpoint,
+    owner: UpstreamOwner,
+    preface?: SentPreface,
+  ): UpstreamConnection | undefined {
+    const connection =
+      preface === undefined ? idleOf(endpoint)?.pop() : this.#takePrefaced(endpoint, preface);
     if (connection === undefined) return undefined;
     const context = this.#context();
     connection.idleIndex = -1;
@@ -29,9 +34,15 @@ export class UpstreamPool {
     return connection;
   }
 
+  #takePrefaced(endpoint: Endpoint, { idle }: SentPreface): UpstreamConnection | undefined {
+    const connection = idle.findLast((one) => one.endpoint === endpoint);
+    if (connection !== undefined) unlist(idle, connection.idleIndex);
+    return connection;
+  }
+
   /** A new connection, already dialling. */
-  dial(endpoint: Endpoint, owner: UpstreamOwner): UpstreamConnection {
-    const connection = new UpstreamConnection(this.#context(), endpoint, owner);
+  dial(endpoint: Endpoint, owner: UpstreamOwner, preface?: SentPreface): UpstreamConnection {
+    const connection = new UpstreamConnection(this.#context(), endpoint, owner, preface);
     connection.dial();
     return connection;
   }
@@ -41,7 +52,7 @@ export class UpstreamPool {
     const context = this.#context();
     connection.owner = undefined;
     connection.forgetSaved();
-    let idle = idleOf(connection.endpoint);
+    let idle = connection.preface?.idle ?? idleOf(connection.endpoint);
     if (idle === undefined) connection.endpoint.pool = idle = [];
     const full = idle.length >= context.limits.upstreamIdlePerBackendMax;
     if (!wanted || full || context.draining || connection.endpoint.users === 0) {
@@ -59,12 +70,8 @@ export class UpstreamPool {
     const at = connection.idleIndex;
     if (at < 0) return;
     connection.idleIndex = -1;
-    const idle = idleOf(connection.endpoint);
-    const last = idle?.pop();
-    if (idle !== undefined && last !== undefined && last !== connection) {
-      idle[at] = last;
-      last.idleIndex = at;
-    }
+    const idle = connection.preface?.idle ?? idleOf(connection.endpoint);
+    if (idle !== undefined) unlist(idle, at);
     this.#context().counters[Counter.upstreamIdle]! -= 1;
   }
 
@@ -73,6 +80,14 @@ export class UpstreamPool {
     const idle = idleOf(endpoint);
     for (let last = idle?.at(-1); last !== undefined; last = idle?.at(-1)) last.destroy(false);
   }
+}
+
+/** Fills the place with the last one. */
+function unlist(idle: UpstreamConnection[], at: number): void {
+  const last = idle.pop();
+  if (last === undefined || at === idle.length) return;
+  idle[at] = last;
+  last.idleIndex = at;
 }
 
 function idleOf(endpoint: Endpoint): UpstreamConnection[] | undefined {

@@ -12,7 +12,7 @@ import type {
   ToWorker,
   WorkerStart,
 } from "../channel/messages.ts";
-import type { Listener, Stream } from "../io/stream.ts";
+import type { ConnectionEnds, Listener, Stream } from "../io/stream.ts";
 import { heartbeatEveryMs } from "../limits.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import { type Position, positionZero } from "../model/position.ts";
@@ -22,6 +22,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import { HttpSession } from "./http-session.ts";
 import { measure } from "./measure.ts";
+import { PrefaceSession } from "./preface-session.ts";
 import { Sessions } from "./sessions.ts";
 import { TcpSession } from "./tcp-session.ts";
 
@@ -183,11 +184,17 @@ export class WorkerLoop {
 
   #listen(loan: ListenerLoan): Promise<Listener> {
     const context = this.#context;
-    const accept =
+    const sessions = this.#sessions;
+    const open =
       loan.protocol === "http"
-        ? (stream: Stream) => void new HttpSession(context, this.#sessions, stream)
-        : (stream: Stream) => void new TcpSession(context, this.#sessions, stream);
-    return context.io.listen(loan, accept);
+        ? (stream: Stream, ends?: ConnectionEnds) =>
+            new HttpSession(context, sessions, stream, ends)
+        : (stream: Stream, ends?: ConnectionEnds) =>
+            new TcpSession(context, sessions, stream, ends);
+    return context.io.listen(loan, (stream) => {
+      const isPrefaced = context.prefaced.contains(stream.remoteAddress);
+      void (isPrefaced ? new PrefaceSession(context, sessions, stream, open) : open(stream));
+    });
   }
 
   /** Takes what still waits in the queues, finishes what is open, cuts the rest at the deadline. */

@@ -4,7 +4,13 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatApplyFile, parseApplyFile } from "../../src/cli/apply-file.ts";
-import { HealthCheck, Policy, Route, Service } from "../../src/gen/crosspoint/v1/router.ts";
+import {
+  HealthCheck,
+  Policy,
+  ProxyProtocol,
+  Route,
+  Service,
+} from "../../src/gen/crosspoint/v1/router.ts";
 import { RouterError } from "../../src/model/errors.ts";
 
 const changesOf = (text: string) =>
@@ -52,6 +58,10 @@ describe("a service", () => {
   test.for([
     ["policy: ring-hash", { policy: Policy.RING_HASH }],
     ["policy: POLICY_RANDOM", { policy: Policy.RANDOM }],
+    ["proxyProtocol: v1", { proxyProtocol: ProxyProtocol.V1 }],
+    ["proxy_protocol: v2", { proxyProtocol: ProxyProtocol.V2 }],
+    ["proxyProtocol: PROXY_PROTOCOL_V2", { proxyProtocol: ProxyProtocol.V2 }],
+    ["proxyProtocol: 1", { proxyProtocol: ProxyProtocol.V1 }],
     [
       "check: http:/healthz",
       { healthCheck: { probe: { $case: "http", value: { path: "/healthz" } } } },
@@ -113,6 +123,7 @@ test.for([
   ["- web", /^f\.yaml:1: is not a block/],
   ["services:\n- name: a\n  policy: best", /^f\.yaml:2: services\[0\]: .*"best"/],
   ["services:\n- name: a\n  policy: toString", /"toString"/],
+  ["services:\n- name: a\n  proxyProtocol: v3", /^f\.yaml:2: services\[0\]: .*"v3"/],
   ["services:\n- name: a\n  check: http", /^f\.yaml:3: services\[0\]\.check: .*is not http:\/PATH/],
   ["services:\n- name: a\n  check: tcp\n  healthCheck: {}", /^f\.yaml:3: .*keep one/],
   ["routes: [\n", /^f\.yaml:\d: /],
@@ -179,6 +190,7 @@ const service = fc
   .record({
     name: text,
     policy: fc.constantFrom(...Object.values(Policy)),
+    proxyProtocol: fc.constantFrom(...Object.values(ProxyProtocol)),
     healthCheck: fc.option(
       fc
         .record({ interval: duration, healthyThreshold: fc.nat(100) })
@@ -188,7 +200,10 @@ const service = fc
   })
   .map((fields) => Service.fromPartial(fields))
   // Without settings there is nothing to put.
-  .filter(({ policy, healthCheck }) => policy !== 0 || healthCheck !== undefined);
+  .filter(
+    ({ policy, healthCheck, proxyProtocol }) =>
+      policy !== 0 || healthCheck !== undefined || proxyProtocol !== 0,
+  );
 
 test.for(["yaml", "json"] as const)("what is formatted as %s is parsed as the same", (as) => {
   fc.assert(

@@ -51,6 +51,7 @@ test("the fields of a message are known by both their names", () => {
     { jsonName: "name", protoName: "name", message: undefined },
     { jsonName: "policy", protoName: "policy", message: undefined },
     { jsonName: "healthCheck", protoName: "health_check", message: "HealthCheck" },
+    { jsonName: "proxyProtocol", protoName: "proxy_protocol", message: undefined },
   ]);
   // A duration is a text in JSON: it has no keys.
   const interval = jsonFieldsOf("HealthCheck").find(({ jsonName }) => jsonName === "interval");

@@ -17,9 +17,9 @@ describe("service", () => {
     await crosspoint(["route", "add", "app.example.com", "shop"], { rpc });
     const list = await crosspoint(["service", "list"], { rpc });
     expect(linesOf(list)).toEqual([
-      "NAME  POLICY       CHECK",
-      "shop  -            -",
-      "web   round-robin  -",
+      "NAME  POLICY       PROXY  CHECK",
+      "shop  -            -      -",
+      "web   round-robin  -      -",
     ]);
     const json = await crosspoint(["service", "list", "--json"], { rpc });
     expect(JSON.parse(json.stdout)).toMatchObject({
@@ -33,6 +33,21 @@ describe("service", () => {
     const busy = await crosspoint(["service", "remove", "shop"], { rpc });
     expect(busy).toMatchObject({ status: 1, stdout: "" });
     expect(busy.stderr).toMatch(/shop/);
+  });
+
+  test("put with --send-proxy, shown and kept", async () => {
+    const rpc = (await startRpcNode()).server.address;
+    const put = await crosspoint(["service", "put", "web", "--send-proxy", "v2"], { rpc });
+    expect(put).toMatchObject({ status: 0, stdout: "web  sends PROXY v2  (revision 1)\n" });
+    const list = await crosspoint(["service", "list"], { rpc });
+    expect(linesOf(list)).toEqual(["NAME  POLICY  PROXY  CHECK", "web   -       v2     -"]);
+    const exported = await crosspoint(["export"], { rpc });
+    expect(exported.stdout).toMatch(/- name: web\n {4}proxyProtocol: v2\n/);
+    const wrong = await crosspoint(["service", "put", "web", "--send-proxy", "v3"], { rpc });
+    expect(wrong).toMatchObject({ status: 2 });
+    expect(wrong.stderr).toMatch(/Allowed choices are v1, v2/);
+    const none = await crosspoint(["service", "put", "web"], { rpc });
+    expect(none).toMatchObject({ status: 0, stdout: "web  (revision 2)\n" });
   });
 
   test("a check is understood or refused here, and what the node does not have yet is told", async () => {

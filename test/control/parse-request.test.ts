@@ -60,6 +60,7 @@ const otherCases = [
   ["putService", {}, "service"],
   ["putService", { service: { name: "" } }, "service.name"],
   ["putService", { service: { name: "web", policy: 6 } }, "service.policy"],
+  ["putService", { service: { name: "web", proxyProtocol: 3 } }, "service.proxy_protocol"],
   ["removeService", { name: "" }, "name"],
   ["registerBackend", {}, "backend"],
   ["registerBackend", { backend: { service: "web" } }, "backend.address"],

@@ -2,7 +2,11 @@
 // Method: as router-service-routes.test.ts.
 
 import { describe, expect, test } from "vitest";
-import { ChangeResult_Action as Action, Policy } from "../../src/gen/crosspoint/v1/router.ts";
+import {
+  ChangeResult_Action as Action,
+  Policy,
+  ProxyProtocol,
+} from "../../src/gen/crosspoint/v1/router.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import {
@@ -20,7 +24,7 @@ describe("services", () => {
       service: { name: "web", policy: Policy.ROUND_ROBIN },
     });
     expect([service, revision]).toEqual([
-      { name: "web", policy: Policy.ROUND_ROBIN, healthCheck: undefined },
+      { name: "web", policy: Policy.ROUND_ROBIN, healthCheck: undefined, proxyProtocol: 0 },
       1n,
     ]);
     const same = await client.call("putService", { service });
@@ -34,6 +38,15 @@ describe("services", () => {
     expect((await client.call("removeService", { name: "web" })).revision).toBe(4n);
     const missing = await failureOf(client.call("removeService", { name: "web" }));
     expect([missing.code, missing.resource]).toEqual(["NOT_FOUND", "service/web"]);
+  });
+
+  test.for([ProxyProtocol.V1, ProxyProtocol.V2])("keep that PROXY %s is sent", async (version) => {
+    const { client } = await startRpcNode();
+    await client.call("putService", { service: { name: "web", proxyProtocol: version } });
+    const { services } = await client.call("listServices", {});
+    expect(services).toMatchObject([{ name: "web", proxyProtocol: version }]);
+    const none = await client.call("putService", { service: { name: "web" } });
+    expect([none.service?.proxyProtocol, none.revision]).toEqual([0, 2n]);
   });
 
   test("a service in use stays, and who uses it is named", async () => {

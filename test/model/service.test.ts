@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { parseServiceName } from "../../src/model/names.ts";
-import { Policy, type Service, sameService } from "../../src/model/service.ts";
+import { Policy, ProxyProtocol, type Service, sameService } from "../../src/model/service.ts";
 
 const web: Service = { name: parseServiceName("web"), policy: Policy.Random };
 
@@ -10,6 +10,7 @@ test.for<[string, Service, boolean]>([
   ["the same settings", { ...web }, true],
   ["another name", { ...web, name: parseServiceName("db") }, false],
   ["another policy", { ...web, policy: Policy.RoundRobin }, false],
+  ["a PROXY protocol", { ...web, proxyProtocol: ProxyProtocol.V1 }, false],
   ["no policy", { ...web, policy: undefined }, false],
 ])("%s", ([, other, isSame]) => {
   expect(sameService(web, other)).toBe(isSame);

@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import type { Change } from "../../src/model/change.ts";
+import { parseServiceName } from "../../src/model/names.ts";
+import { ProxyProtocol } from "../../src/model/service.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { backend, backendRemoved, change, matchHttp, rev, route, tableOf } from "./changes.ts";
 
@@ -53,6 +55,18 @@ describe("a table that replaces another", () => {
     for (const draw of [0, 0.49, 0.51, 0.99]) {
       expect(after.service("s")?.picker.pick(() => draw, [], 0)).toBe(idle);
     }
+  });
+
+  test("tells requests of the old table what their connections begin with now", () => {
+    const settings = { name: parseServiceName("s"), policy: undefined };
+    const before = tableOf({ kind: "service-put", service: settings });
+    const held = before.service("s")!;
+    expect(held.proxyProtocol).toBeUndefined();
+    const sent = { ...settings, proxyProtocol: ProxyProtocol.V2 };
+    const after = rebuilt(before, { kind: "service-put", service: sent });
+    expect([held.proxyProtocol, after.service("s")?.proxyProtocol]).toEqual(["v2", "v2"]);
+    change(after, { kind: "service-put", service: settings });
+    expect(held.proxyProtocol).toBeUndefined();
   });
 
   test("gives requests of the old table the new backends", () => {

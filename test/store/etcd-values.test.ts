@@ -9,7 +9,7 @@ import { RouterError } from "../../src/model/errors.ts";
 import { parseRouteName, parseServiceName } from "../../src/model/names.ts";
 import { parseRevision, revisionZero } from "../../src/model/revision.ts";
 import type { Route } from "../../src/model/route.ts";
-import { Policy } from "../../src/model/service.ts";
+import { Policy, ProxyProtocol } from "../../src/model/service.ts";
 import {
   decodeBackend,
   decodeRoute,
@@ -119,6 +119,15 @@ describe("services and backends by hand", () => {
   });
 
   test.for([
+    ['{"proxyProtocol":"PROXY_PROTOCOL_UNSPECIFIED"}', {}],
+    ['{"proxyProtocol":"PROXY_PROTOCOL_V1"}', { proxyProtocol: ProxyProtocol.V1 }],
+    ['{"proxy_protocol":"PROXY_PROTOCOL_V2"}', { proxyProtocol: ProxyProtocol.V2 }],
+    ['{"proxyProtocol":2}', { proxyProtocol: ProxyProtocol.V2 }],
+  ] as const)("service %s", ([text, settings]) => {
+    expect(service(text)).toStrictEqual({ name: "web", policy: undefined, ...settings });
+  });
+
+  test.for([
     ["{}", {}],
     ['{"service":"web","address":"10.0.0.7:8080"}', {}],
     ['{"weight":7}', { weight: 7 }],
@@ -211,6 +220,8 @@ describe("what is refused", () => {
     ['{"policy":5}', /^policy: "5" is not/],
     ['{"policy":1.5}', /^policy: 1\.5 stands/],
     ['{"policy":{}}', /^policy: an object stands/],
+    ['{"proxyProtocol":"v1"}', /^proxyProtocol: "v1" is not a PROXY protocol that this version/],
+    ['{"proxyProtocol":3}', /^proxyProtocol: "3" is not/],
     ['{"healthCheck":{}}', /^healthCheck: active health checks are not built yet/],
     ['{"health_check":{}}', /^healthCheck: active health checks are not built yet/],
     ['{"name":"other"}', /^name: "other" disagrees/],
@@ -315,7 +326,11 @@ describe("what the store writes", () => {
   test("is read as it was: services and backends", () => {
     for (const policy of [undefined, ...Object.values(Policy)]) {
       const written = { name: parseServiceName("web"), policy };
-      expect(service(encodeService(written))).toEqual(written);
+      expect(service(encodeService(written))).toStrictEqual(written);
+      for (const proxyProtocol of Object.values(ProxyProtocol)) {
+        const more = { ...written, proxyProtocol };
+        expect(service(encodeService(more))).toStrictEqual(more);
+      }
     }
     const arbitrary = fc.record({
       labels,

@@ -10,7 +10,7 @@ import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { parseRevision } from "../../src/model/revision.ts";
-import { Policy } from "../../src/model/service.ts";
+import { Policy, ProxyProtocol } from "../../src/model/service.ts";
 import { Table } from "../../src/model/table.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
@@ -58,7 +58,14 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     ),
   routeName.map((name) => removeRoute(name)),
   fc
-    .record({ name: service, policy: fc.constantFrom(undefined, ...Object.values(Policy)) })
+    .record(
+      {
+        name: service,
+        policy: fc.constantFrom(undefined, ...Object.values(Policy)),
+        proxyProtocol: fc.constantFrom(...Object.values(ProxyProtocol)),
+      },
+      { requiredKeys: ["name", "policy"] },
+    )
     .map((settings): Change => ({ kind: "service-put", service: settings })),
   service.map((name): Change => ({ kind: "service-removed", name })),
   fc

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseServiceName } from "../../src/model/names.ts";
-import { Policy } from "../../src/model/service.ts";
+import { Policy, ProxyProtocol } from "../../src/model/service.ts";
 import {
   decodeBackend,
   decodeChange,
@@ -24,6 +24,10 @@ const changes: readonly Change[] = [
   removeRoute("a"),
   { kind: "service-put", service: { name: web, policy: undefined } },
   { kind: "service-put", service: { name: web, policy: Policy.Random } },
+  {
+    kind: "service-put",
+    service: { name: web, policy: undefined, proxyProtocol: ProxyProtocol.V2 },
+  },
   { kind: "service-removed", name: web },
   putBackend("10.0.0.1:80", { weight: 1000, ttlMs: 1500 }),
   putBackend("db.internal:5432"),
@@ -113,6 +117,9 @@ describe("what is refused", () => {
 
   test("a policy that this version does not know, and a change that it does not know", () => {
     expect(() => decodeService(`{"name":"web","policy":"peak-ewma"}`)).toThrow(/"peak-ewma"/);
+    expect(() => decodeService(`{"name":"web","proxyProtocol":"v3"}`)).toThrow(
+      /proxyProtocol: "v3" is not one/,
+    );
     expect(() => decodeChange(`{"kind":"route-renamed"}`)).toThrow(/"route-renamed"/);
   });
 

@@ -82,7 +82,8 @@ const exitMeanings: Readonly<Record<keyof typeof ExitStatus, string>> = {
 };
 
 const accessMeanings: Readonly<Record<keyof typeof AccessField, string>> = {
-  client: "the peer's IP address; never what a forwarding field says",
+  client:
+    "the peer's IP address, or the one that its PROXY protocol preface names; never what a forwarding field says",
   method: "as sent; empty when the head could not be read",
   host: "of the Host field or of an absolute target, as sent, without the port",
   path: "the request target as sent, query included",

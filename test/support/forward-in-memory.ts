@@ -21,7 +21,7 @@ export interface Forwarded {
 }
 
 const head = new RequestHead(limits);
-const downstream = describeDownstream("192.0.2.9", 8080, false);
+const downstream = describeDownstream(new RecordingStream(), false);
 
 export function forwardInMemory(text: string, cuts: readonly number[] = [text.length]): Forwarded {
   const bytes = Buffer.from(text, "latin1");

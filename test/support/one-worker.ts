@@ -118,6 +118,7 @@ export class OneWorker {
           io: "net",
           accessLog: false,
           trustForwarded: [],
+          proxyProtocol: [],
           stickyKey: new Uint8Array(32).fill(7),
           faultHooks: false,
           ...options.settings,

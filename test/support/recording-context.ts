@@ -47,6 +47,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         io: "net",
         accessLog: false,
         trustForwarded: [],
+        proxyProtocol: [],
         stickyKey: new Uint8Array(32),
         faultHooks: false,
       },

@@ -13,6 +13,7 @@ const nobody: StreamEvents = {
 export class RecordingStream implements Stream {
   readonly remoteAddress = "192.0.2.7";
   readonly remotePort = 50_000;
+  readonly localAddress = "198.51.100.1";
   readonly localPort = 8080;
   events: StreamEvents = nobody;
   /** Everything written, as latin1. */

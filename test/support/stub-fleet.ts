@@ -70,6 +70,7 @@ export async function startFleet(
       io: "net",
       accessLog: false,
       trustForwarded: [],
+      proxyProtocol: [],
       stickyKey: new Uint8Array(32),
       faultHooks: true,
     },

@@ -49,6 +49,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     stateDir: "/nonexistent",
     accessLog: { kind: "off" },
     trustForwarded: [],
+    proxyProtocol: [],
     logFormat: "json",
     discover: [],
     acceptStore: false,

@@ -6,6 +6,7 @@ import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { BackendChoice } from "../../src/worker/backend-choice.ts";
 import { recordingContext } from "../support/recording-context.ts";
+import { RecordingStream } from "../support/recording-stream.ts";
 import { backendOf, putRoute } from "../support/table-fixtures.ts";
 
 function made(count: number) {
@@ -22,7 +23,13 @@ function made(count: number) {
   const service = table.service("web")!;
   const load = (): number =>
     service.backends.reduce((sum, { endpoint }) => sum + endpoint.inFlight, 0);
-  return { context, counter, service, load, choice: new BackendChoice(context) };
+  return {
+    context,
+    counter,
+    service,
+    load,
+    choice: new BackendChoice(context, new RecordingStream()),
+  };
 }
 
 describe("the next backend", () => {

@@ -24,11 +24,13 @@ function write(
   expect(head.parse(bytes, 0, bytes.length), head.error).toBe(bytes.length);
   const writer = new ByteWriter(16);
   const context = { writer, requestIds: new RequestIds(), wallMs: () => 1_790_000_000_123 };
-  const downstream = describeDownstream(
-    options.address ?? "192.0.2.9",
-    8080,
-    options.trusted ?? false,
-  );
+  const ends = {
+    remoteAddress: options.address ?? "192.0.2.9",
+    remotePort: 50_000,
+    localAddress: "198.51.100.1",
+    localPort: 8080,
+  };
+  const downstream = describeDownstream(ends, options.trusted ?? false);
   writeRequestHead(context, bytes, head, downstream, "10.0.0.1:80");
   const written = Buffer.from(writer.bytes.subarray(0, writer.length)).toString("latin1");
   const sentId =

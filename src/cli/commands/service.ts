@@ -18,6 +18,9 @@ import {
   policies,
   policyText,
   printJson,
+  proxyProtocols,
+  proxyProtocolText,
+  serviceText,
   waitFlag,
   waitOf,
 } from "../show.ts";
@@ -34,6 +37,12 @@ export const servicePut: Command = {
       help: "how a backend is chosen (default: least-loaded)",
       choices: Object.keys(policies),
     },
+    {
+      name: "send-proxy",
+      value: "VERSION",
+      help: "begin connections to its backends with a PROXY protocol preface: v1 or v2",
+      choices: Object.keys(proxyProtocols),
+    },
     { name: "check", value: "PROBE", help: "health check: http:/PATH, tcp or grpc[:SERVICE]" },
     waitFlag,
   ],
@@ -46,6 +55,7 @@ export const servicePut: Command = {
         service: {
           name: args[0] ?? "",
           policy: policies[textOf(flags, "policy") ?? ""] ?? 0,
+          proxyProtocol: proxyProtocols[textOf(flags, "send-proxy") ?? ""] ?? 0,
           ...(check === undefined
             ? {}
             : { healthCheck: HealthCheck.fromPartial({ probe: parseCheck(check, "--check") }) }),
@@ -58,9 +68,8 @@ export const servicePut: Command = {
       if (isOn(flags, "json")) {
         printJson(terminal, "PutServiceResponse", PutServiceResponse, answer);
       } else if (answer.service !== undefined) {
-        const { name, policy } = answer.service;
-        const shown = [name, policyText(policy), checkText(answer.service)].filter(Boolean);
-        terminal.print(`${printable(shown.join("  "))}  (revision ${answer.revision})`);
+        const shown = printable(serviceText(answer.service));
+        terminal.print(`${shown}  (revision ${answer.revision})`);
       }
       return noteLagging(answer.lagging, terminal);
     }),
@@ -80,10 +89,11 @@ export const serviceList: Command = {
       } else {
         printTable(
           terminal,
-          ["NAME", "POLICY", "CHECK"],
+          ["NAME", "POLICY", "PROXY", "CHECK"],
           list.services.map((service) => [
             service.name,
             policyText(service.policy),
+            proxyProtocolText(service),
             checkText(service),
           ]),
         );

@@ -7,7 +7,7 @@ import { type Command, isOn, textOf } from "../command.ts";
 import { ExitStatus } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { messageToJson } from "../proto-json.ts";
-import { checkText, policyText, routeText } from "../show.ts";
+import { routeText, serviceText } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -54,11 +54,8 @@ function printEvent(terminal: Terminal, { revision, event }: WatchResponse): voi
       return line("+", `route ${routeText(event.value)}`);
     case "routeRemoved":
       return line("-", `route ${event.value}`);
-    case "servicePut": {
-      const { name, policy } = event.value;
-      const shown = [name, policyText(policy), checkText(event.value)].filter(Boolean);
-      return line("+", `service ${shown.join("  ")}`);
-    }
+    case "servicePut":
+      return line("+", `service ${serviceText(event.value)}`);
     case "serviceRemoved":
       return line("-", `service ${event.value}`);
     case "backendPut":

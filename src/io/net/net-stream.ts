@@ -78,6 +78,11 @@ export class NetStream implements Stream, BatchTarget {
     this.#listen();
   }
 
+  /** Asked of the kernel when somebody wants to know. */
+  get localAddress(): string {
+    return this.#socket.localAddress ?? "";
+  }
+
   /** Handed to `onread.callback`. */
   receive(count: number): boolean {
     if (!this.#over) this.events.onData(this.#shared.received, 0, count);

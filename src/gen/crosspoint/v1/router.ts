@@ -82,6 +82,52 @@ export function waitToJSON(object: Wait): string {
   }
 }
 
+export const ProxyProtocol = {
+  /** UNSPECIFIED - none is sent */
+  UNSPECIFIED: 0,
+  /** V1 - a line of text */
+  V1: 1,
+  /** V2 - binary */
+  V2: 2,
+} as const;
+
+export type ProxyProtocol = typeof ProxyProtocol[keyof typeof ProxyProtocol];
+
+export namespace ProxyProtocol {
+  export type UNSPECIFIED = typeof ProxyProtocol.UNSPECIFIED;
+  export type V1 = typeof ProxyProtocol.V1;
+  export type V2 = typeof ProxyProtocol.V2;
+}
+
+export function proxyProtocolFromJSON(object: any): ProxyProtocol {
+  switch (object) {
+    case 0:
+    case "PROXY_PROTOCOL_UNSPECIFIED":
+      return ProxyProtocol.UNSPECIFIED;
+    case 1:
+    case "PROXY_PROTOCOL_V1":
+      return ProxyProtocol.V1;
+    case 2:
+    case "PROXY_PROTOCOL_V2":
+      return ProxyProtocol.V2;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ProxyProtocol");
+  }
+}
+
+export function proxyProtocolToJSON(object: ProxyProtocol): string {
+  switch (object) {
+    case ProxyProtocol.UNSPECIFIED:
+      return "PROXY_PROTOCOL_UNSPECIFIED";
+    case ProxyProtocol.V1:
+      return "PROXY_PROTOCOL_V1";
+    case ProxyProtocol.V2:
+      return "PROXY_PROTOCOL_V2";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ProxyProtocol");
+  }
+}
+
 export const Policy = {
   /** UNSPECIFIED - as POLICY_LEAST_LOADED */
   UNSPECIFIED: 0,
@@ -473,7 +519,14 @@ export interface Service {
   name: string;
   policy: Policy;
   /** Not built yet: UNIMPLEMENTED. */
-  healthCheck?: HealthCheck | undefined;
+  healthCheck?:
+    | HealthCheck
+    | undefined;
+  /**
+   * Every connection to a backend begins with a PROXY protocol preface that names the client. Backends
+   * must expect it. An HTTP connection to a backend then serves one connection of one client only.
+   */
+  proxyProtocol: ProxyProtocol;
 }
 
 export interface HealthCheck {
@@ -3282,7 +3335,7 @@ export const Bookmark: MessageFns<Bookmark> = {
 };
 
 function createBaseService(): Service {
-  return { name: "", policy: 0, healthCheck: undefined };
+  return { name: "", policy: 0, healthCheck: undefined, proxyProtocol: 0 };
 }
 
 export const Service: MessageFns<Service> = {
@@ -3295,6 +3348,9 @@ export const Service: MessageFns<Service> = {
     }
     if (message.healthCheck !== undefined) {
       HealthCheck.encode(message.healthCheck, writer.uint32(26).fork()).join();
+    }
+    if (message.proxyProtocol !== 0) {
+      writer.uint32(32).int32(message.proxyProtocol);
     }
     return writer;
   },
@@ -3336,6 +3392,14 @@ export const Service: MessageFns<Service> = {
             message.healthCheck = HealthCheck.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.proxyProtocol = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3357,6 +3421,11 @@ export const Service: MessageFns<Service> = {
         : isSet(object.health_check)
         ? HealthCheck.fromJSON(object.health_check)
         : undefined,
+      proxyProtocol: isSet(object.proxyProtocol)
+        ? proxyProtocolFromJSON(object.proxyProtocol)
+        : isSet(object.proxy_protocol)
+        ? proxyProtocolFromJSON(object.proxy_protocol)
+        : 0,
     };
   },
 
@@ -3371,6 +3440,9 @@ export const Service: MessageFns<Service> = {
     if (message.healthCheck !== undefined) {
       obj.healthCheck = HealthCheck.toJSON(message.healthCheck);
     }
+    if (message.proxyProtocol !== 0) {
+      obj.proxyProtocol = proxyProtocolToJSON(message.proxyProtocol);
+    }
     return obj;
   },
 
@@ -3384,6 +3456,7 @@ export const Service: MessageFns<Service> = {
     message.healthCheck = (object.healthCheck !== undefined && object.healthCheck !== null)
       ? HealthCheck.fromPartial(object.healthCheck)
       : undefined;
+    message.proxyProtocol = object.proxyProtocol ?? 0;
     return message;
   },
 };
