@@ -7,6 +7,7 @@
 // What is read is what was followed, so reading never waits for etcd once there was a first content, and a node
 // whose etcd is away goes on with what it knows. What is written goes to etcd itself and is compared there.
 
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Etcd, KeyValue } from "../etcd/etcd.ts";
 import type { Followed, FollowedBatch, FollowedCondition, FollowedLog } from "../etcd/followed.ts";
@@ -100,7 +101,7 @@ export class EtcdStore implements Store {
       skip: layout.unfollowed,
       counts: (key) => counts(layout.place(key)),
       serves: (key) => isEntry(layout.place(key)),
-      copyPath: join(directory, copyName),
+      copyPath: join(directory, copyName(prefix)),
       owner: {
         apply: (batch) => this.#apply(batch),
         conditionChanged: (condition) => this.#becomes(condition),
@@ -312,8 +313,10 @@ export class EtcdStore implements Store {
   }
 }
 
-/** In the state directory. */
-const copyName = "etcd-copy";
+/** In the state directory; one for each prefix, so that a mistyped one does not take the good one's place. */
+function copyName(prefix: string): string {
+  return `etcd-${createHash("sha256").update(prefix).digest("hex").slice(0, 16)}.copy`;
+}
 
 /** undefined: none, or none that can be read. */
 function markerIn(kv: KeyValue | undefined): Marker | undefined {

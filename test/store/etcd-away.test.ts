@@ -15,13 +15,13 @@ import { temporaryDirectory } from "./temporary-directory.ts";
 
 const forever = new AbortController().signal;
 
-async function opened(etcd: FakeEtcd, directory: string, accept = false) {
+async function opened(etcd: FakeEtcd, directory: string, accept = false, prefix = "/x") {
   const system = new FakeSystem();
   const log = recordingLog();
   const store = await EtcdStore.open({
     etcd,
     system,
-    prefix: "/x",
+    prefix,
     nodeName: "n1",
     directory,
     log,
@@ -204,4 +204,20 @@ describe("an etcd that was put back to an older copy", () => {
     expect((await other.store.read()).routes).toEqual([]);
     await put(started.store, putRoute("c"));
   });
+});
+
+test("the copy of one prefix survives a start with another one", async () => {
+  const etcd = new FakeEtcd();
+  const directory = temporaryDirectory();
+  const right = await opened(etcd, directory);
+  await put(right.store, putRoute("a"));
+  await right.store.close();
+  const mistyped = await opened(etcd, directory, false, "/y");
+  expect((await mistyped.store.read()).routes).toEqual([]);
+  await mistyped.store.close();
+  etcd.faults.down = unreachable();
+  const again = await opened(etcd, directory);
+  await again.passing(() => again.store.condition.kind === "away", "it has begun");
+  expect(await again.store.read()).toMatchObject({ routes: [{ name: "a" }] });
+  expect(again.store.condition).toMatchObject({ stale: true });
 });
