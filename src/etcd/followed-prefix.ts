@@ -347,15 +347,14 @@ export class FollowedPrefix implements Followed {
       case "stopped":
         return 0;
       case "compacted":
-        // Only what the list told already was to be told again: from there on it is still kept, perhaps.
-        if (this.#position < this.#known) this.#position = this.#known;
-        else this.#listDue = true;
-        break;
       case "foreign":
-        this.#listDue = true;
+        // Only what the list told already was to be told again: from there on it is still kept, perhaps.
+        if (end.kind === "compacted" && this.#position < this.#known) this.#position = this.#known;
+        else this.#listDue = true;
         break;
       case "failed":
         this.#condition.failed(end.cause.message);
+        this.#listDue ||= end.untaken === true;
         break;
     }
     return this.#nextPauseMs();

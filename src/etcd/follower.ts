@@ -16,7 +16,12 @@ export type WatchEnd =
   | { readonly kind: "compacted" }
   /** Another cluster answers. */
   | { readonly kind: "foreign" }
-  | { readonly kind: "failed"; readonly cause: RouterError }
+  | {
+      readonly kind: "failed";
+      readonly cause: RouterError;
+      /** What was told could not be taken as it was told: a list may be. */
+      readonly untaken?: true;
+    }
   | { readonly kind: "stopped" };
 
 export interface FollowerOptions {
@@ -103,7 +108,7 @@ export class Follower {
       if (this.#options.events(followed, header) === "taken") this.position = position;
       else this.stop({ kind: "stopped" });
     } catch (error) {
-      this.stop({ kind: "failed", cause: RouterError.from(error) });
+      this.stop({ kind: "failed", cause: RouterError.from(error), untaken: true });
     }
   }
 

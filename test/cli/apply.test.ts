@@ -34,6 +34,15 @@ function fileWith(text: string): string {
   return path;
 }
 
+/** Routes r0, r1..., one on each line after the first; the one at `wrong` has no valid domain. */
+function manyRoutes(count: number, wrong = -1): string {
+  const routes = Array.from({ length: count }, (_, i) => {
+    const domain = i === wrong ? "a..b" : `h${i}.example.com`;
+    return `  - { name: r${i}, domain: ${domain}, service: web }\n`;
+  });
+  return `routes:\n${routes.join("")}`;
+}
+
 describe("apply", () => {
   test("prints what is new, then nothing, then only what changed", async () => {
     const node = await startRpcNode();
@@ -155,40 +164,46 @@ describe("apply", () => {
     expect(run.stderr).toContain("worker 2 has not acknowledged");
   });
 
-  test("--in-parts sends a hundred changes at a time, and waits for the last part only", async () => {
+  test("--in-parts sends a thousand changes at a time, and waits for the last part only", async () => {
     const node = await startRpcNode();
     const rpc = node.server.address;
-    const routes = Array.from(
-      { length: 250 },
-      (_, i) => `  - { name: r${i}, domain: h${i}.example.com, service: web }\n`,
-    );
-    const file = fileWith(`routes:\n${routes.join("")}`);
+    const file = fileWith(manyRoutes(5_001));
+    const whole = await crosspoint(["apply", "-f", file], { rpc });
+    expect(whole).toMatchObject({ status: 2, stdout: "" });
+    expect(whole.stderr).toContain("makes 5001 changes; a node takes 5000 as one: --in-parts");
     const dry = await crosspoint(["apply", "-f", file, "--in-parts", "--dry-run"], { rpc });
-    expect(dry.stderr).toBe("250 would change, 0 as they were; revision 0\n");
+    expect(dry.stderr).toBe("5001 would change, 0 as they were; revision 0\n");
     const run = await crosspoint(["apply", "-f", file, "--in-parts"], { rpc });
     expect(run.status).toBe(0);
-    expect(linesOf(run)).toHaveLength(250);
-    expect(run.stderr).toBe("250 changed, 0 as they were; revision 3\n");
-    expect(node.view.table.routeCount).toBe(250);
-    expect(node.serving.waitedFor).toEqual([3]);
-    const twice = ["apply", "-f", file, "--in-parts", "--if-revision", "3"];
+    expect(linesOf(run)).toHaveLength(5_001);
+    expect(run.stderr).toBe("5001 changed, 0 as they were; revision 6\n");
+    expect(node.view.table.routeCount).toBe(5_001);
+    expect(node.serving.waitedFor).toEqual([6]);
+    const twice = ["apply", "-f", file, "--in-parts", "--if-revision", "6"];
     const guarded = await crosspoint(twice, { rpc });
     expect(guarded).toMatchObject({ status: 2, stdout: "" });
     expect(guarded.stderr).toMatch(/^crosspoint: --if-revision: /);
   });
 
+  test("takes 5,000 changes as one", async () => {
+    const node = await startRpcNode();
+    const run = await crosspoint(["apply", "-f", fileWith(manyRoutes(5_000))], {
+      rpc: node.server.address,
+    });
+    expect(run.stderr).toBe("5000 changed, 0 as they were; revision 1\n");
+  });
+
   test("--in-parts says how far it came, and the line of what was refused", async () => {
     const node = await startRpcNode();
-    const routes = Array.from({ length: 150 }, (_, i) => {
-      const domain = i === 120 ? "a..b" : `h${i}.example.com`;
-      return `  - { name: r${i}, domain: ${domain}, service: web }\n`;
-    });
-    const file = fileWith(`routes:\n${routes.join("")}`);
-    const run = await crosspoint(["apply", "-f", file, "--in-parts"], { rpc: node.server.address });
+    const file = fileWith(manyRoutes(1_500, 1_200));
+    const rpc = node.server.address;
+    const dry = await crosspoint(["apply", "-f", file, "--in-parts", "--dry-run"], { rpc });
+    expect(dry.stderr).toMatch(/^crosspoint: the first 1000 of 1500 changes would do, then: /);
+    const run = await crosspoint(["apply", "-f", file, "--in-parts"], { rpc });
     expect(run).toMatchObject({ status: 2, stdout: "" });
-    expect(run.stderr).toMatch(/^crosspoint: the first 100 of 150 changes are stored, then: /);
-    expect(run.stderr).toContain(`${file}:122: changes[20].put_route.http.domain`);
-    expect(node.view.table.routeCount).toBe(100);
+    expect(run.stderr).toMatch(/^crosspoint: the first 1000 of 1500 changes are stored, then: /);
+    expect(run.stderr).toContain(`${file}:1202: changes[200].put_route.http.domain`);
+    expect(node.view.table.routeCount).toBe(1_000);
   });
 
   test("of a file that names nothing does nothing; of one that is not there, or not named, fails", async () => {

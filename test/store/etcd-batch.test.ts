@@ -3,75 +3,15 @@
 // Method: stores on one etcd in memory; the writer dies, or loses a request or an answer, at every single transaction,
 // while one reader follows and others start at that very moment; time is the test's.
 
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { etcdRequestBytesMax } from "../../src/limits.ts";
 import { revisionZero } from "../../src/model/revision.ts";
 import type { Write } from "../../src/store/store.ts";
-import { BatchWorld, contentOf, routesTo, type WorldNode } from "../support/batch-world.ts";
+import { contentOf } from "../support/batch-world.ts";
 import { turns } from "../support/until.ts";
+import { alone, begun, changes, commit, expectTidy, steps } from "./batch-fixture.ts";
 import type { Fate } from "./lossy-etcd.ts";
-import { put, putBackend, putRoute, removeRoute } from "./samples.ts";
-
-const worlds: BatchWorld[] = [];
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world.end();
-});
-
-interface Begun {
-  readonly world: BatchWorld;
-  readonly writer: WorldNode;
-  readonly follower: WorldNode;
-  /** Every content that any reader showed. */
-  readonly seen: Set<string>;
-  readonly before: string;
-}
-
-/** A table of 200 routes of the service "old". */
-async function begun(seed = 1): Promise<Begun> {
-  const world = new BatchWorld(seed);
-  worlds.push(world);
-  const writer = await world.open();
-  const follower = await world.open();
-  for (let from = 0; from < 200; from += 100) {
-    await world.settled(put(writer.store, ...routesTo("old", from, from + 100)));
-  }
-  await turns();
-  const seen = new Set<string>();
-  for (const node of [writer, follower]) {
-    await world.read(node, (table) => seen.add(contentOf(table)));
-  }
-  expect(seen.size).toBe(1);
-  return { world, writer, follower, seen, before: [...seen][0]! };
-}
-
-/** Three parts, three transactions that unfold it: 150 routes change, 50 go, 50 come. */
-const changes: Write["changes"] = [
-  ...Array.from({ length: 50 }, (_, i) => removeRoute(`r${150 + i}`)),
-  ...routesTo("new", 0, 150, { labels: 20 }),
-  ...routesTo("new", 200, 250, { isNew: true }),
-];
-
-async function commit({ world, writer }: Begun, more: Partial<Write> = {}) {
-  const { revision: expected } = await writer.store.read();
-  return world.settled(writer.store.commit({ expected, changes, ...more }));
-}
-
-/** What is left of the way when all is done. */
-function expectTidy({ world }: Begun): void {
-  expect(world.keys("batches")).toEqual([]);
-  expect(world.guard).not.toHaveProperty("batch");
-}
-
-async function alone() {
-  const world = new BatchWorld();
-  worlds.push(world);
-  const { store, link } = await world.open();
-  const settled = world.settled.bind(world);
-  return { world, store, link, settled };
-}
-
-/** Transactions of that write: parts, commit, pieces, end. */
-const steps = 3 + 1 + 3 + 1;
+import { put, putBackend, putRoute } from "./samples.ts";
 
 describe("a large write", () => {
   test("is one change of the table at one revision; what follows changes no more than revisions", async () => {
@@ -175,6 +115,30 @@ describe("a writer that dies", () => {
       expect((await world.settled(put(follower.store, putRoute("next")))).status).toBe("fulfilled");
     },
   );
+});
+
+describe("a writer that loses a request or an answer", () => {
+  test.for(
+    Array.from({ length: steps }, (_, step) => step).flatMap((step) =>
+      [["request lost"], ["answer lost"], ["late"], ["late", "answer lost", "late"]].map(
+        (fates) => [step, fates as Fate[]] as const,
+      ),
+    ),
+  )("at transaction %i (%j) tells the truth", async ([step, fates]) => {
+    const one = await begun();
+    const { world, writer, follower, seen, before } = one;
+    let sent = 0;
+    writer.link.fate = () => (sent++ < step ? undefined : fates.shift()) ?? "arrives";
+    const result = await commit(one);
+    await writer.link.deliver();
+    await world.pass(10_000);
+    const { revision } = await follower.store.read();
+    if (result.status === "fulfilled") expect(result.value).toBe(revision);
+    else expect(result.reason).toMatchObject({ message: expect.stringMatching(/^nothing was/) });
+    expect(seen.size).toBe(result.status === "fulfilled" ? 2 : 1);
+    expect([...seen]).toContain(before);
+    expectTidy(one);
+  });
 });
 
 describe("what is larger than a transaction", () => {

@@ -1,6 +1,7 @@
 // Several stores on one etcd in memory, each behind a link that can be cut for good; and readers that look at every
 // table that any of them shows.
 
+import { onTestFinished } from "vitest";
 import { type Key, prefixEnd } from "../../src/etcd/etcd.ts";
 import type { Change } from "../../src/model/change.ts";
 import { parseServiceName } from "../../src/model/names.ts";
@@ -14,7 +15,7 @@ import { temporaryDirectory } from "../store/temporary-directory.ts";
 import { FakeEtcd } from "./fake-etcd.ts";
 import { FakeSystem } from "./fake-system.ts";
 import { recordingLog } from "./recording-log.ts";
-import { turns } from "./until.ts";
+import { turns, until } from "./until.ts";
 
 /** A store's own way to the etcd that all share. */
 export class Link extends LossyEtcd {
@@ -31,14 +32,14 @@ export const prefix = "/x";
 export class BatchWorld {
   readonly etcd = new FakeEtcd();
   readonly system: FakeSystem;
-  readonly #nodes = new Set<WorldNode>();
-  readonly #ending = new AbortController();
+  readonly #ended = new Map<WorldNode, Promise<void>>();
   #count = 0;
 
   constructor(seed = 1) {
     this.system = new FakeSystem({ seed });
   }
 
+  /** To be called in a test, which ends it. */
   async open(directory = temporaryDirectory()): Promise<WorldNode> {
     const link = new Link(this.etcd);
     const store = await EtcdStore.open({
@@ -50,22 +51,23 @@ export class BatchWorld {
       log: recordingLog(),
     });
     const node = { store, link };
-    this.#nodes.add(node);
-    await store.read();
+    // Before the directory goes.
+    onTestFinished(() => this.#end(node));
+    await this.settled(store.read());
     await turns();
     return node;
   }
 
   /** Ends the node as a crash does: nothing that it still sends arrives. */
-  async kill(node: WorldNode): Promise<void> {
+  kill(node: WorldNode): Promise<void> {
     node.link.fate = () => "request lost";
-    this.#nodes.delete(node);
-    await node.store.close();
+    return this.#end(node);
   }
 
-  async end(): Promise<void> {
-    this.#ending.abort();
-    for (const { store } of this.#nodes) await store.close();
+  #end(node: WorldNode): Promise<void> {
+    const ended = this.#ended.get(node) ?? node.store.close();
+    this.#ended.set(node, ended);
+    return ended;
   }
 
   /** Calls `look` with the whole table after each change that the node's watch tells of. */
@@ -82,7 +84,7 @@ export class BatchWorld {
     });
     look(table);
     void (async () => {
-      for await (const set of node.store.watch(revision, this.#ending.signal)) {
+      for await (const set of node.store.watch(revision, new AbortController().signal)) {
         table.apply(set);
         look(table);
       }
@@ -99,15 +101,18 @@ export class BatchWorld {
   }
 
   /** Lets time pass until `promise` is settled. */
-  async settled<T>(promise: Promise<T>, msMax = 30_000): Promise<PromiseSettledResult<T>> {
-    let result: PromiseSettledResult<T> | undefined;
-    void Promise.allSettled([promise]).then(([one]) => void (result = one));
-    for (let ms = 0; ms <= msMax; ms += 50) {
-      await turns(2);
-      if (result !== undefined) return result;
-      this.system.advance(50);
-    }
-    throw new Error(`not settled within ${msMax} ms`);
+  async settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
+    const results: PromiseSettledResult<T>[] = [];
+    void Promise.allSettled([promise]).then(([one]) => results.push(one));
+    await until(
+      () => {
+        if (results.length === 0) this.system.advance(20);
+        return results.length > 0;
+      },
+      "a promise to be settled",
+      15_000,
+    );
+    return results[0]!;
   }
 
   keys(folder: string): readonly Key[] {
@@ -153,4 +158,19 @@ export function contentOf(table: Pick<Table, "snapshot">): string {
   ]
     .toSorted()
     .join("\n");
+}
+
+const numberedCount = 130;
+
+/** A large write that gives all its routes this number. */
+export function numbered(number: number): Write["changes"] {
+  const labels = { number: String(number) };
+  return Array.from({ length: numberedCount }, (_, i) => putRoute(`n${i}`, { labels }));
+}
+
+/** The numbers that the routes of such writes have; one that is missing has 0. */
+export function numbersOf(table: Pick<Table, "snapshot">): ReadonlySet<number> {
+  const routes = table.snapshot().routes.filter(({ name }) => name.startsWith("n"));
+  const numbers = new Set(routes.map(({ labels }) => Number(labels["number"])));
+  return routes.length % numberedCount === 0 ? numbers : numbers.add(0);
 }

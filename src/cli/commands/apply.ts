@@ -10,7 +10,7 @@ import {
   type Route,
   Wait,
 } from "../../gen/crosspoint/v1/router.ts";
-import { applyPartChanges } from "../../limits.ts";
+import { applyPartChanges, changesPerRequestMax } from "../../limits.ts";
 import { RouterError } from "../../model/errors.ts";
 import { type ApplyFile, formatApplyFile, parseApplyFile } from "../apply-file.ts";
 import { type NodeClient, withNode } from "../client.ts";
@@ -45,7 +45,7 @@ export const apply: Command = {
     { name: "dry-run", help: "print the difference, change nothing" },
     {
       name: "in-parts",
-      help: `${applyPartChanges} changes at a time, each part all or nothing: for more than the store takes at once`,
+      help: `${applyPartChanges} changes at a time, each part all or nothing: for files of more than ${changesPerRequestMax}`,
     },
     {
       name: "if-revision",
@@ -76,7 +76,12 @@ export const apply: Command = {
         terminal.note("the file names no routes and no services: nothing to do");
         return ExitStatus.Done;
       }
-      const inParts = isOn(flags, "in-parts") && !dryRun;
+      const inParts = isOn(flags, "in-parts");
+      if (!inParts && file.changes.length > changesPerRequestMax) {
+        throw usageError(
+          `the file makes ${file.changes.length} changes; a node takes ${changesPerRequestMax} as one: --in-parts makes several of them`,
+        );
+      }
       if (inParts && request.ifRevision !== 0n) {
         throw usageError(
           "--if-revision: holds for one change of the table; --in-parts makes several",
@@ -118,7 +123,10 @@ function readText(path: string): string {
   }
 }
 
-/** Part after part; only the last waits to be served, since that serves what came before it as well. */
+/**
+ * Part after part; only the last waits to be served, since that serves what came before it as well. Without
+ * storing, each part is compared with the table as it is.
+ */
 async function applyParts(
   node: NodeClient,
   request: ApplyChangesRequest,
@@ -141,8 +149,9 @@ async function applyParts(
     } catch (reason) {
       if (begin === 0) throw reason;
       const { code, message, details } = RouterError.from(reason);
-      const done = `the first ${begin} of ${request.changes.length} changes are stored, then: ${message}`;
-      throw new RouterError(code, done, details, { cause: reason });
+      const done = request.validateOnly ? "would do" : "are stored";
+      const far = `the first ${begin} of ${request.changes.length} changes ${done}, then: ${message}`;
+      throw new RouterError(code, far, details, { cause: reason });
     }
   }
 }
