@@ -5,35 +5,35 @@ import { describe, expect, test } from "vitest";
 import type { Write } from "../../src/store/store.ts";
 import { contentOf, type WorldNode } from "../support/batch-world.ts";
 import { unreachable } from "../support/fake-etcd.ts";
-import { turns } from "../support/until.ts";
+import { turns, until } from "../support/until.ts";
 import { type Begun, begun, commit, expectTidy } from "./batch-fixture.ts";
 import type { Fate } from "./lossy-etcd.ts";
 import { put, putRoute } from "./samples.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
-describe("a large write that its writer left", () => {
-  /** Stored, and the writer dead before it unfolded any of it. */
-  async function left(more: Partial<Write> = {}): Promise<Begun & { readonly third: WorldNode }> {
-    const one = await begun();
-    const { world, writer } = one;
-    const third = await world.open();
-    await world.read(third, (table) => one.seen.add(contentOf(table)));
-    let sent = 0;
-    const dying = Promise.withResolvers<void>();
-    writer.link.fate = (): Fate => {
-      if (sent++ < 4) return "arrives";
-      dying.resolve();
-      return "request lost";
-    };
-    void commit(one, more).catch(() => undefined);
-    await dying.promise;
-    void world.kill(writer);
-    await turns();
-    expect(world.guard).toHaveProperty("batch");
-    expect(one.seen.size).toBe(2);
-    return { ...one, third };
-  }
+/** Stored, and the writer dead before it unfolded any of it. */
+async function left(more: Partial<Write> = {}): Promise<Begun & { readonly third: WorldNode }> {
+  const one = await begun();
+  const { world, writer } = one;
+  const third = await world.open();
+  await world.read(third, (table) => one.seen.add(contentOf(table)));
+  let sent = 0;
+  const dying = Promise.withResolvers<void>();
+  writer.link.fate = (): Fate => {
+    if (sent++ < 4) return "arrives";
+    dying.resolve();
+    return "request lost";
+  };
+  void commit(one, more).catch(() => undefined);
+  await dying.promise;
+  void world.kill(writer);
+  await turns();
+  expect(world.guard).toHaveProperty("batch");
+  expect(one.seen.size).toBe(2);
+  return { ...one, third };
+}
 
+describe("a large write that its writer left", () => {
   test("is finished by whoever writes next, and two do that at once", async () => {
     const one = await left();
     const { world, follower, third, seen } = one;
@@ -65,6 +65,17 @@ describe("a large write that its writer left", () => {
     expectTidy(one);
     expect(seen.size).toBe(2);
     expect(world.system.timerCount).toBeLessThan(10);
+  });
+
+  test("is finished later when etcd does not answer then", async () => {
+    const one = await left();
+    const { world, follower, third } = one;
+    for (const { link } of [follower, third]) link.fate = () => "request lost";
+    await world.pass(20_000);
+    expect(world.guard).toHaveProperty("batch");
+    for (const { link } of [follower, third]) link.fate = () => "arrives";
+    await world.pass(15_000);
+    expectTidy(one);
   });
 
   test("serves on from the copy on disk, and is whole there", async () => {
@@ -160,12 +171,73 @@ describe("parts that nobody names", () => {
     expect(follower.store.rejected).toEqual([]);
     expect(seen.size).toBe(1);
   });
+
+  test("go before a commit that would have named them, and then it is refused", async () => {
+    const one = await begun();
+    const { world, writer, follower, seen } = one;
+    let sent = 0;
+    const dying = Promise.withResolvers<void>();
+    writer.link.fate = (): Fate => {
+      if (sent++ < 3) return "arrives";
+      dying.resolve();
+      return sent === 4 ? "late" : "request lost";
+    };
+    void commit(one).catch(() => undefined);
+    await dying.promise;
+    void world.kill(writer);
+    await world.pass(10_000);
+    expect(world.keys("batches")).toEqual([]);
+    expect(await writer.link.deliver()).toBe(0);
+    await world.pass(1_000);
+    expect(seen.size).toBe(1);
+    expect((await world.settled(put(follower.store, putRoute("next")))).status).toBe("fulfilled");
+  });
+});
+
+describe("a large write and others", () => {
+  test("others leave the unfolding to its writer while that goes on", async () => {
+    const one = await begun();
+    const { world, writer, follower } = one;
+    const { link } = writer;
+    const transact = link.transact.bind(link);
+    link.transact = async (transaction) => {
+      await turns(1);
+      return transact(transaction);
+    };
+    const large = commit(one);
+    await until(() => "batch" in world.guard, "an open batch");
+    const { revision: expected } = await follower.store.read();
+    const small = world.settled(follower.store.commit({ expected, changes: [putRoute("next")] }));
+    expect((await large).status).toBe("fulfilled");
+    expect(await small).toMatchObject({ reason: { code: "revision-conflict" } });
+    expect(follower.link.sent).toEqual([]);
+    expectTidy(one);
+  });
+
+  test("a part that arrives twice changes nothing", async () => {
+    const one = await begun();
+    const { link } = one.writer;
+    const transact = link.transact.bind(link);
+    const fates: Fate[] = ["late"];
+    link.fate = () => fates.shift() ?? "arrives";
+    const delivered: number[] = [];
+    link.transact = async (transaction) => {
+      // The commit: what was late comes just before it.
+      if (transaction.success.some(({ key }) => key.endsWith("/table"))) {
+        delivered.push(await link.deliver());
+      }
+      return transact(transaction);
+    };
+    expect((await commit(one)).status).toBe("fulfilled");
+    expect(delivered[0]).toBe(0);
+    expectTidy(one);
+  });
 });
 
 describe("a watch that loses a part", () => {
   test("shows the old table until a list has told the whole of the new one", async () => {
     const one = await begun();
-    const { world, follower, seen } = one;
+    const { world, writer, follower, seen } = one;
     const lose = world.etcd.faults.message;
     let lost = 0;
     world.etcd.faults.message = (message) => {
@@ -175,7 +247,13 @@ describe("a watch that loses a part", () => {
       if (isPart && lost++ === 1) return "lose";
       return lose(message);
     };
-    expect((await commit(one)).status).toBe("fulfilled");
+    let sent = 0;
+    writer.link.fate = () => (sent++ < 4 ? "arrives" : "request lost");
+    void commit(one).catch(() => undefined);
+    await world.pass(1_000);
+    expect(world.guard).toHaveProperty("batch");
+    expect(seen.size).toBe(2);
+    await world.kill(writer);
     await world.pass(10_000);
     expect(lost).toBeGreaterThan(1);
     expect(seen.size).toBe(2);

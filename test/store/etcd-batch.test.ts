@@ -130,7 +130,7 @@ describe("a writer that loses a request or an answer", () => {
     let sent = 0;
     writer.link.fate = () => (sent++ < step ? undefined : fates.shift()) ?? "arrives";
     const result = await commit(one);
-    await writer.link.deliver();
+    expect(await writer.link.deliver()).toBe(0);
     await world.pass(10_000);
     const { revision } = await follower.store.read();
     if (result.status === "fulfilled") expect(result.value).toBe(revision);
