@@ -15,11 +15,12 @@ import type { Store, Write } from "../store/store.ts";
 import type { System } from "../system.ts";
 import type { Patience } from "./deadline.ts";
 import type { NodeLag, Serving } from "./serving.ts";
+import { unservedBetween } from "./unserved.ts";
 
 export interface ClusterParts {
   /** Without members it is this node's alone. */
   readonly store: Pick<Store, "members" | "condition">;
-  readonly serving: Pick<Serving, "nodeName" | "whenServed">;
+  readonly serving: Pick<Serving, "nodeName" | "whenServed" | "unserved">;
   readonly system: System;
 }
 
@@ -59,17 +60,20 @@ export class Cluster {
 
   /**
    * Resolves with [] once every worker of every live node serves `revision`; when the time is over, or waiting
-   * longer cannot help, with who lags and why. `asked`: the commit that made `revision` has asked.
+   * longer cannot help, with who lags and why. `asked`: the commit that made `revision` has asked. `after`: the revision
+   * before the write, which may have several.
    */
   async whenServedByAll(
     revision: Revision,
     patience: TimeLeft,
     asked: boolean,
+    after: number = revision - 1,
   ): Promise<readonly NodeLag[]> {
     const { serving, store } = this.#parts;
     const end = this.expect(patience);
     try {
-      const own = serving.whenServed(revision, patience.signal).catch((error: unknown) => [
+      const here = this.whenServedHere(revision, patience.signal, after);
+      const own = here.catch((error: unknown) => [
         {
           node: serving.nodeName,
           servedRevision: revisionZero,
@@ -77,7 +81,7 @@ export class Cluster {
         },
       ]);
       if (store.members === undefined) return await own;
-      const wait = new AllWait(store.members, this.#parts, revision, patience, asked);
+      const wait = new AllWait(store.members, this.#parts, { revision, after }, patience, asked);
       try {
         const lags = await own;
         return [...lags, ...(await wait.others())];
@@ -87,6 +91,20 @@ export class Cluster {
     } finally {
       end();
     }
+  }
+
+  /** See Serving.whenServed; `after` as above. */
+  async whenServedHere(
+    revision: Revision,
+    signal: AbortSignal,
+    after: number = revision - 1,
+  ): Promise<readonly NodeLag[]> {
+    const { serving } = this.#parts;
+    const lags = await serving.whenServed(revision, signal);
+    if (lags.length > 0 || after === revision - 1) return lags;
+    const reason = unservedBetween(serving.unserved(), after, revision);
+    const { nodeName: node } = serving;
+    return reason === undefined ? [] : [{ node, servedRevision: revision, reason }];
   }
 
   /** Asks every other node how far it is, and waits a moment for the answers. */
@@ -133,6 +151,8 @@ class AllWait {
   readonly #store: ClusterParts["store"];
   readonly #nodeName: string;
   readonly #revision: Revision;
+  /** Before the write: its changes are later. */
+  readonly #after: number;
   readonly #patience: TimeLeft;
   readonly #done = Promise.withResolvers<readonly NodeLag[]>();
   /** What was said before the question: a refusal among it may be an old one. */
@@ -149,7 +169,7 @@ class AllWait {
   constructor(
     members: Members,
     { serving, store, system }: ClusterParts,
-    revision: Revision,
+    { revision, after }: { readonly revision: Revision; readonly after: number },
     patience: TimeLeft,
     asked: boolean,
   ) {
@@ -157,6 +177,7 @@ class AllWait {
     this.#store = store;
     this.#nodeName = serving.nodeName;
     this.#revision = revision;
+    this.#after = after;
     this.#patience = patience;
     this.#asked = asked;
     this.#before = asked ? new Map() : reportsOf(members);
@@ -225,7 +246,7 @@ class AllWait {
 
   /** Why the node does not serve this very change, whatever else it serves. */
   #exceptionOf({ unserved = [] }: Member): string | undefined {
-    return unserved.find(({ revision }) => revision === this.#revision)?.reason;
+    return unservedBetween(unserved, this.#after, this.#revision);
   }
 
   #lagOf(member: Member): NodeLag {

@@ -38,6 +38,19 @@ export function unservedAt(
   return found.length === 0 ? undefined : textOf(found);
 }
 
+/** Why something that changed after `after`, and up to `revision`, is not served, as far as that was told. */
+export function unservedBetween(
+  told: readonly Unserved[],
+  after: number,
+  revision: Revision,
+): string | undefined {
+  const found = told.filter((one) => one.revision > after && one.revision <= revision);
+  // One route may be known by two revisions.
+  return found.length === 0
+    ? undefined
+    : [...new Set(found.map(({ reason }) => reason))].join("; ");
+}
+
 /** The newest of them, each revision once. */
 export function newestUnserved(routes: Iterable<UnservedRoute>): readonly Unserved[] {
   const byRevision = new Map<Revision, UnservedRoute[]>();

@@ -60,6 +60,8 @@ interface Stored {
   readonly results: readonly ChangeResult[];
   /** What must be served for the answer to be true; not above `revision`. */
   readonly needed: Revision;
+  /** What changed after this one, and up to `needed`, is what was wanted; absent: only `needed` is. */
+  readonly after?: number;
   /** The commit asked the other nodes. */
   readonly asked?: boolean;
 }
@@ -235,7 +237,13 @@ export class Writer {
       this.#lastRevision = revision;
       this.#lastEra = view.era;
       const asked = ask !== undefined;
-      return { revision, results: atRevision(results, revision), needed: revision, asked };
+      return {
+        revision,
+        results: atRevision(results, revision),
+        needed: revision,
+        after: base,
+        asked,
+      };
     } catch (error) {
       claims.release();
       throw error;
@@ -270,13 +278,13 @@ export class Writer {
   /** The write stands, whatever happens here. */
   async #served(
     wait: Wait,
-    { needed, asked = false }: Stored,
+    { needed, after, asked = false }: Stored,
     patience: Patience,
   ): Promise<readonly NodeLag[]> {
     const { cluster, serving } = this.#parts;
     try {
-      if (wait === "all") return await cluster.whenServedByAll(needed, patience, asked);
-      return await serving.whenServed(needed, patience.signal);
+      if (wait === "all") return await cluster.whenServedByAll(needed, patience, asked, after);
+      return await cluster.whenServedHere(needed, patience.signal, after);
     } catch (error) {
       const reason = RouterError.from(error).message;
       return [{ node: serving.nodeName, servedRevision: revisionZero, reason }];
@@ -319,8 +327,9 @@ function replay(record: RequestRecord, fingerprint: string): Stored {
     );
   }
   const { results } = ApplyChangesResponse.decode(record.answer);
-  const { revision } = record;
-  return { revision, results: atRevision(results, revision), needed: revision };
+  const { revision, since = revision } = record;
+  const after = since - 1;
+  return { revision, results: atRevision(results, revision), needed: revision, after };
 }
 
 /** The same for the same request, however often it is sent and in whatever order its maps are. */

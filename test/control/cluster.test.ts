@@ -36,13 +36,14 @@ class Waiting {
     this.cluster = new Cluster({ store, serving: this.serving, system: this.system });
   }
 
-  async begin({ asked = true, waitMs = 10_000 } = {}): Promise<void> {
+  /** `after`: the revision before the write, where that has several. */
+  async begin({ asked = true, waitMs = 10_000, after = 16 } = {}): Promise<void> {
     this.#endMs = this.system.monotonicMs() + waitMs;
     const remainingMs = (): number => Math.max(0, this.#endMs - this.system.monotonicMs());
     this.system.after(waitMs, () => this.#deadline.abort());
     const patience = { signal: this.#deadline.signal, remainingMs };
     void this.cluster
-      .whenServedByAll(r(17), patience, asked)
+      .whenServedByAll(r(17), patience, asked, after)
       .then((lags) => (this.answer = lags.map(({ node, reason }) => ({ node, reason }))));
     await turns();
   }
@@ -74,6 +75,30 @@ describe("waiting for all", () => {
     it.members.says("b", 19, undefined, [{ revision: r(17), reason: "port 3100 is in use" }]);
     await turns();
     expect(it.answer).toEqual([{ node: "b", reason: "port 3100 is in use" }]);
+  });
+
+  test("of a write of several revisions each counts, here and elsewhere", async () => {
+    const earlier = { revision: r(14), reason: "not of this write" };
+    const there = [{ revision: r(15), reason: "port 3100 is in use" }, earlier];
+    const here = [
+      { revision: r(15), reason: "port 3200 is in use" },
+      { revision: r(16), reason: "port 3200 is in use" },
+      earlier,
+    ];
+    const it = new Waiting("b");
+    await it.begin({ after: 14 });
+    it.members.says("b", 17, undefined, there);
+    await turns();
+    expect(it.answer).toEqual([{ node: "b", reason: "port 3100 is in use" }]);
+    const other = new Waiting("b");
+    other.serving.notServed = here;
+    await other.begin({ after: 14 });
+    other.members.says("b", 17);
+    await turns();
+    expect(other.answer).toEqual([{ node: "node-1", reason: "port 3200 is in use" }]);
+    other.serving.notServed = [earlier];
+    const { signal } = new AbortController();
+    expect(await other.cluster.whenServedHere(r(17), signal, 14)).toEqual([]);
   });
 
   test("what a node did not serve before the question it may serve now", async () => {

@@ -146,3 +146,43 @@ test("a node that is cut off is named, and silent in the list; the write stands"
   ]);
   expect(nodes[2]?.revisionLag).toBe(1n);
 });
+
+test("5,000 changes are one for all, with an answer that is kept for its request id", async () => {
+  const nodes = await three();
+  const [a, b] = nodes;
+  const request = (service: string): proto.ApplyChangesRequest =>
+    proto.ApplyChangesRequest.fromPartial({
+      changes: Array.from({ length: 5_000 }, (_, i) => ({
+        change: {
+          $case: "putRoute",
+          value: { ...routeFields(`h${i}.io`), name: `r${i}`, service },
+        },
+      })),
+      wait: proto.Wait.ALL,
+      requestId: `apply-${service}`,
+    });
+  const halves: string[] = [];
+  for (const { name, source } of nodes) {
+    source.subscribe(() => {
+      const services = new Set(Array.from(source.table.routes(), (route) => route.service));
+      if (services.size > 1 || source.table.routeCount % 5_000 > 0) halves.push(name);
+    });
+  }
+  const tookMs: number[] = [];
+  for (const service of ["old", "new"]) {
+    const startMs = performance.now();
+    const answer = await a.service.applyChanges(request(service), contextOf(20_000));
+    tookMs.push(Math.round(performance.now() - startMs));
+    expect(answer.lagging).toEqual([]);
+    expect(answer.results).toHaveLength(5_000);
+    for (const { source } of nodes) {
+      expect(source.table.revision).toBe(Number(answer.revision));
+      const wrong = Array.from(source.table.routes()).filter((route) => route.service !== service);
+      expect([source.table.routeCount, wrong]).toEqual([5_000, []]);
+    }
+    const again = await b.service.applyChanges(request(service), contextOf(20_000));
+    expect(again).toEqual(answer);
+  }
+  expect(halves).toEqual([]);
+  console.log(`5,000 changes by ApplyChanges(WAIT_ALL): ${tookMs.join(" and ")} ms`);
+}, 60_000);
