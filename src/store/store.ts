@@ -72,7 +72,8 @@ export type StoreCondition =
  *
  * 1. `commit` resolves once the write is as durable as the store gets (SQLite: synced to disk) and
  *    visible to `read`. All its changes have one revision, larger than every earlier one; a failed
- *    commit changed nothing.
+ *    commit changed nothing. (In etcd a write that is larger than a transaction is one change as well, and is then
+ *    given later revisions, which change nothing else: `commit` answers the last of them.)
  * 2. `commit` rejects with "revision-conflict" (metadata `current`) unless the table is at
  *    `expected`.
  * 3. `watch(after)` yields every ChangeSet after `after`, in order, exactly once, then live ones, and

@@ -24,7 +24,8 @@ describe("two stores on one prefix", () => {
     const [one, other] = [await etcd.open({ prefix }), await etcd.open({ prefix })];
     await other.read();
     const watched = take(other, parseRevision(0), 6);
-    await put(one, putRoute("a"), putRoute("b"));
+    // What arrives in one answer of the watch would be one change.
+    await reached(other, await put(one, putRoute("a"), putRoute("b")));
     await reached(other, await put(one, putRoute("a", { sticky: true })));
     await reached(one, await put(other, removeRoute("b")));
     await etcd.server.ctl("put", `${prefix}/routes/c`, byHand("c"));
