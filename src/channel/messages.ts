@@ -35,6 +35,10 @@ export interface WorkerSettings {
   readonly trustForwarded: readonly string[];
   /** CIDR ranges whose connections begin with a PROXY protocol preface. */
   readonly proxyProtocol: readonly string[];
+  /** What the router calls itself in Via; undefined: it writes none. */
+  readonly via: string | undefined;
+  /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** 32 bytes; seals the sticky cookie; the same on all nodes. */
   readonly stickyKey: Uint8Array;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */

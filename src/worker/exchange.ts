@@ -17,6 +17,7 @@ import { Counter } from "../telemetry/counters.ts";
 import { BackendChoice } from "./backend-choice.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
 import { RequestRecord } from "./request-record.ts";
 import { type Downstream, writeRequestHead } from "./request-writer.ts";
@@ -367,6 +368,7 @@ export class Exchange implements UpstreamOwner {
       headOnly: this.headOnly,
       json: this.#json,
       sayKeepAlive: this.minor === 0,
+      dateLine: dateLineAt(this.#context.wallMs()),
     });
     this.record.bytesOut = writer.length;
     flush(writer, this.#client.stream);

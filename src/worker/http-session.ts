@@ -11,6 +11,7 @@ import { hostOf } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { type Reason, writeLocalAnswer } from "./local-answer.ts";
@@ -356,6 +357,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
       headOnly: false,
       json: false,
       sayKeepAlive: false,
+      dateLine: dateLineAt(this.#context.wallMs()),
     });
     record.bytesOut = writer.length;
     flush(writer, this.stream);

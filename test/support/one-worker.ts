@@ -119,6 +119,8 @@ export class OneWorker {
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
+          via: undefined,
+          forwarded: false,
           stickyKey: new Uint8Array(32).fill(7),
           faultHooks: false,
           ...options.settings,

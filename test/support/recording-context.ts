@@ -48,6 +48,8 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
+        via: undefined,
+        forwarded: false,
         stickyKey: new Uint8Array(32),
         faultHooks: false,
       },

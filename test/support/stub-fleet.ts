@@ -71,6 +71,8 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
+      via: undefined,
+      forwarded: false,
       stickyKey: new Uint8Array(32),
       faultHooks: true,
     },
