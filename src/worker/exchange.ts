@@ -103,18 +103,19 @@ export class Exchange implements UpstreamOwner {
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd);
     this.route = route;
-    if (route === undefined) {
+    const service = route?.service;
+    if (route === undefined || service === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
-    this.record.service = route.service.name;
-    this.choice.begin(route.service);
+    this.record.service = service.name;
+    this.choice.begin(service);
     let preferred: BackendState | undefined;
     if (route.sticky) {
-      this.stickyAddress = stickyAddressOf(this.#context.sticky, route, bytes, head.fields);
+      this.stickyAddress = stickyAddressOf(this.#context.sticky, service, bytes, head.fields);
       if (this.stickyAddress !== undefined) {
-        preferred = route.service.backendAt(this.stickyAddress);
+        preferred = service.backendAt(this.stickyAddress);
       }
     }
     const backend = this.choice.next(preferred);
