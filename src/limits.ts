@@ -34,6 +34,8 @@ export const upstreamIdleMsMax = 4_000;
 export const backendKeepAliveMsMin = 5_000;
 /** Idle pooled connections per backend and worker. nginx's upstream keepalive is commonly 32 to 128. */
 export const upstreamIdlePerBackendMax = 256;
+/** Exchanges that a worker keeps for requests to come, some 3 KiB each: as many as a busy one has under way; what is beyond is made anew. */
+export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */
 export const tunnelIdleMsMax = 3_700_000;
 /** The same once one side has ended its direction, in ms: it may wait for an answer, or be gone. As long as Linux keeps a socket for the end of a peer's direction (tcp_fin_timeout, 60 s); HAProxy has `timeout client-fin` and `timeout server-fin` for it. */

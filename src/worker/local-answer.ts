@@ -51,7 +51,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
-  "method-refused": "this method is not forwarded",
+  "method-refused":
+    "CONNECT and TRACE are not forwarded: one opens a tunnel, the other shows what proxies added",
   "max-forwards": "the request was to be forwarded no further",
   "request-loop":
     "the request has passed here before, too often: a route leads back to this router",

@@ -120,7 +120,7 @@ function takeClientView(view: Mutable<ClientView>, text: string): boolean {
 }
 
 function takeFieldView(view: Mutable<FieldView>, text: string): boolean {
-  const [, absent] = /^no ([a-z-]+)$/.exec(text) ?? [];
+  const [, absent] = /^no (\S+)$/.exec(text) ?? [];
   if (absent !== undefined) view.absent = [...(view.absent ?? []), absent];
   else {
     const [, name = "", wanted] = /^([a-z-]+): (.*)$/.exec(text) ?? [];
