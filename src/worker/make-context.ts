@@ -66,7 +66,7 @@ export function makeContext(
     pool: new UpstreamPool(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
-    sticky: new StickyCookie(settings.stickyKey),
+    sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
     requestHead: new RequestHead(limits),

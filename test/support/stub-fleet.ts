@@ -71,7 +71,7 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
-      stickyKey: new Uint8Array(32),
+      stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,
     },
     workerFile: new URL("../support/stub-worker.ts", import.meta.url),

@@ -7,6 +7,7 @@ import { decodePiece } from "../../src/channel/encoding.ts";
 import type {
   FromWorker,
   ListenerLoan,
+  StickyKeys,
   ToWorker,
   WorkerStart,
 } from "../../src/channel/messages.ts";
@@ -37,10 +38,12 @@ class Stub {
   #table = new Table();
   #position = positionZero;
   #first = true;
+  #stickyKeys: StickyKeys;
 
   constructor(start: WorkerStart, finish: () => void) {
     this.#start = start;
     this.#finish = finish;
+    this.#stickyKeys = start.settings.stickyKeys;
     this.#counters = countersIn(start.counters);
   }
 
@@ -72,9 +75,12 @@ class Stub {
             route: "r",
             service: "s",
             backend: "b",
-            steps: [],
+            steps: [`seals with ${this.#stickyKeys.current[0]}`],
           },
         });
+      case "sticky-keys":
+        this.#stickyKeys = message.keys;
+        return;
       case "measure": {
         const service = message.service ?? "all";
         // "none": a worker that does not answer.
