@@ -164,6 +164,13 @@ export const serveOptions = {
   state: one("state", "DIR", "where the node keeps its files", parsePath, {
     fallback: "$STATE_DIRECTORY, $XDG_STATE_HOME/crosspoint or ~/.local/state/crosspoint",
   }),
+  sealingKey: one(
+    "sealing-key",
+    "FILE",
+    "a key of your own for sticky cookies: 32 bytes, or those as base64 or hex",
+    parseFile,
+    { fallback: "the nodes of an etcd store share one by themselves" },
+  ),
   accessLog: one("access-log", "DEST", "off, - (standard output) or a file", parseAccessLog, {
     fallback: "off",
   }),
@@ -173,13 +180,6 @@ export const serveOptions = {
     "whose X-Forwarded-* and X-Request-* fields are kept",
     parseCidr,
     { fallback: "nobody's" },
-  ),
-  sealingKey: one(
-    "sealing-key",
-    "FILE",
-    "what seals sticky cookies, for those who bring their own: 32 bytes, or those as base64 or hex",
-    parseFile,
-    { fallback: "one that the nodes of an etcd store share by themselves" },
   ),
   proxyProtocol: many(
     "proxy-protocol",

@@ -97,7 +97,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/control/fleet.ts"],
   yaml: ["src/yaml.ts"],
-  zod: ["src/config.ts"],
+  zod: ["src/config-file.ts"],
 };
 
 const fileLinesMax = 400;
