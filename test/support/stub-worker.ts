@@ -1,5 +1,5 @@
 // A worker for tests of the fleet: keeps a table, accepts from its loans, greets every connection with
-// "WORKER REVISION THREAD\n" and echoes. Routes with the label `stub` make it misbehave.
+// "WORKER REVISION THREAD KEY\n" (the first byte of what it would seal with) and echoes. Routes with the label `stub` make it misbehave.
 
 import { Socket } from "node:net";
 import { threadId } from "node:worker_threads";
@@ -75,7 +75,7 @@ class Stub {
             route: "r",
             service: "s",
             backend: "b",
-            steps: [`seals with ${this.#stickyKeys.current[0]}`],
+            steps: [],
           },
         });
       case "sticky-keys":
@@ -173,7 +173,9 @@ class Stub {
       this.#counters[Counter.connectionsAccepted]! += 1;
       this.#connections.add(socket);
       socket.on("close", () => this.#connections.delete(socket)).on("error", () => {});
-      socket.write(`${this.#start.workerId} ${this.#table.revision} ${threadId}\n`);
+      const [sealsWith] = this.#stickyKeys.current;
+      const words = [this.#start.workerId, this.#table.revision, threadId, sealsWith];
+      socket.write(`${words.join(" ")}\n`);
       socket.pipe(socket);
     }
   }
