@@ -295,7 +295,9 @@ function settle(options: RawOptions, env: NodeJS.ProcessEnv, host: HostFacts): M
   const config = given.get(serveOptions.config.flag);
   if (config === undefined) return given;
   const path = serveOptions.config.read(config.texts, config.source);
-  for (const [flag, found] of readConfigFile(path, config.source, fileKeys(), host.readFile)) {
+  for (const [flag, found] of readConfigFile(path, config.source, fileKeys(), (name) =>
+    host.readFile(name),
+  )) {
     if (!given.has(flag)) given.set(flag, found);
   }
   return given;

@@ -4,7 +4,6 @@ import type { MessagePort } from "node:worker_threads";
 import type { Change } from "../model/change.ts";
 import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
-import type { SealingKey } from "../model/sealing-key.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
 export interface TableVersion {
@@ -45,9 +44,9 @@ export interface WorkerSettings {
 /** What sticky cookies are sealed with; 32 bytes each. */
 export interface StickyKeys {
   /** Seals and opens. */
-  readonly current: SealingKey;
+  readonly current: Uint8Array;
   /** Only opens, so that sessions outlive a change; undefined: there was no change. */
-  readonly previous: SealingKey | undefined;
+  readonly previous: Uint8Array | undefined;
 }
 
 /** What `pool.run` hands to a worker. */

@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
 import { RouterError } from "../model/errors.ts";
-import { decodeSealingKey, type SealingKey, sealingKeyBytes } from "../model/sealing-key.ts";
+import { decodeSealingKey, type SealingKey, sealingKeyBytes } from "../store/sealing-key.ts";
 import { loadStateFile, replaceStateFile, type StateFile } from "../store/state-file.ts";
 
 const file: StateFile<SealingKey> = {

@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import type { StickyKeys } from "../channel/messages.ts";
 import { RouterError } from "../model/errors.ts";
-import { isSameKey, type SealingKey } from "../model/sealing-key.ts";
+import { isSameKey, type SealingKey } from "../store/sealing-key.ts";
 import type { SharedSealingKey } from "../store/shared-sealing-key.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import {

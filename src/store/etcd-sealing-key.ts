@@ -9,14 +9,14 @@ import type { Etcd, Key, KeyValue } from "../etcd/etcd.ts";
 import type { FollowedLog } from "../etcd/followed.ts";
 import { nodeRetryMsMax, nodeRetryMsMin } from "../limits.ts";
 import { invalidField, RouterError } from "../model/errors.ts";
+import type { System } from "../system.ts";
 import {
   decodeSealingKey,
   encodeSealingKey,
   isSameKey,
   type SealingKey,
   sealingKeyBytes,
-} from "../model/sealing-key.ts";
-import type { System } from "../system.ts";
+} from "./sealing-key.ts";
 import type { SharedSealingKey } from "./shared-sealing-key.ts";
 
 export interface EtcdSealingKeyOptions {

@@ -1,6 +1,6 @@
 // The sealing key that the nodes of a store share: a port of a store that nodes share.
 
-import type { SealingKey } from "../model/sealing-key.ts";
+import type { SealingKey } from "./sealing-key.ts";
 
 export interface SharedSealingKey {
   /** What the store had when it was last seen, also once that is lost or unreadable; undefined: never any. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { StickyKeys } from "../../src/channel/messages.ts";
 import { SealingKeys } from "../../src/control/sealing-keys.ts";
-import { encodeSealingKey, type SealingKey } from "../../src/model/sealing-key.ts";
+import { encodeSealingKey, type SealingKey } from "../../src/store/sealing-key.ts";
 import type { SharedSealingKey } from "../../src/store/shared-sealing-key.ts";
 import { temporaryDirectory } from "../store/temporary-directory.ts";
 import { recordingLog } from "../support/recording-log.ts";

@@ -5,8 +5,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Transaction } from "../../src/etcd/etcd.ts";
 import { RouterError } from "../../src/model/errors.ts";
-import { encodeSealingKey, type SealingKey } from "../../src/model/sealing-key.ts";
 import { EtcdStore } from "../../src/store/etcd-store.ts";
+import { encodeSealingKey, type SealingKey } from "../../src/store/sealing-key.ts";
 import { FakeEtcd, unreachable } from "../support/fake-etcd.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { recordingLog } from "../support/recording-log.ts";

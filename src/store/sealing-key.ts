@@ -1,4 +1,5 @@
-// The key that seals sticky cookies, and how it is written. Its value is in no message, log or answer.
+// The key that seals sticky cookies, and how it is written. Its value is in no message,
+// log or answer.
 
 /** AES-256 (FIPS 197). */
 export const sealingKeyBytes = 32;
