@@ -106,12 +106,9 @@ async function assemble(
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
   await sealing.share(store.sealingKey);
-  const settings = workerSettings(options, sealing);
-  const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
+  const fleet = opened(await startFleet(options, { sealing, listeners, source, sink }), (it) =>
     it.drain(0),
   );
-  fleet.setStickyKeys(sealing.keys); // they may have changed meanwhile
-  sealing.subscribe((keys) => fleet.setStickyKeys(keys));
   const info = (): MemberInfo => node;
   const calls = createRouterService({ store, view: source, serving: fleet, system, info });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
@@ -183,26 +180,30 @@ async function openSource(
 }
 
 async function startFleet(
-  { config, log, system }: NodeOptions,
+  options: NodeOptions,
   parts: {
-    readonly settings: WorkerSettings;
+    readonly sealing: SealingKeys;
     readonly listeners: ListenerSet;
     readonly source: TableSource;
     readonly sink: AccessLogSink | undefined;
   },
 ): Promise<Fleet> {
-  const { settings, listeners, source, sink } = parts;
-  return await Fleet.start({
+  const { config, log, system } = options;
+  const { sealing, listeners, source, sink } = parts;
+  const fleet = await Fleet.start({
     nodeName: config.nodeName,
     workers: config.workers,
     listeners,
     source,
-    settings,
+    settings: workerSettings(options, sealing),
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
     onLog: (lines, release) => sink?.write(lines, release),
   });
+  fleet.setStickyKeys(sealing.keys); // they may have changed meanwhile
+  sealing.subscribe((keys) => fleet.setStickyKeys(keys));
+  return fleet;
 }
 
 async function openAdmin(
