@@ -75,6 +75,7 @@ class Stub {
             route: "r",
             service: "s",
             backend: "b",
+            status: 0,
             steps: [],
           },
         });
