@@ -71,7 +71,7 @@ export function makeContext(
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
     via: settings.via === undefined ? undefined : new Via(settings.via),
     forwarded: settings.forwarded,
-    sticky: new StickyCookie(settings.stickyKey),
+    sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
     requestHead: new RequestHead(limits),

@@ -121,7 +121,7 @@ export class OneWorker {
           proxyProtocol: [],
           via: undefined,
           forwarded: false,
-          stickyKey: new Uint8Array(32).fill(7),
+          stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,
           ...options.settings,
         },

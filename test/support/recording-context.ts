@@ -50,7 +50,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         proxyProtocol: [],
         via: undefined,
         forwarded: false,
-        stickyKey: new Uint8Array(32),
+        stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,
       },
     },

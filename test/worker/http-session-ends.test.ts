@@ -133,9 +133,9 @@ describe("a client that ends its side", () => {
 });
 
 describe("an empty line", () => {
-  test.for([[["\r\n"]], [["\r", "\n"]], [["\r"]]])(
-    "alone (%j) makes no request: the connection is idle, and ends so",
-    ([pieces]) => {
+  test.for([{ pieces: ["\r\n"] }, { pieces: ["\r", "\n"] }, { pieces: ["\r"] }])(
+    "alone, %j, makes no request: the connection is idle, and ends so",
+    ({ pieces }) => {
       const { stream, pass, counter } = recordedSession();
       pass(requestHeadMsMax);
       for (const piece of pieces) stream.receive(piece);
@@ -179,14 +179,15 @@ describe("an empty line", () => {
     expect(stream.text.slice(9, 12)).toBe("408");
   });
 
-  test.for([[["\r\n\r\n"]], [["\r\n", "\r", "\n"]], [[..."\r\n\r\n"]]])(
-    "twice (%j) is no request",
-    ([pieces]) => {
-      const { stream } = recordedSession();
-      for (const piece of pieces) stream.receive(piece);
-      expect(stream.text.slice(9, 12)).toBe("400");
-    },
-  );
+  test.for([
+    { pieces: ["\r\n\r\n"] },
+    { pieces: ["\r\n", "\r", "\n"] },
+    { pieces: [..."\r\n\r\n"] },
+  ])("twice, %j, is no request", ({ pieces }) => {
+    const { stream } = recordedSession();
+    for (const piece of pieces) stream.receive(piece);
+    expect(stream.text.slice(9, 12)).toBe("400");
+  });
 
   test("then the end, or a drain: the connection is idle", () => {
     const ended = recordedSession();
