@@ -174,7 +174,17 @@ function upstream(): Family[] {
     sum(
       "upstreamTries",
       "upstream_tries_total",
-      "Backends tried; more than requests when dials fail.",
+      "Backends tried; more than requests when dials fail or connections break.",
+    ),
+    sum(
+      "upstreamRetries",
+      "upstream_retries_total",
+      "Requests sent again because the connection broke before a byte of the answer.",
+    ),
+    sum(
+      "upstreamRetriesRefused",
+      "upstream_retries_refused_total",
+      "Requests not sent again because their service had spent its retry budget (502).",
     ),
     sum(
       "upstreamTimeouts",
