@@ -2,11 +2,10 @@
 // the load that is counted while it lasts, the failures, the retries that its service can pay. And the
 // connection there, which begins with a preface about the client where the service wants one.
 
-import type { ConnectionEnds } from "../io/stream.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
-import { ClientPrefaces } from "./client-prefaces.ts";
+import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
@@ -22,13 +21,10 @@ export class BackendChoice {
   #retries = 0;
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
-  readonly #client: ConnectionEnds;
-  #prefaces: ClientPrefaces | undefined;
+  #client: PrefacedClient | undefined;
 
-  /** @param client Whom a preface names. */
-  constructor(context: WorkerContext, client: ConnectionEnds) {
+  constructor(context: WorkerContext) {
     this.#context = context;
-    this.#client = client;
   }
 
   get tries(): number {
@@ -43,14 +39,17 @@ export class BackendChoice {
   /** Nothing was tried for this request yet. */
   reset(): void {
     this.#service = undefined;
+    this.#client = undefined;
     this.#triedCount = 0;
     this.#retries = 0;
     this.#spare = undefined;
   }
 
-  begin(service: ServiceState): void {
+  /** @param client Whom a preface names. */
+  begin(service: ServiceState, client: PrefacedClient): void {
     this.reset();
     this.#service = service;
+    this.#client = client;
   }
 
   /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
@@ -130,14 +129,10 @@ export class BackendChoice {
 
   get #preface(): SentPreface | undefined {
     const version = this.#service?.proxyProtocol;
-    if (version === undefined) return undefined;
-    this.#prefaces ??= new ClientPrefaces(this.#client);
-    return this.#prefaces.of(version);
-  }
-
-  /** The client's connection has ended: idle connections that name it serve nobody. */
-  leave(): void {
-    this.#prefaces?.close();
+    const client = this.#client;
+    if (version === undefined || client === undefined) return undefined;
+    client.prefaces ??= new ClientPrefaces(client.ends);
+    return client.prefaces.of(version);
   }
 
   /** The backend did not do its part: the current one, unless another is named. */

@@ -8,6 +8,7 @@ import type { CidrSet } from "../routing/cidr.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { ExchangePool } from "./exchange-pool.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -34,6 +35,7 @@ export interface SessionLimits {
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
+  readonly exchangesIdleMax: number;
   readonly tunnelIdleMsMax: number;
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
@@ -49,6 +51,7 @@ export interface WorkerContext {
   readonly counters: Float64Array;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
+  readonly exchanges: ExchangePool;
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;

@@ -15,6 +15,7 @@ import { countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { ExchangePool } from "./exchange-pool.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -64,6 +65,7 @@ export function makeContext(
     counters,
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
+    exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
     sticky: new StickyCookie(settings.stickyKey),
