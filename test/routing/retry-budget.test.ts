@@ -30,7 +30,7 @@ describe("a retry budget", () => {
     [499, 109],
     [500, 110],
     [100_000, 110],
-  ])("of %i answers allows %i retries, and then none", ([answers, retries]) => {
+  ] as const)("of %i answers allows %i retries, and then none", ([answers, retries]) => {
     const budget = new RetryBudget();
     answered(budget, answers);
     expect(spend(budget)).toBe(retries);
@@ -49,7 +49,7 @@ describe("a retry budget", () => {
   });
 
   test("never lets retries cost more than the reserve and what was answered", () => {
-    const step = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 7 }));
+    const step = fc.integer({ min: 0, max: 7 });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
         const budget = new RetryBudget();
