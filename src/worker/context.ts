@@ -2,9 +2,9 @@
 // One per worker; made by worker-loop.ts.
 
 import type { Io } from "../io/io.ts";
+import type { CidrSet } from "../model/cidr.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
-import type { CidrSet } from "../routing/cidr.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";

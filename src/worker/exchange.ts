@@ -12,6 +12,7 @@ import type { Stream } from "../io/stream.ts";
 import { Method } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
+import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
@@ -112,14 +113,15 @@ export class Exchange {
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd);
     this.route = route;
-    if (route === undefined) {
+    const service = route?.service;
+    if (route === undefined || service === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
-    this.record.service = route.service.name;
-    this.delivery.choice.begin(route.service, this.client.downstream);
-    const backend = this.delivery.choice.next(this.#preferred(bytes, route));
+    this.record.service = service.name;
+    this.delivery.choice.begin(service, this.client.downstream);
+    const backend = this.delivery.choice.next(this.#preferred(bytes, route, service));
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;
       return this.#answer(503, "no-backend", "");
@@ -144,13 +146,15 @@ export class Exchange {
   }
 
   /** The backend that the client's cookie names, where the route wants that. */
-  #preferred(bytes: Uint8Array, route: CompiledRoute): BackendState | undefined {
+  #preferred(
+    bytes: Uint8Array,
+    route: CompiledRoute,
+    service: ServiceState,
+  ): BackendState | undefined {
     if (!route.sticky) return undefined;
     const { sticky, requestHead: head } = this.#context;
-    this.stickyAddress = stickyAddressOf(sticky, route, bytes, head.fields);
-    return this.stickyAddress === undefined
-      ? undefined
-      : route.service.backendAt(this.stickyAddress);
+    this.stickyAddress = stickyAddressOf(sticky, service, bytes, head.fields);
+    return this.stickyAddress === undefined ? undefined : service.backendAt(this.stickyAddress);
   }
 
   /** The head has gone out on a new connection. */

@@ -6,7 +6,6 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
-import { HeadScanner } from "../protocol/head-end.ts";
 import { hostAfter } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
@@ -18,14 +17,14 @@ import { refuse } from "./refusal.ts";
 import { type Downstream, describeDownstream } from "./request-writer.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
-import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import { Upgraded, type UpgradedOwner } from "./upgraded.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** Where the connection stands; `linger`: answered for the last time, the rest is read and dropped. */
 const State = { Head: 0, Body: 1, Answer: 2, Tunnel: 3, Linger: 4, Gone: 5 } as const;
 
 export class HttpSession
-  implements StreamEvents, ExchangeClient, TimerOwner, TunnelOwner, LingeringOwner, Session
+  implements StreamEvents, ExchangeClient, TimerOwner, UpgradedOwner, LingeringOwner, Session
 {
   readonly stream: Stream;
   readonly downstream: Downstream;
@@ -33,7 +32,6 @@ export class HttpSession
   readonly #sessions: Sessions;
   readonly #timer = new Timer(this);
   readonly #held = new HeldBytes();
-  #scanner: HeadScanner | undefined;
   /** The request under way: there is one in the states Body, Answer and Tunnel. */
   #exchange: Exchange | undefined;
   #state: number = State.Head;
@@ -43,8 +41,8 @@ export class HttpSession
   #inputEnded = false;
   #consuming = false;
   #stopped = false;
-  #tunnel: Tunnel | undefined;
-  #lingering: Lingering | undefined;
+  /** What the connection goes on as, in the states Tunnel and Linger. */
+  #after: Upgraded | Lingering | undefined;
 
   /** @param ends Between whom, if a preface says so; undefined: the stream's own. */
   constructor(context: WorkerContext, sessions: Sessions, stream: Stream, ends?: ConnectionEnds) {
@@ -122,24 +120,20 @@ export class HttpSession
   }
 
   upgraded(upstream: UpstreamConnection, early: Uint8Array, start: number, end: number): void {
-    const context = this.#context;
+    const held = this.#held;
     this.#state = State.Tunnel;
-    context.wheel.disarm(this.#timer);
-    context.counters[Counter.upgradedOpen]! += 1;
-    upstream.detach();
-    const tunnel = new Tunnel(context, this.stream, upstream.stream, this);
-    this.#tunnel = tunnel;
+    this.#context.wheel.disarm(this.#timer);
+    const ends = { client: this.stream, upstream };
+    const after = new Upgraded(this.#context, this.#exchange!, ends, this);
+    this.#after = after;
+    const { tunnel } = after;
     tunnel.fromUpstream(early, start, end);
-    tunnel.fromClient(this.#held.bytes, this.#held.start, this.#held.end);
-    this.#held.clear();
+    tunnel.fromClient(held.bytes, held.start, held.end);
+    held.clear();
     if (this.#inputEnded) tunnel.clientEnded();
   }
 
-  onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
-    const { counters } = this.#context;
-    counters[Counter.upgradedOpen]! -= 1;
-    counters[Counter.upstreamOpen]! -= 1;
-    this.#exchange?.upgradeEnded(bytesFromClient, bytesToClient);
+  onUpgradedEnd(): void {
     this.#leave();
   }
 
@@ -160,9 +154,8 @@ export class HttpSession
 
   destroy(): void {
     if (this.#state === State.Gone) return;
-    if (this.#tunnel !== undefined) return this.#tunnel.destroy();
-    if (this.#lingering === undefined) this.stream.destroy(true);
-    else this.#lingering.destroy();
+    if (this.#after !== undefined) return this.#after.destroy();
+    this.stream.destroy(true);
     this.onClose("destroyed");
   }
 
@@ -187,7 +180,7 @@ export class HttpSession
 
   /** Where the head ended, or -1 when it is not whole. */
   #readHead(bytes: Uint8Array, at: number, end: number): number {
-    const { requestHead: head, wheel, limits } = this.#context;
+    const { requestHead: head } = this.#context;
     const next = head.parse(bytes, at, end);
     if (next === 0) return -1;
     if (next < 0) {
@@ -201,30 +194,26 @@ export class HttpSession
     exchange.begin(bytes, this.#host);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
-    if (exchange.requestBody.done) {
-      this.#state = State.Answer;
-      wheel.arm(this.#timer, limits.responseHeadMsMax);
-      return next;
-    }
-    this.#state = State.Body;
-    wheel.arm(this.#timer, limits.bodyIdleMsMax);
+    this.#awaitMore(exchange);
     // Nothing behind the head yet: it must not wait for its body (Expect: 100-continue does).
-    if (next === end && exchange.takesBody) exchange.feedRequest(bytes, end, end);
+    if (this.#state === State.Body && next === end && exchange.takesBody)
+      exchange.feedRequest(bytes, end, end);
     return next;
   }
 
   /** Where the body's bytes ended, or -1 while they cannot be taken. */
   #readBody(bytes: Uint8Array, at: number, end: number): number {
     const exchange = this.#exchange;
-    const { wheel, limits } = this.#context;
     if (exchange?.takesBody !== true) return -1;
     const next = exchange.feedRequest(bytes, at, end);
-    if (this.#state !== State.Body) return next;
-    if (exchange.requestBody.done) {
-      this.#state = State.Answer;
-      wheel.arm(this.#timer, limits.responseHeadMsMax);
-    } else wheel.arm(this.#timer, limits.bodyIdleMsMax);
+    if (this.#state === State.Body) this.#awaitMore(exchange);
     return next;
+  }
+
+  /** Of the body, or the answer when it is whole. */
+  #awaitMore(exchange: Exchange): void {
+    this.#state = exchange.requestBody.done ? State.Answer : State.Body;
+    this.#context.wheel.arm(this.#timer, exchange.silentMsMax);
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
@@ -236,14 +225,14 @@ export class HttpSession
   #beginHead(): void {
     const { wheel, limits } = this.#context;
     wheel.arm(this.#timer, this.#isClogged ? limits.bodyIdleMsMax : limits.requestHeadMsMax);
-    this.#scanner?.reset();
+    this.#held.beginHead();
   }
 
   /** Goes on with what is held. */
   #goOn(): void {
     const held = this.#held;
     if (this.#consuming) return;
-    if (held.length > 0 && this.#state < State.Answer && this.#worthParsing()) {
+    if (held.length > 0 && this.#state < State.Answer && this.#isUsable()) {
       const at = this.#consume(held.bytes, held.start, held.end);
       if (this.#state < State.Tunnel) this.#heldUsedTo(at);
     }
@@ -284,11 +273,8 @@ export class HttpSession
   }
 
   /** A head that comes in many pieces is only parsed when it can be whole, or wrong. */
-  #worthParsing(): boolean {
-    if (this.#state !== State.Head) return true;
-    const { bytes, start, end } = this.#held;
-    this.#scanner ??= new HeadScanner(this.#context.limits);
-    return this.#scanner.scan(bytes, start, end);
+  #isUsable(): boolean {
+    return this.#state !== State.Head || this.#held.mayBeHead(this.#context.limits);
   }
 
   // --- ends
@@ -303,7 +289,7 @@ export class HttpSession
       (this.#held.length === 0 || this.#exchange?.takesBody === true)
     ) {
       this.#exchange?.fail(400, "request-malformed", "the body ended early");
-    } else if (this.#state === State.Tunnel) this.#tunnel?.clientEnded();
+    }
   }
 
   onTimeout(): void {
@@ -343,7 +329,7 @@ export class HttpSession
     this.#state = State.Linger;
     this.#held.clear();
     this.#context.wheel.disarm(this.#timer);
-    this.#lingering = new Lingering(this.#context, this.stream, this);
+    this.#after = new Lingering(this.#context, this.stream, this);
   }
 
   #giveBack(): void {

@@ -6,7 +6,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
-/** Told once, when the connection is gone; not after `destroy`. */
+/** Told once, when the connection is gone. */
 export interface LingeringOwner {
   onLingered(): void;
 }
@@ -41,8 +41,7 @@ export class Lingering implements StreamEvents, TimerOwner {
   onWritable(): void {}
 
   onClose(_reason: CloseReason): void {
-    this.#context.wheel.disarm(this.#timer);
-    this.#owner.onLingered();
+    this.#finish();
   }
 
   /** A slow reader gets the rest of its answer as long as it takes some; the kernel sends its part alone. */
@@ -54,12 +53,17 @@ export class Lingering implements StreamEvents, TimerOwner {
       return;
     }
     this.#stream.destroy(false);
-    this.#owner.onLingered();
+    this.#finish();
   }
 
   /** Cuts it at once. */
   destroy(): void {
-    this.#context.wheel.disarm(this.#timer);
     this.#stream.destroy(true);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#context.wheel.disarm(this.#timer);
+    this.#owner.onLingered();
   }
 }

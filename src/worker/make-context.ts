@@ -4,10 +4,10 @@
 import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
+import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
-import { CidrSet } from "../routing/cidr.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";

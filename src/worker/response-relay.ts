@@ -206,7 +206,7 @@ export class ResponseRelay {
     const { address } = backend.endpoint;
     return address === stickyAddress
       ? undefined
-      : this.#context.sticky.seal(route.service.name, address);
+      : this.#context.sticky.seal(backend.service, address);
   }
 
   /** `writer` holds the head when this is the first piece. */

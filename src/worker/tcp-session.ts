@@ -45,13 +45,14 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     const { table, counters } = this.#context;
     const route = table.matchTcp(this.#stream.localPort);
     this.#line.revision = table.revision;
-    if (route === undefined) {
+    const service = route?.service;
+    if (route === undefined || service === undefined) {
       counters[Counter.noRoute]! += 1;
       return this.#give("no-route");
     }
     this.#line.route = route.name;
-    this.#line.service = route.service.name;
-    this.#choice.begin(route.service, this.#client);
+    this.#line.service = service.name;
+    this.#choice.begin(service, this.#client);
     this.#tryNext("no-backend");
   }
 
