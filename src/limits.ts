@@ -22,7 +22,7 @@ export const bodyIdleMsMax = 60_000;
 export const responseHeadMsMax = 60_000;
 /** Time for one dial, in ms (flynn's router: 1 s). */
 export const connectMsMax = 1_000;
-/** Backends tried for one request while nothing was sent (flynn's router: 4). */
+/** Tries for one request, those where nothing was sent and retries together (flynn's router: 4). */
 export const connectTriesMax = 4;
 /** Bytes of the body of an idempotent request that are kept until its answer begins, for sending it again when the connection breaks. */
 export const replayBodyBytesMax = 16 * 1024;

@@ -29,7 +29,7 @@ const names = [
   "upstreamIdle",
   "upstreamTries",
   "upstreamRetries",
-  "upstreamRetriesRefused",
+  "retriesRefused",
   "upstreamTimeouts",
   "clientAborts",
   "bytesFromClients",

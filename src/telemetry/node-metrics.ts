@@ -176,16 +176,8 @@ function upstream(): Family[] {
       "upstream_tries_total",
       "Backends tried; more than requests when dials fail or connections break.",
     ),
-    sum(
-      "upstreamRetries",
-      "upstream_retries_total",
-      "Requests sent again because the connection broke before a byte of the answer.",
-    ),
-    sum(
-      "upstreamRetriesRefused",
-      "upstream_retries_refused_total",
-      "Requests not sent again because their service had spent its retry budget (502).",
-    ),
+    sum("upstreamRetries", "upstream_retries_total", "Requests sent again: a connection broke."),
+    sum("retriesRefused", "upstream_retries_refused_total", "Retries over the budget (502)."),
     sum(
       "upstreamTimeouts",
       "upstream_timeouts_total",

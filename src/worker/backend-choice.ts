@@ -78,7 +78,7 @@ export class BackendChoice {
     if (budget === undefined || this.#retries >= limits.retriesMax) return undefined;
     const price = reused ? limits.retryReusedAnswers : limits.retryFreshAnswers;
     if (!budget.affords(price, limits.retryReserveAnswers)) {
-      counters[Counter.upstreamRetriesRefused]! += 1;
+      counters[Counter.retriesRefused]! += 1;
       return undefined;
     }
     if (reused) this.#spare = this.current;

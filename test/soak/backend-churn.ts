@@ -94,20 +94,21 @@ function figuresOf(
   const executedPosts = [...executions].filter(([id]) => id.startsWith("POST-"));
   const failedIds = new Set(failedPosts.map(({ question }) => question.headers["x-id"]));
   const failedAndExecuted = executedPosts.filter(([id]) => failedIds.has(id)).length;
-  const [getMs, postMs] = [gets, posts].map((askers) => askers.flatMap(({ ms }) => ms));
+  const getMs = gets.flatMap(({ ms }) => ms);
+  const postMs = posts.flatMap(({ ms }) => ms);
   return {
     kills,
-    gets: getMs!.length,
+    gets: getMs.length,
     failedGets: gets.flatMap(({ failures }) => failures.map(({ what }) => what)),
     repeatedGets: [...executions].filter(([id, count]) => id.startsWith("GET-") && count > 1)
       .length,
-    posts: postMs!.length,
+    posts: postMs.length,
     failedPosts: failedPosts.length,
     failedAndExecuted,
     executedTwice: executedPosts.flatMap(([id, count]) => (count > 1 ? [`${id}: ${count}`] : [])),
     notExecuted: answeredPosts - (executedPosts.length - failedAndExecuted),
-    getMs: getMs!,
-    postMs: postMs!,
+    getMs,
+    postMs,
   };
 }
 

@@ -84,8 +84,9 @@ describe("a new connection that breaks before a byte of the answer", () => {
       reason: "",
     });
     expect(served.worker.counter("upstreamRetries")).toBe(1);
-    const failures = await served.worker.measures();
-    expect(failures.map(({ failures: count }) => count).toSorted()).toEqual([0, 1]);
+    const failures = (await served.worker.measures()).map(({ failures: count }) => count);
+    expect(failures[first!.backend]).toBe(1);
+    expect(failures[second!.backend]).toBe(0);
   });
 
   test.for([
@@ -307,7 +308,7 @@ describe("the budget of a service", () => {
     }
     expect(served.hits.length).toBe(60);
     expect(served.worker.counter("upstreamRetries")).toBe(10);
-    expect(served.worker.counter("upstreamRetriesRefused")).toBeGreaterThan(0);
+    expect(served.worker.counter("retriesRefused")).toBeGreaterThan(0);
   });
 
   test("is earned again by answers, and not lost with a new table", async () => {
@@ -355,12 +356,12 @@ describe("what was sent", () => {
     builder.add([putRoute("all", "*"), ...backends]);
     context.table = builder.finish(parseRevision(1));
     const stream = new RecordingStream();
-    new HttpSession(context, new Sessions(context.counters), stream);
+    const session = new HttpSession(context, new Sessions(context.counters), stream);
     stream.receive(request);
     const upstream = recording.dialled[0]!;
     const { events } = upstream;
     if (!(events instanceof UpstreamConnection)) throw new Error("nobody was dialled");
-    return { ...recording, stream, upstream, connection: events };
+    return { ...recording, session, stream, upstream, connection: events };
   }
 
   test.for([
