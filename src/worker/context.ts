@@ -2,12 +2,13 @@
 // One per worker; made by worker-loop.ts.
 
 import type { Io } from "../io/io.ts";
+import type { CidrSet } from "../model/cidr.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
-import type { CidrSet } from "../routing/cidr.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { ExchangePool } from "./exchange-pool.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -28,6 +29,7 @@ export interface SessionLimits {
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
+  readonly exchangesIdleMax: number;
   readonly tunnelIdleMsMax: number;
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
@@ -43,6 +45,7 @@ export interface WorkerContext {
   readonly counters: Float64Array;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
+  readonly exchanges: ExchangePool;
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;
