@@ -10,6 +10,7 @@ import { Policy } from "../../src/model/service.ts";
 import { Table } from "../../src/model/table.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import {
+  asking,
   backend,
   backendRemoved,
   matchHttp,
@@ -117,7 +118,7 @@ function expectedOf(naive: NaiveTable): unknown {
 function expectExplainAgrees(table: RouteTable): void {
   for (const host of hosts) {
     for (const path of paths) {
-      const explained = table.explain({ kind: "http", host: host.toUpperCase(), path }, () => 0.5);
+      const explained = table.explain(asking(host.toUpperCase(), path), () => 0.5);
       const matched = matchHttp(table, host, path);
       expect(explained.route, `${host} ${path}`).toBe(matched?.name ?? "");
       expect(explained.service).toBe(matched?.service?.name ?? "");
