@@ -143,6 +143,6 @@ export function matchHttp(
 ): CompiledRoute | undefined {
   const [path, query] = target.split(/\?(.*)/s);
   const bytes = encoder.encode(`GET ${path}?${query ?? "x=/y"} HTTP/1.1`);
-  const facts = new QuestionFacts(asking(host, target, rest), query ?? "x=/y");
+  const facts = new QuestionFacts(asking(host, target, rest), query ?? "");
   return table.matchHttp(host, bytes, 4, 4 + encoder.encode(path).length, facts);
 }
