@@ -99,31 +99,39 @@ const pageType = "text/html; charset=utf-8";
  */
 export function parseOptions(wish: OptionsWish, field: string): RouteOptions | undefined {
   const fields = new Fields();
-  // What was not asked for has no key, so that the same options are the same text.
-  const read = <Name extends keyof OptionsWish, T>(
-    name: Name,
-    protoName: string,
-    parse: (asked: NonNullable<OptionsWish[Name]>, field: string) => T,
-  ): { readonly [key in Name]?: T } => {
-    const asked = wish[name];
-    if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) return {};
-    const value = fields.read(() => parse(asked, inside(field, protoName)));
-    return value === undefined ? {} : ({ [name]: value } as { readonly [key in Name]?: T });
-  };
-  const options: RouteOptions = {
-    ...read("split", "split", parseSplit),
-    ...read("redirect", "redirect", parseRedirect),
-    ...read("answer", "answer", parseAnswer),
-    ...read("rewrite", "rewrite", parseRewrite),
-    ...read("mirror", "mirror", parseMirror),
-    ...read("access", "access", parseAccess),
-    ...read("rateLimit", "rate_limit", parseRate),
-    ...read("pages", "pages", parsePages),
-  };
+  const read = <W, T>(
+    asked: W | undefined,
+    name: string,
+    parse: (asked: W, field: string) => T,
+  ): T | undefined =>
+    asked === undefined ? undefined : fields.read(() => parse(asked, inside(field, name)));
+  const split = read(someOf(wish.split), "split", parseSplit);
+  const redirect = read(wish.redirect, "redirect", parseRedirect);
+  const answer = read(wish.answer, "answer", parseAnswer);
+  const rewrite = read(wish.rewrite, "rewrite", parseRewrite);
+  const mirror = read(wish.mirror, "mirror", parseMirror);
+  const access = read(wish.access, "access", parseAccess);
+  const rateLimit = read(wish.rateLimit, "rate_limit", parseRate);
+  const pages = read(someOf(wish.pages), "pages", parsePages);
   fields.throwIfWrong();
+  // What was not asked for has no key, so that the same options are the same text.
+  const options: RouteOptions = {
+    ...(split === undefined ? {} : { split }),
+    ...(redirect === undefined ? {} : { redirect }),
+    ...(answer === undefined ? {} : { answer }),
+    ...(rewrite === undefined ? {} : { rewrite }),
+    ...(mirror === undefined ? {} : { mirror }),
+    ...(access === undefined ? {} : { access }),
+    ...(rateLimit === undefined ? {} : { rateLimit }),
+    ...(pages === undefined ? {} : { pages }),
+  };
   if (Object.keys(options).length === 0) return undefined;
   checkBodies(options, inside(field, "pages"));
   return options;
+}
+
+function someOf<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }
 
 function checkBodies({ pages = [], answer }: RouteOptions, field: string): void {
