@@ -6,9 +6,10 @@
 
 import { readFileSync } from "node:fs";
 import { availableParallelism, homedir, hostname } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import * as z from "zod";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
+import { type LimitSettings, limitOption } from "./config-limits.ts";
 import { many, one, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
@@ -34,6 +35,7 @@ import {
   parseUser,
   type RpcAddress,
   type StoreSetting,
+  stateDirectory,
 } from "./config-values.ts";
 import { workersMax } from "./limits.ts";
 import { invalidField, RouterError } from "./model/errors.ts";
@@ -66,6 +68,7 @@ export interface Config {
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
   readonly proxyProtocol: readonly string[];
+  readonly limits: LimitSettings;
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -181,6 +184,7 @@ export const serveOptions = {
     parseCidr,
     { fallback: "nobody's" },
   ),
+  limit: limitOption,
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -206,7 +210,7 @@ export function parseConfig(
   };
   const value = <T>(option: ServeOption<T>): T | undefined => told(option)?.value;
   const demo = value(serveOptions.demo) ?? false;
-  const stateDir = value(serveOptions.state) ?? stateDirectory(env, host);
+  const stateDir = value(serveOptions.state) ?? stateDirectory(env, () => host.homedir());
   const http = value(serveOptions.http) ?? [
     { address: "0.0.0.0", port: 8080 },
     { address: "::", port: 8080 },
@@ -228,6 +232,7 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    limits: value(serveOptions.limit) ?? {},
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };
@@ -363,15 +368,6 @@ function readText(path: string, source: string, host: HostFacts): string {
 
 function textsOf(raw: unknown): string[] {
   return Array.isArray(raw) ? raw.map(String) : [String(raw)];
-}
-
-/** systemd's, else the XDG base directory's (which counts only when absolute), else its default. */
-function stateDirectory(env: NodeJS.ProcessEnv, host: HostFacts): string {
-  const ofUnit = env["STATE_DIRECTORY"]?.split(":")[0] ?? "";
-  if (isAbsolute(ofUnit)) return ofUnit;
-  const ofUser = env["XDG_STATE_HOME"] ?? "";
-  const base = isAbsolute(ofUser) ? ofUser : join(host.homedir(), ".local", "state");
-  return join(base, "crosspoint");
 }
 
 /** The same address twice would only fail later, when it is bound, and less readably. */

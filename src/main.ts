@@ -9,6 +9,7 @@ import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
+import { descriptorsMax, limitsWithin } from "./control/connection-budget.ts";
 import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
@@ -278,6 +279,7 @@ function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpe
 
 async function workerSettings({
   config,
+  log,
   faultHooks = false,
 }: NodeOptions): Promise<WorkerSettings> {
   return {
@@ -285,6 +287,7 @@ async function workerSettings({
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
+    limits: limitsWithin(descriptorsMax(), config, log),
     stickyKey:
       config.store.kind === "memory" ? passingSealingKey() : await loadSealingKey(config.stateDir),
     faultHooks,

@@ -123,6 +123,11 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
 
   // --- the worker
 
+  /** Whoever connected is being served, silent or not. */
+  readonly waitingSinceMs = Number.POSITIVE_INFINITY;
+
+  giveWay(): void {}
+
   /** An open TCP connection has no point at which it could be asked to leave: it runs on. */
   drain(): void {}
 
