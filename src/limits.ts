@@ -74,6 +74,8 @@ export const upstreamIdleMsMax = 4_000;
 export const backendKeepAliveMsMin = 5_000;
 /** Idle pooled connections per backend and worker. nginx's upstream keepalive is commonly 32 to 128. */
 export const upstreamIdlePerBackendMax = 256;
+/** Exchanges that a worker keeps for requests to come, some 3 KiB each: as many as a busy one has under way; what is beyond is made anew. */
+export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */
 export const tunnelIdleMsMax = 3_700_000;
 /** Bytes queued towards a slow reader before the other side is paused. */

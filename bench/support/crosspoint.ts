@@ -9,6 +9,7 @@ import {
   ApplyChangesRequest,
   type ApplyChangesResponse,
   type Change,
+  HttpMatch,
   RegisterBackendRequest,
   type RegisterBackendResponse,
   Route,
@@ -114,7 +115,7 @@ export async function addRoutes({ client }: RunningNode, routes: RoutesToAdd): P
 function httpRoute(service: string, domain: string): Route {
   return {
     ...Route.fromPartial({ service }),
-    match: { $case: "http", value: { domain, pathPrefix: "" } },
+    match: { $case: "http", value: HttpMatch.fromPartial({ domain }) },
   };
 }
 

@@ -74,6 +74,8 @@ export type ExplainQuestion =
       readonly host: string;
       readonly path: string;
       readonly headers: Readonly<Record<string, string>>;
+      /** Who asks; "": nobody in particular. */
+      readonly clientAddress: string;
     }
   | { readonly kind: "tcp"; readonly port: number };
 
@@ -84,6 +86,8 @@ export interface Explanation {
   readonly service: string;
   readonly backend: string;
   readonly steps: readonly string[];
+  /** What the router would answer by itself; 0: a backend answers. */
+  readonly status: number;
 }
 
 /** What one worker measured of one backend; plain data. */

@@ -1,7 +1,7 @@
 // What is written on the command line to the parts of a request. Only the shape is checked here; names,
 // domains and addresses are the node's to judge.
 
-import type { HealthCheck, Route } from "../gen/crosspoint/v1/router.ts";
+import { type HealthCheck, HttpMatch, type Route } from "../gen/crosspoint/v1/router.ts";
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import { usageError } from "./failure.ts";
 
@@ -15,7 +15,7 @@ export function parseMatch(text: string): NonNullable<Route["match"]> {
   if (url !== null) {
     throw usageError(`MATCH: ${JSON.stringify(text)} is a URL; write ${url[1] ?? "DOMAIN/PATH"}`);
   }
-  return { $case: "http", value: parseDomainPath(text) };
+  return { $case: "http", value: HttpMatch.fromPartial(parseDomainPath(text)) };
 }
 
 /** "app.example.com/api" in two: the path is what begins at the first slash. */

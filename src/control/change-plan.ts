@@ -21,7 +21,10 @@ import {
   type Route,
   type RouteMatch,
   sameLabels,
+  servicesOf,
+  targetText,
 } from "../model/route.ts";
+import { type RouteOptions, sameOptions } from "../model/route-options.ts";
 import { type Service, sameService } from "../model/service.ts";
 import type { Table } from "../model/table.ts";
 import type { StoredEntries } from "./table-view.ts";
@@ -34,9 +37,10 @@ export interface RouteDraft {
   readonly name: RouteName | undefined;
   /** A TCP port of 0: any free one. */
   readonly match: RouteMatch;
-  readonly service: ServiceName;
+  readonly service: ServiceName | undefined;
   readonly sticky: boolean;
   readonly labels: Labels;
+  readonly options?: RouteOptions;
   /** The proto path, for messages. */
   readonly field: string;
 }
@@ -181,6 +185,7 @@ class Plan {
       service: draft.service,
       sticky: draft.sticky,
       labels: draft.labels,
+      ...(draft.options === undefined ? {} : { options: draft.options }),
       revision: revisionZero,
       matchRevision: hasMatch(existing, match) ? existing.matchRevision : revisionZero,
       createTimeMs: existing?.createTimeMs ?? this.#nowMs,
@@ -208,11 +213,11 @@ class Plan {
     const text = matchText(draft.match);
     throw new RouterError(
       "already-exists",
-      `${draft.field}.${draft.match.kind}: route "${holder.name}" already has ${text}, for service "${holder.service}"; remove it or change it with ApplyChanges`,
+      `${draft.field}.${draft.match.kind}: route "${holder.name}" already has ${text}, for ${targetText(holder)}; remove it or change it with ApplyChanges`,
       {
         reason: "MATCH_TAKEN",
         resource: { type: "route", name: holder.name, description: `has ${text}` },
-        metadata: { route: holder.name, match: text, service: holder.service },
+        metadata: { route: holder.name, match: text, service: holder.service ?? "" },
       },
     );
   }
@@ -255,11 +260,12 @@ class Plan {
   /** "route web" or "backend 10.0.0.7:80" that names the service once the request is done. */
   #userOf(service: ServiceName): string | undefined {
     for (const route of this.#table.routesOfService(service).keys()) {
-      const leftOver = this.#stored.route(route)?.service !== service;
+      const stored = this.#stored.route(route);
+      const leftOver = stored === undefined || !servicesOf(stored).includes(service);
       if (!leftOver && !this.#routesTouched.has(route)) return `route ${route}`;
     }
     for (const [index, draft] of this.#drafts.entries()) {
-      if (draft.kind === "put-route" && draft.route.service === service) {
+      if (draft.kind === "put-route" && servicesOf(draft.route).includes(service)) {
         return `route ${this.#names[index] ?? draft.route.field}`;
       }
     }
@@ -315,6 +321,7 @@ function sameWish(route: Route, draft: RouteDraft): boolean {
     matchKeyOf(route.match) === matchKeyOf(draft.match) &&
     route.service === draft.service &&
     route.sticky === draft.sticky &&
+    sameOptions(route.options, draft.options) &&
     sameLabels(route.labels, draft.labels)
   );
 }
@@ -323,11 +330,11 @@ function nameTaken(existing: Route, draft: RouteDraft): RouterError {
   const text = matchText(existing.match);
   return new RouterError(
     "already-exists",
-    `${draft.field}.name: route "${existing.name}" exists and differs: it leads ${text} to service "${existing.service}"; choose another name, or change it with ApplyChanges`,
+    `${draft.field}.name: route "${existing.name}" exists and differs: it leads ${text} to ${targetText(existing)}; choose another name, or change it with ApplyChanges`,
     {
       reason: "NAME_TAKEN",
       resource: { type: "route", name: existing.name, description: `has ${text}` },
-      metadata: { route: existing.name, match: text, service: existing.service },
+      metadata: { route: existing.name, match: text, service: existing.service ?? "" },
     },
   );
 }

@@ -11,7 +11,7 @@ import {
   parseServiceName,
   type ServiceName,
 } from "../model/names.ts";
-import { matchKeyOf, type Route } from "../model/route.ts";
+import { matchKeyOf, type Route, servicesOf } from "../model/route.ts";
 import type { Service } from "../model/service.ts";
 import type { Table } from "../model/table.ts";
 import { type Page, type PageRequest, pageOf, parsePage } from "./pages.ts";
@@ -64,7 +64,7 @@ function* candidates(table: Table, { service, port }: RouteFilter): Generator<Ro
 }
 
 function passes(route: Route, { service, domain, labels }: RouteFilter): boolean {
-  if (service !== undefined && route.service !== service) return false;
+  if (service !== undefined && !servicesOf(route).includes(service)) return false;
   if (domain !== undefined && (route.match.kind !== "http" || route.match.domain !== domain)) {
     return false;
   }
@@ -98,9 +98,10 @@ export function listBackends(
 }
 
 function routeBytes(route: Route): number {
-  const match =
-    route.match.kind === "http" ? route.match.domain.length + route.match.pathPrefix.length : 4;
-  return route.name.length + match + route.service.length + labelBytes(route.labels) + 64;
+  const match = matchKeyOf(route.match).length;
+  const options = route.options === undefined ? 0 : JSON.stringify(route.options).length;
+  const target = (route.service?.length ?? 0) + options;
+  return route.name.length + match + target + labelBytes(route.labels) + 64;
 }
 
 /** With room for the names of its routes and the reason of its health. */

@@ -15,6 +15,7 @@ import {
 import { parseAddress } from "../model/address.ts";
 import { type Backend, backendWeightDefault, backendWeightMax } from "../model/backend.ts";
 import { type FieldViolation, invalidField, RouterError } from "../model/errors.ts";
+import { parseIp } from "../model/ip-address.ts";
 import {
   parseDomain,
   parseLabels,
@@ -268,7 +269,14 @@ function parseHttpQuestion(probe: HttpProbeRequest): ExplainQuestion {
       throw invalidField("http.headers", `${JSON.stringify(name.slice(0, 80))} is not a field`);
     }
   }
-  return { kind: "http", method, host, path, headers };
+  const { clientAddress } = probe;
+  if (clientAddress !== "" && parseIp(clientAddress) === undefined) {
+    throw invalidField(
+      "http.client_address",
+      `${JSON.stringify(clientAddress.slice(0, 80))} is not an IP address`,
+    );
+  }
+  return { kind: "http", method, host, path, headers, clientAddress };
 }
 
 function notBuilt(field: string, description: string): RouterError {

@@ -20,7 +20,9 @@ export function renderRoute(route: Route): proto.Route {
   return {
     name: route.name,
     match: renderMatch(route.match),
-    service: route.service,
+    service: route.service ?? "",
+    split: [],
+    pages: [],
     sticky: route.sticky,
     labels: { ...route.labels },
     revision: BigInt(route.revision),
@@ -36,7 +38,17 @@ function renderTime(epochMs: number): Date | undefined {
 
 function renderMatch(match: RouteMatch): proto.Route["match"] {
   if (match.kind === "tcp") return { $case: "tcp", value: { port: match.port } };
-  return { $case: "http", value: { domain: match.domain, pathPrefix: match.pathPrefix } };
+  return {
+    $case: "http",
+    value: {
+      domain: match.domain,
+      pathPrefix: match.pathPrefix,
+      path: "",
+      methods: [],
+      headers: [],
+      query: [],
+    },
+  };
 }
 
 export function renderService(service: Service): proto.Service {

@@ -313,8 +313,9 @@ class RouterService {
       this.#parts.serving.explain(question, patience.signal),
       "a worker had answered",
     );
-    const { route, service, backend, steps } = answer;
-    return { revision: BigInt(answer.revision), route, service, backend, steps: [...steps] };
+    const { route, service, backend, steps, status } = answer;
+    const revision = BigInt(answer.revision);
+    return { revision, route, service, backend, steps: [...steps], status };
   }
 
   /** What is known when the time is over, rather than an error: it is asked when something is wrong. */

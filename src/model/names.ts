@@ -14,6 +14,8 @@ export type ServiceName = Branded<string, "ServiceName">;
 export type Domain = Branded<string, "Domain">;
 /** "/" or "/a/b": starts with a slash, ends with none (but for "/" itself). */
 export type PathPrefix = Branded<string, "PathPrefix">;
+/** "/" or "/a/b" or "/a/b/": a whole path as it is sent. */
+export type ExactPath = Branded<string, "ExactPath">;
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -104,6 +106,13 @@ export function parsePathPrefix(text: string, field = "path_prefix"): PathPrefix
   }
   const prefix = text.replace(/\/+$/, "");
   return minted<PathPrefix>(prefix === "" ? "/" : prefix);
+}
+
+/** As `parsePathPrefix`, but a slash at the end stays, and something is required. */
+export function parseExactPath(text: string, field = "path"): ExactPath {
+  if (text === "") throw invalidField(field, 'is required: a path that starts with "/"');
+  parsePathPrefix(text, field);
+  return minted<ExactPath>(text);
 }
 
 export function parseLabels(labels: Readonly<Record<string, string>>, field = "labels"): Labels {

@@ -1,20 +1,34 @@
 // A Route: a match (domain and path, or a port) and the Service that answers.
 
 import { type Branded, minted } from "./brand.ts";
-import type { Domain, Labels, PathPrefix, RouteName, ServiceName } from "./names.ts";
+import { type Conditions, conditionsText } from "./conditions.ts";
+import type { Domain, ExactPath, Labels, PathPrefix, RouteName, ServiceName } from "./names.ts";
 import type { Revision } from "./revision.ts";
+import { type RouteOptions, sameOptions } from "./route-options.ts";
 
-export type RouteMatch =
-  | { readonly kind: "http"; readonly domain: Domain; readonly pathPrefix: PathPrefix }
-  | { readonly kind: "tcp"; readonly port: number };
+export type RouteMatch = HttpMatch | { readonly kind: "tcp"; readonly port: number };
+
+export interface HttpMatch {
+  readonly kind: "http";
+  readonly domain: Domain;
+  /** "/" beside an exact path. */
+  readonly pathPrefix: PathPrefix;
+  /** This path alone. */
+  readonly exactPath?: ExactPath;
+  /** What else must hold; absent on most routes. */
+  readonly when?: Conditions;
+}
 
 export interface Route {
   readonly name: RouteName;
   readonly match: RouteMatch;
-  readonly service: ServiceName;
+  /** Who answers; undefined: the options say it (a split, a redirect, an answer). */
+  readonly service: ServiceName | undefined;
   /** Cookie affinity; HTTP only. */
   readonly sticky: boolean;
   readonly labels: Labels;
+  /** Absent on most routes. */
+  readonly options?: RouteOptions;
   /** The revision that last changed this route; the store sets it. */
   readonly revision: Revision;
   /**
@@ -31,15 +45,43 @@ export interface Route {
 export type MatchKey = Branded<string, "MatchKey">;
 
 export function matchKeyOf(match: RouteMatch): MatchKey {
-  return minted<MatchKey>(
-    match.kind === "http" ? `http ${match.domain}${match.pathPrefix}` : `tcp ${match.port}`,
-  );
+  if (match.kind === "tcp") return minted<MatchKey>(`tcp ${match.port}`);
+  const { when } = match;
+  const place = `http ${match.domain}${pathText(match)}`;
+  return minted<MatchKey>(when === undefined ? place : `${place} when ${JSON.stringify(when)}`);
 }
 
-/** As an operator writes it: "app.example.com/api", "tcp:5432". */
+/** "/api", and "=/api" of an exact path. */
+function pathText({ pathPrefix, exactPath }: HttpMatch): string {
+  return exactPath === undefined ? pathPrefix : `=${exactPath}`;
+}
+
+/** As an operator writes it: "app.example.com/api", "app.example.com=/api [GET]", "tcp:5432". */
 export function matchText(match: RouteMatch): string {
   if (match.kind === "tcp") return `tcp:${match.port}`;
-  return match.pathPrefix === "/" ? match.domain : `${match.domain}${match.pathPrefix}`;
+  const path = pathText(match);
+  const when = conditionsText(match.when);
+  return `${match.domain}${path === "/" ? "" : path}${when === "" ? "" : ` [${when}]`}`;
+}
+
+/** Every service that the route may send anything to, each once. */
+export function servicesOf({
+  service,
+  options,
+}: Pick<Route, "service" | "options">): ServiceName[] {
+  if (options === undefined) return service === undefined ? [] : [service];
+  const { split = [], mirror } = options;
+  const names = [service, ...split.map((share) => share.service), mirror?.service];
+  return [...new Set(names.filter((name) => name !== undefined))];
+}
+
+/** Who answers, in words: "web", "web 90, web-next 10", "redirect 308", "answer 503". */
+export function targetText({ service, options }: Pick<Route, "service" | "options">): string {
+  const shares = options?.split?.map((share) => `${share.service} ${share.weight}`).join(", ");
+  const { redirect, answer } = options ?? {};
+  const own = answer === undefined ? undefined : `answer ${answer.status}`;
+  const elsewhere = redirect === undefined ? undefined : `redirect ${redirect.status}`;
+  return [elsewhere, own, service, shares].filter((text) => text !== undefined).join(", else ");
 }
 
 const plainPattern = /^[a-z0-9.]{1,63}$/;
@@ -54,7 +96,7 @@ const takenPattern = /^tcp\.\d+$|\.[0-9a-f]{8}$/;
  */
 export function deriveRouteName(match: RouteMatch): RouteName {
   if (match.kind === "tcp") return minted<RouteName>(`tcp-${match.port}`);
-  const text = `${match.domain}${match.pathPrefix === "/" ? "" : match.pathPrefix}`;
+  const text = matchText(match);
   if (plainPattern.test(text) && !takenPattern.test(text)) {
     return minted<RouteName>(text.replaceAll(".", "-"));
   }
@@ -86,6 +128,7 @@ export function sameRoute(a: Route, b: Route): boolean {
     matchKeyOf(a.match) === matchKeyOf(b.match) &&
     a.service === b.service &&
     a.sticky === b.sticky &&
+    sameOptions(a.options, b.options) &&
     sameLabels(a.labels, b.labels)
   );
 }

@@ -8,7 +8,7 @@ import { ChurnMap, type ReadonlyChurnMap } from "./churn-map.ts";
 import { assert, unreachable } from "./errors.ts";
 import type { RouteName, ServiceName } from "./names.ts";
 import { type Revision, revisionZero } from "./revision.ts";
-import { type MatchKey, matchKeyOf, type Route } from "./route.ts";
+import { type MatchKey, matchKeyOf, type Route, servicesOf } from "./route.ts";
 import type { Service } from "./service.ts";
 
 const noBackends: ReadonlyChurnMap<Address, Backend> = new ChurnMap();
@@ -105,7 +105,9 @@ export class Table {
         this.#removeRoute(change.route.name);
         this.#routes.set(change.route.name, change.route);
         this.#routeOfMatch.set(matchKeyOf(change.route.match), change.route);
-        innerOf(this.#routesOfService, change.route.service).set(change.route.name, change.route);
+        for (const service of servicesOf(change.route)) {
+          innerOf(this.#routesOfService, service).set(change.route.name, change.route);
+        }
         return;
       case "route-removed":
         return this.#removeRoute(change.name);
@@ -133,9 +135,11 @@ export class Table {
     this.#routes.delete(name);
     const key = matchKeyOf(route.match);
     if (this.#routeOfMatch.get(key)?.name === name) this.#routeOfMatch.delete(key);
-    const ofService = this.#routesOfService.get(route.service);
-    ofService?.delete(name);
-    if (ofService?.size === 0) this.#routesOfService.delete(route.service);
+    for (const service of servicesOf(route)) {
+      const ofService = this.#routesOfService.get(service);
+      ofService?.delete(name);
+      if (ofService?.size === 0) this.#routesOfService.delete(service);
+    }
   }
 
   #removeBackend(service: ServiceName, address: Address): void {

@@ -1,6 +1,6 @@
 // A route as requests use it: bound to the state of its service.
 
-import type { PathPrefix, RouteName } from "../model/names.ts";
+import type { PathPrefix, RouteName, ServiceName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
 import { matchText, type Route } from "../model/route.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -9,13 +9,19 @@ import type { ServiceState } from "./service-state.ts";
 export interface CompiledRoute {
   readonly name: RouteName;
   readonly route: Route;
-  readonly service: ServiceState;
+  /** Who answers; undefined: a split, or the router itself. */
+  readonly service: ServiceState | undefined;
   readonly sticky: boolean;
   /** That last changed this route. */
   readonly revision: Revision;
 }
 
-export function compileRoute(route: Route, service: ServiceState): CompiledRoute {
+/** @param stateOf The state of a service that the route names. */
+export function compileRoute(
+  route: Route,
+  stateOf: (name: ServiceName) => ServiceState,
+): CompiledRoute {
+  const service = route.service === undefined ? undefined : stateOf(route.service);
   return { name: route.name, route, service, sticky: route.sticky, revision: route.revision };
 }
 

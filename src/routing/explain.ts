@@ -29,6 +29,8 @@ export interface RoutingExplanation {
   /** "10.0.0.7:8080" */
   readonly backend: string;
   readonly steps: readonly string[];
+  /** What the router would answer by itself; 0: a backend answers, or bytes have no status. */
+  readonly status: number;
 }
 
 const encoder = new TextEncoder();
@@ -50,7 +52,7 @@ export function explainHttp(
   }
   if (winner === undefined) {
     steps.push("no route matches: 404 no-route");
-    return { route: "", service: "", backend: "", steps };
+    return { route: "", service: "", backend: "", steps, status: 404 };
   }
   return explainBackend(winner, steps, random);
 }
@@ -62,7 +64,7 @@ export function explainTcp(
 ): RoutingExplanation {
   if (route === undefined) {
     const steps = [`no route has TCP port ${port}: nothing listens there`];
-    return { route: "", service: "", backend: "", steps };
+    return { route: "", service: "", backend: "", steps, status: 0 };
   }
   return explainBackend(route, [`${shownRoute(route)} wins: it has the port`], random);
 }
@@ -104,16 +106,19 @@ function explainBackend(
   random: () => number,
 ): RoutingExplanation {
   const { service } = route;
+  if (service === undefined)
+    return { route: route.name, service: "", backend: "", steps, status: 404 };
   const count = service.backends.length;
   const backend = service.picker.peek(random);
-  const answer = { route: route.name, service: service.name, steps };
+  const answer = { route: route.name, service: service.name, steps, status: 0 };
   if (backend === undefined) {
     steps.push(
       route.route.match.kind === "tcp"
         ? `service ${service.name} has no backend: the connection is closed`
         : `service ${service.name} has no backend: 503 no-backend`,
     );
-    return { ...answer, backend: "" };
+    const status = route.route.match.kind === "tcp" ? 0 : 503;
+    return { ...answer, backend: "", status };
   }
   steps.push(
     `service ${service.name} picks among ${count} ${count === 1 ? "backend" : "backends"} by ${service.policy}`,

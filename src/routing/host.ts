@@ -18,6 +18,15 @@ export function hostOf(bytes: Uint8Array, start: number, end: number): string {
   return String.fromCharCode.apply(undefined, codes);
 }
 
+/** As `hostOf`, but `last` itself when the bytes say just that: most requests name the host of the one before. */
+export function hostAfter(last: string, bytes: Uint8Array, start: number, end: number): string {
+  if (last.length !== end - start) return hostOf(bytes, start, end);
+  for (let i = 0; i < last.length; i++) {
+    if (bytes[start + i] !== last.charCodeAt(i)) return hostOf(bytes, start, end);
+  }
+  return last;
+}
+
 /** Where ":PORT" begins, or `end`. The colons within "[::1]" are none. */
 function portAt(bytes: Uint8Array, start: number, end: number): number {
   let at = end - 1;

@@ -13,7 +13,7 @@ import { ChurnMap } from "../model/churn-map.ts";
 import { assert, RouterError } from "../model/errors.ts";
 import type { RouteName } from "../model/names.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
-import { type MatchKey, matchKeyOf, matchText, type Route } from "../model/route.ts";
+import { type MatchKey, matchKeyOf, matchText, type Route, servicesOf } from "../model/route.ts";
 import type { Endpoint } from "./backend-state.ts";
 import { type CompiledRoute, compileRoute } from "./compiled-route.ts";
 import { DomainIndex } from "./domain-index.ts";
@@ -180,14 +180,30 @@ export class RouteTable {
     }
     for (const [name, route] of net.routes) {
       if (route === undefined) this.#routes.delete(name);
-      else this.#place(compileRoute(route, this.#registry.retain(route.service)));
+      else this.#place(this.#compile(route));
     }
-    for (const compiled of old) this.#registry.release(compiled.service);
+    for (const { route } of old) this.#release(route);
     for (const [name, settings] of net.services) this.#registry.configure(name, settings);
     for (const [name, wanted] of net.backends) this.#registry.editBackends(name, wanted);
     this.#revision = revision;
     this.#edits++;
     return this.#registry.sweep();
+  }
+
+  #compile(route: Route): CompiledRoute {
+    const states = new Map(servicesOf(route).map((name) => [name, this.#registry.retain(name)]));
+    return compileRoute(route, (name) => {
+      const state = states.get(name);
+      assert(state !== undefined, "a route is compiled with the services that it names");
+      return state;
+    });
+  }
+
+  #release(route: Route): void {
+    for (const name of servicesOf(route)) {
+      const service = this.#registry.get(name);
+      if (service !== undefined) this.#registry.release(service);
+    }
   }
 
   #place(compiled: CompiledRoute): void {

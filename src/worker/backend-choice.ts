@@ -2,11 +2,10 @@
 // the load that is counted while it lasts, the failures. And the connection there, which begins with a
 // preface about the client where the service wants one.
 
-import type { ConnectionEnds } from "../io/stream.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
-import { ClientPrefaces } from "./client-prefaces.ts";
+import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
@@ -18,13 +17,10 @@ export class BackendChoice {
   readonly #tried: BackendState[] = [];
   #triedCount = 0;
   #service: ServiceState | undefined;
-  readonly #client: ConnectionEnds;
-  #prefaces: ClientPrefaces | undefined;
+  #client: PrefacedClient | undefined;
 
-  /** @param client Whom a preface names. */
-  constructor(context: WorkerContext, client: ConnectionEnds) {
+  constructor(context: WorkerContext) {
     this.#context = context;
-    this.#client = client;
   }
 
   get tries(): number {
@@ -34,11 +30,14 @@ export class BackendChoice {
   /** Nothing was tried for this request yet. */
   reset(): void {
     this.#service = undefined;
+    this.#client = undefined;
     this.#triedCount = 0;
   }
 
-  begin(service: ServiceState): void {
+  /** @param client Whom a preface names. */
+  begin(service: ServiceState, client: PrefacedClient): void {
     this.#service = service;
+    this.#client = client;
     this.#triedCount = 0;
   }
 
@@ -74,14 +73,10 @@ export class BackendChoice {
 
   get #preface(): SentPreface | undefined {
     const version = this.#service?.proxyProtocol;
-    if (version === undefined) return undefined;
-    this.#prefaces ??= new ClientPrefaces(this.#client);
-    return this.#prefaces.of(version);
-  }
-
-  /** The client's connection has ended: idle connections that name it serve nobody. */
-  leave(): void {
-    this.#prefaces?.close();
+    const client = this.#client;
+    if (version === undefined || client === undefined) return undefined;
+    client.prefaces ??= new ClientPrefaces(client.ends);
+    return client.prefaces.of(version);
   }
 
   /** The current backend did not do its part. */

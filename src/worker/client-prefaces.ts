@@ -6,6 +6,13 @@ import { ProxyProtocol } from "../model/service.ts";
 import { writePreface } from "../protocol/proxy-preface-writer.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 
+/** A client's connection, as a preface names it. */
+export interface PrefacedClient {
+  readonly ends: ConnectionEnds;
+  /** Made for the first service that wants one. */
+  prefaces: ClientPrefaces | undefined;
+}
+
 export class ClientPrefaces {
   readonly #client: ConnectionEnds;
   readonly #made: Partial<Record<ProxyProtocol, SentPreface>> = {};

@@ -3,12 +3,13 @@
 
 import type { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { Io } from "../io/io.ts";
+import type { CidrSet } from "../model/cidr.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
-import type { CidrSet } from "../routing/cidr.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { ExchangePool } from "./exchange-pool.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -40,6 +41,7 @@ export interface SessionLimits {
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
+  readonly exchangesIdleMax: number;
   readonly tunnelIdleMsMax: number;
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
@@ -57,6 +59,7 @@ export interface WorkerContext {
   readonly connections: ConnectionCounts;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
+  readonly exchanges: ExchangePool;
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;

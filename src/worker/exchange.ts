@@ -1,30 +1,30 @@
 // One request and its answer, between a client's connection and a backend's.
 //
-// Knows: the order of things (choose, connect, send, answer, finish) and what each failure means to
+// Knows: the order of things (describe, route, deliver, answer, finish) and what each failure means to
 // the client. Does not know how heads and bodies are written (request-writer, response-writer,
-// body-relay), nor when the next request of the connection begins (http-session).
+// body-relay), how a backend is reached and when again (delivery), nor when the next request of the
+// connection begins (http-session).
 //
-// One per client connection, reused for all its requests. Retries follow RFC 9110 section 9.2.2:
-// another backend while nothing was sent; once more, on a fresh connection, when a connection that
-// had been idle died before it answered an idempotent request whose body, if any, is kept.
+// Lent to a connection while a request of its own is under way (exchange-pool), and reused for those
+// of others: what must outlive the request stays with the connection.
 
-import type { CloseReason, Stream } from "../io/stream.ts";
-import { Framing } from "../protocol/framing.ts";
-import { Method, type RequestHead } from "../protocol/request-head.ts";
+import type { Stream } from "../io/stream.ts";
+import { Method } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
+import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
-import { BackendChoice } from "./backend-choice.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { Delivery } from "./delivery.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
 import { RequestRecord } from "./request-record.ts";
-import { type Downstream, writeRequestHead } from "./request-writer.ts";
+import type { Downstream } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { stickyAddressOf } from "./sticky-choice.ts";
-import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
 
-/** What an exchange needs of the connection it belongs to. */
+/** What an exchange needs of the connection it is lent to. */
 export interface ExchangeClient {
   readonly stream: Stream;
   readonly downstream: Downstream;
@@ -34,19 +34,18 @@ export interface ExchangeClient {
   progressed(limitMs: number): void;
   /** The upstream is connected, or takes bytes again: go on with the request's body. */
   requestMayGoOn(): void;
-  /** Answered; `close`: this connection carries no further request. */
+  /** Answered; `close`: this connection carries no further request. Gives the exchange back. */
   exchangeDone(close: boolean): void;
-  /** The answer broke off where only a reset tells the client so. */
+  /** The answer broke off where only a reset tells the client so. Gives the exchange back. */
   cut(): void;
-  /** The backend said 101; `early` bytes came behind its head. */
+  /** The backend said 101; `early` bytes came behind its head. Keeps the exchange until `upgradeEnded`. */
   upgraded(upstream: UpstreamConnection, early: Uint8Array, start: number, end: number): void;
 }
 
-const Phase = { Idle: 0, Dialling: 1, Sent: 2, Answering: 3 } as const;
-
-export class Exchange implements UpstreamOwner {
+export class Exchange {
   readonly record: RequestRecord;
-  readonly choice: BackendChoice;
+  readonly delivery: Delivery;
+  readonly response: ResponseRelay;
   readonly requestBody = new BodyRelay();
   upgrade = false;
   /** The client spoke HTTP/1.1. */
@@ -59,29 +58,41 @@ export class Exchange implements UpstreamOwner {
   stickyAddress: string | undefined;
   /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
   waitsForContinue = false;
-  connection: UpstreamConnection | undefined;
   readonly #context: WorkerContext;
-  readonly #client: ExchangeClient;
-  readonly #response: ResponseRelay;
-  #phase: number = Phase.Idle;
+  #client: ExchangeClient | undefined;
   #json = false;
-  #replayable = false;
 
-  constructor(context: WorkerContext, client: ExchangeClient) {
+  constructor(context: WorkerContext) {
     this.#context = context;
-    this.#client = client;
     this.record = new RequestRecord(context);
-    this.choice = new BackendChoice(context, client.downstream.ends);
-    this.#response = new ResponseRelay(context, client, this);
+    this.delivery = new Delivery(context, this);
+    this.response = new ResponseRelay(context, this);
+  }
+
+  /** Whose request it is; to be asked only while it is lent. */
+  get client(): ExchangeClient {
+    return this.#client!;
+  }
+
+  /** From now on it is this client's. */
+  lendTo(client: ExchangeClient): void {
+    this.#client = client;
+  }
+
+  /** It is nobody's: nothing of the last request is kept that is large, or that belongs to others. */
+  rest(): void {
+    this.#client = undefined;
+    this.route = undefined;
+    this.response.rest();
   }
 
   get active(): boolean {
-    return this.#phase !== Phase.Idle;
+    return this.delivery.active;
   }
 
   /** Whether body bytes of the request can be taken now. */
   get takesBody(): boolean {
-    return this.#phase >= Phase.Sent && this.connection !== undefined;
+    return this.delivery.takesBody;
   }
 
   /** How long nothing may happen until the answer begins, in ms. */
@@ -92,8 +103,7 @@ export class Exchange implements UpstreamOwner {
 
   /** The backend reads the request's body slowly, until `requestMayGoOn`. */
   get isUpstreamClogged(): boolean {
-    const queuedBytes = this.connection?.stream.queuedBytes ?? 0;
-    return queuedBytes > this.#context.limits.sendQueueBytesHigh;
+    return this.delivery.queuedBytes > this.#context.limits.sendQueueBytesHigh;
   }
 
   /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
@@ -103,26 +113,20 @@ export class Exchange implements UpstreamOwner {
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd);
     this.route = route;
-    if (route === undefined) {
+    const service = route?.service;
+    if (route === undefined || service === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
-    this.record.service = route.service.name;
-    this.choice.begin(route.service);
-    let preferred: BackendState | undefined;
-    if (route.sticky) {
-      this.stickyAddress = stickyAddressOf(this.#context.sticky, route, bytes, head.fields);
-      if (this.stickyAddress !== undefined) {
-        preferred = route.service.backendAt(this.stickyAddress);
-      }
-    }
-    const backend = this.choice.next(preferred);
+    this.record.service = service.name;
+    this.delivery.choice.begin(service, this.client.downstream);
+    const backend = this.delivery.choice.next(this.#preferred(bytes, route, service));
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;
       return this.#answer(503, "no-backend", "");
     }
-    this.#send(bytes, backend);
+    this.delivery.send(bytes, backend);
   }
 
   #describe(bytes: Uint8Array): void {
@@ -135,43 +139,28 @@ export class Exchange implements UpstreamOwner {
     this.keepAlive = head.keepAlive && !this.#context.draining;
     this.stickyAddress = undefined;
     this.waitsForContinue = head.expectContinue;
-    this.#replayable = this.#isReplayable(head);
-    this.choice.reset();
+    this.delivery.begin(head);
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
-    this.#response.begin(bytes);
+    this.response.begin(bytes);
     this.#json = wantsJson(bytes, head);
   }
 
-  /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
-  #isReplayable(head: RequestHead): boolean {
-    if (!head.isIdempotent || head.upgrade) return false;
-    if (head.framing === Framing.None) return true;
-    const { replayBodyBytesMax } = this.#context.limits;
-    return head.framing === Framing.Length && head.contentLength <= replayBodyBytesMax;
+  /** The backend that the client's cookie names, where the route wants that. */
+  #preferred(
+    bytes: Uint8Array,
+    route: CompiledRoute,
+    service: ServiceState,
+  ): BackendState | undefined {
+    if (!route.sticky) return undefined;
+    const { sticky, requestHead: head } = this.#context;
+    this.stickyAddress = stickyAddressOf(sticky, service, bytes, head.fields);
+    return this.stickyAddress === undefined ? undefined : service.backendAt(this.stickyAddress);
   }
 
-  /** Writes the head, and sends it or keeps it until a connection stands. */
-  #send(bytes: Uint8Array, backend: BackendState): void {
-    const context = this.#context;
-    const { writer, requestHead: head } = context;
-    const connection = this.choice.take(backend, this);
-    this.record.backend = backend.endpoint.address;
-    writer.length = 0;
-    const { downstream } = this.#client;
-    writeRequestHead(context, bytes, head, downstream, backend.endpoint.address);
-    this.record.rememberId(bytes);
-    if (connection === undefined) {
-      this.#phase = Phase.Dialling;
-      this.connection = this.choice.dial(backend, this);
-      this.connection.save(writer.bytes, writer.length);
-      writer.length = 0;
-      return;
-    }
-    this.#phase = Phase.Sent;
-    this.connection = connection;
-    if (this.#replayable) connection.save(writer.bytes, writer.length);
-    // With a body, the head leaves together with its first bytes: see feedRequest.
-    if (this.requestBody.done) flush(writer, connection.stream);
+  /** The head has gone out on a new connection. */
+  delivered(): void {
+    this.client.progressed(this.silentMsMax);
+    this.client.requestMayGoOn();
   }
 
   /**
@@ -179,7 +168,8 @@ export class Exchange implements UpstreamOwner {
    * A broken framing ends the exchange: no backend ever sees a complete request.
    */
   feedRequest(bytes: Uint8Array, at: number, end: number): number {
-    const { connection, requestBody } = this;
+    const { delivery, requestBody } = this;
+    const { connection } = delivery;
     if (connection === undefined) return end;
     const { writer } = this.#context;
     const next = requestBody.feed(bytes, at, end, writer, connection.stream);
@@ -190,8 +180,7 @@ export class Exchange implements UpstreamOwner {
       return end;
     }
     if (next > at) this.waitsForContinue = false;
-    // Framed by its length, a body leaves as it came.
-    if (this.#replayable && connection.reused) connection.saveMore(bytes, at, next);
+    delivery.sentBody(bytes, at, next);
     flush(writer, connection.stream);
     return next;
   }
@@ -208,143 +197,69 @@ export class Exchange implements UpstreamOwner {
 
   /** The session's timer ran out in the middle of this exchange. */
   timedOut(): void {
-    if (this.#response.begun && this.#client.stream.queuedBytes > 0) {
+    if (this.response.begun && this.client.stream.queuedBytes > 0) {
       return this.fail(408, "client-slow", "");
     }
     if (!this.requestBody.done && !this.#isBackendSlow()) return this.fail(408, "request-slow", "");
     this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    this.choice.failed("timeout");
+    this.delivery.choice.failed("timeout");
     this.fail(504, "backend-slow", "");
   }
 
   /** While the request's body is under way: it is the backend that does not do its part. */
   #isBackendSlow(): boolean {
-    return this.waitsForContinue || (this.connection?.stream.queuedBytes ?? 0) > 0;
-  }
-
-  // --- what the connection to the backend does
-
-  onUpstreamConnect(): void {
-    const connection = this.connection!;
-    this.#phase = Phase.Sent;
-    connection.stream.write(connection.saved, 0, connection.savedLength);
-    this.#client.progressed(this.silentMsMax);
-    this.#client.requestMayGoOn();
-  }
-
-  onUpstreamData(bytes: Uint8Array, start: number, end: number): void {
-    this.#phase = Phase.Answering;
-    this.#response.receive(bytes, start, end);
-  }
-
-  onUpstreamEnd(): void {
-    if (this.#response.upstreamEnded()) return;
-    this.#lost("the backend closed the connection");
-  }
-
-  onUpstreamWritable(): void {
-    this.#client.requestMayGoOn();
+    return this.waitsForContinue || this.delivery.queuedBytes > 0;
   }
 
   /** The client reads again. */
   clientWritable(): void {
-    this.#response.resumeUpstream();
-  }
-
-  onUpstreamClose(reason: CloseReason, message: string): void {
-    const connected = this.connection?.connected === true;
-    if (!connected) this.#dialFailed(reason, message);
-    else if (reason !== "finished" || !this.#response.upstreamEnded()) this.#lost(message);
-  }
-
-  /** Nothing was sent: another backend may be tried (at most `connectTriesMax`). */
-  #dialFailed(reason: CloseReason, message: string): void {
-    const failed = this.connection!;
-    this.#context.counters[Counter.upstreamConnectFailures]! += 1;
-    this.choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
-    const backend = this.choice.next(undefined);
-    if (backend === undefined) {
-      this.connection = undefined;
-      this.#context.counters[Counter.noBackend]! += 1;
-      this.fail(503, "no-backend-reachable", "");
-      return;
-    }
-    this.record.backend = backend.endpoint.address;
-    this.#dialAgain(backend, failed);
-  }
-
-  /** A fresh connection gets the head that `previous` kept. */
-  #dialAgain(backend: BackendState, previous: UpstreamConnection): void {
-    this.#phase = Phase.Dialling;
-    this.connection = this.choice.dial(backend, this);
-    this.connection.save(previous.saved, previous.savedLength);
-  }
-
-  /** The connection broke after the request, or a part of it, went out. */
-  #lost(message: string): void {
-    const connection = this.connection;
-    if (connection === undefined) return;
-    const replay =
-      connection.reused &&
-      this.#replayable &&
-      !this.#response.anyByte &&
-      connection.savedLength > 0;
-    const backend = this.choice.current;
-    if (replay && backend !== undefined) {
-      this.#replayable = false;
-      this.connection = undefined;
-      connection.destroy(true);
-      this.#dialAgain(backend, connection);
-      return;
-    }
-    this.choice.failed(message === "" ? "connection closed" : message);
-    this.fail(502, "backend-closed", "");
+    this.response.resumeUpstream();
   }
 
   /** The answer broke the rules. */
   malformedAnswer(detail: string): void {
     this.#context.counters[Counter.malformedResponses]! += 1;
-    this.choice.failed(`malformed answer: ${detail}`);
+    this.delivery.choice.failed(`malformed answer: ${detail}`);
     this.fail(502, "backend-malformed", "");
   }
 
   /** 101: the connections belong together from now on. */
   switchProtocols(bytes: Uint8Array, start: number, end: number): void {
-    const connection = this.connection!;
-    this.connection = undefined;
     this.record.status = 101;
-    this.#phase = Phase.Idle;
-    this.#client.upgraded(connection, bytes, start, end);
+    this.client.upgraded(this.delivery.handOver(), bytes, start, end);
   }
 
   /** The upgraded connection has ended. */
   upgradeEnded(bytesIn: number, bytesOut: number): void {
-    this.record.tries = this.choice.tries;
-    this.choice.done();
+    const { choice } = this.delivery;
+    this.record.tries = choice.tries;
+    choice.done();
     this.record.bytesIn = bytesIn;
     this.record.bytesOut = bytesOut;
-    this.record.end(this.#client.downstream.address);
+    this.record.end(this.client.downstream.address);
   }
 
   /** The answer is complete; `reusable`: the backend's connection is in order. */
   answered(reusable: boolean): void {
-    const { connection } = this;
-    const complete = this.requestBody.done && connection?.stream.queuedBytes === 0;
-    const close = !this.keepAlive || !this.requestBody.done || this.#response.closes;
-    this.choice.succeeded();
+    const { delivery } = this;
+    const complete =
+      this.requestBody.done && delivery.connection !== undefined && delivery.queuedBytes === 0;
+    const close = !this.keepAlive || !this.requestBody.done || this.response.closes;
+    delivery.choice.succeeded();
     this.#end(reusable && complete);
     this.#finish(close);
   }
 
   /** Answers by ourselves if nothing was answered yet; else the client must see that it is cut. */
   fail(status: number, reason: Reason, detail: string): void {
-    if (this.#response.begun) {
+    if (this.response.begun) {
+      const { client, response } = this;
       this.record.reason = reason;
-      const hard = this.#response.endsByClose;
+      const hard = response.endsByClose;
       this.#end(false);
       this.#closeRecord();
-      if (hard) this.#client.cut();
-      else this.#client.exchangeDone(true);
+      if (hard) client.cut();
+      else client.exchangeDone(true);
       return;
     }
     this.#answer(status, reason, detail);
@@ -369,30 +284,26 @@ export class Exchange implements UpstreamOwner {
       sayKeepAlive: this.minor === 0,
     });
     this.record.bytesOut = writer.length;
-    flush(writer, this.#client.stream);
+    flush(writer, this.client.stream);
     this.#finish(close);
   }
 
+  /** The last thing done: the client gives the exchange back, and may be lent it again at once. */
   #finish(close: boolean): void {
     this.#closeRecord();
-    this.#client.exchangeDone(close);
+    this.client.exchangeDone(close);
   }
 
   #closeRecord(): void {
-    this.record.tries = this.choice.tries;
+    this.record.tries = this.delivery.choice.tries;
     this.record.bytesIn = this.requestBody.bytes;
-    if (this.#response.begun) this.record.bytesOut = this.#response.bytes;
-    this.record.end(this.#client.downstream.address);
+    if (this.response.begun) this.record.bytesOut = this.response.bytes;
+    this.record.end(this.client.downstream.address);
   }
 
-  /** Gives the backend's connection back, or up. */
+  /** Lets the backend's connection read on, and gives it back, or up. */
   #end(reusable: boolean): void {
-    const { connection } = this;
-    this.#phase = Phase.Idle;
-    this.connection = undefined;
-    this.choice.done();
-    if (connection === undefined) return;
-    this.#response.resumeUpstream(connection);
-    this.#context.pool.release(connection, reusable);
+    this.response.resumeUpstream();
+    this.delivery.end(reusable);
   }
 }

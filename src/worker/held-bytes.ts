@@ -1,14 +1,23 @@
-// Bytes that arrived before they could be used. Holds no memory while it holds no bytes.
+// Bytes that arrived before they could be used. Holds no memory while it holds no bytes: the buffers of the usual size
+// belong to the thread, and are lent.
+
+import { HeadScanner } from "../protocol/head-end.ts";
 
 const noBytes = new Uint8Array(0);
-/** A buffer up to this size is kept for the next time; a larger one is given back. */
-const keptBytesMax = 2048;
+/** A head of a browser, or a handful of small requests; more needs a buffer of its own, which is given up. */
+const usualBytes = 2048;
+/** What a larger buffer has to spare at most: no connection holds more than it must. */
+const spareBytesMax = 4096;
+/** Buffers that wait for the next bytes: more than connections that hold some in one turn, on a good day. */
+const idleBuffersMax = 64;
+const idleBuffers: Uint8Array[] = [];
 
 export class HeldBytes {
   /** Valid from `start` to `end`. */
   bytes: Uint8Array = noBytes;
   start = 0;
   end = 0;
+  #scanner: HeadScanner | undefined;
 
   get length(): number {
     return this.end - this.start;
@@ -28,18 +37,47 @@ export class HeldBytes {
     else this.start = at;
   }
 
+  /** The bytes are none any more: whoever still reads them must be done before others add to theirs. */
   clear(): void {
     this.start = this.end = 0;
-    if (this.bytes.length > keptBytesMax) this.bytes = noBytes;
+    this.#giveUp();
+  }
+
+  /** A head begins at `start`. */
+  beginHead(): void {
+    this.#scanner?.reset();
+  }
+
+  /** Whether the head at `start` is worth parsing; after true the next call begins a new head. */
+  mayBeHead(limits: { readonly headBytesMax: number }): boolean {
+    this.#scanner ??= new HeadScanner(limits);
+    return this.#scanner.scan(this.bytes, this.start, this.end);
   }
 
   #makeRoom(count: number): void {
-    const needed = this.length + count;
-    const room =
-      needed <= this.bytes.length ? this.bytes : new Uint8Array(Math.max(512, needed * 2));
-    room.set(this.bytes.subarray(this.start, this.end));
-    this.bytes = room;
-    this.end = this.length;
+    const { length } = this;
+    const needed = length + count;
+    const old = this.bytes.subarray(this.start, this.end);
+    if (needed <= this.bytes.length) this.bytes.set(old);
+    else {
+      const room = roomFor(needed);
+      room.set(old);
+      this.#giveUp();
+      this.bytes = room;
+    }
+    this.end = length;
     this.start = 0;
   }
+
+  #giveUp(): void {
+    if (this.bytes.length === usualBytes && idleBuffers.length < idleBuffersMax) {
+      idleBuffers.push(this.bytes);
+    }
+    this.bytes = noBytes;
+  }
+}
+
+function roomFor(needed: number): Uint8Array {
+  if (needed > usualBytes) return new Uint8Array(needed + Math.min(needed, spareBytesMax));
+  return idleBuffers.pop() ?? new Uint8Array(usualBytes);
 }

@@ -6,40 +6,43 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
-import { HeadScanner } from "../protocol/head-end.ts";
-import { hostOf } from "../routing/host.ts";
+import { hostAfter } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
-import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
-import { Exchange, type ExchangeClient } from "./exchange.ts";
+import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import { type Reason, writeLocalAnswer } from "./local-answer.ts";
+import { Lingering, type LingeringOwner } from "./lingering.ts";
+import type { Reason } from "./local-answer.ts";
+import { refuse } from "./refusal.ts";
 import { type Downstream, describeDownstream } from "./request-writer.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
-import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import { Upgraded, type UpgradedOwner } from "./upgraded.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** Where the connection stands; `linger`: answered for the last time, the rest is read and dropped. */
 const State = { Head: 0, Body: 1, Answer: 2, Tunnel: 3, Linger: 4, Gone: 5 } as const;
 
-export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, TunnelOwner, Session {
+export class HttpSession
+  implements StreamEvents, ExchangeClient, TimerOwner, UpgradedOwner, LingeringOwner, Session
+{
   readonly stream: Stream;
   readonly downstream: Downstream;
   readonly #context: WorkerContext;
   readonly #sessions: Sessions;
-  readonly #exchange: Exchange;
   readonly #timer = new Timer(this);
   readonly #held = new HeldBytes();
-  #scanner: HeadScanner | undefined;
+  /** The request under way: there is one in the states Body, Answer and Tunnel. */
+  #exchange: Exchange | undefined;
   #state: number = State.Head;
+  /** It has brought a request. */
+  #served = false;
   #host = "";
   #inputEnded = false;
   #consuming = false;
   #stopped = false;
-  /** What waited to be sent when lingering was last looked at, in bytes. */
-  #unsentBytes = Number.POSITIVE_INFINITY;
-  #tunnel: Tunnel | undefined;
+  /** What the connection goes on as, in the states Tunnel and Linger. */
+  #after: Upgraded | Lingering | undefined;
 
   /** @param ends Between whom, if a preface says so; undefined: the stream's own. */
   constructor(context: WorkerContext, sessions: Sessions, stream: Stream, ends?: ConnectionEnds) {
@@ -48,7 +51,6 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     this.#sessions = sessions;
     this.stream = stream;
     this.downstream = describeDownstream(client, context.trusted.contains(client.remoteAddress));
-    this.#exchange = new Exchange(context, this);
     stream.events = this;
     sessions.add(this);
     context.wheel.arm(this.#timer, context.limits.downstreamIdleMsMax);
@@ -68,7 +70,6 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
 
   onData(bytes: Uint8Array, start: number, end: number): void {
     this.#context.counters[Counter.bytesFromClients]! += end - start;
-    if (this.#state >= State.Linger) return;
     if (this.#held.length === 0) {
       const at = this.#consume(bytes, start, end);
       if (at < end && this.#state < State.Linger) this.#hold(bytes, at, end);
@@ -85,15 +86,14 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   }
 
   onWritable(): void {
-    this.#exchange.clientWritable();
+    this.#exchange?.clientWritable();
     if (this.#state !== State.Head) return;
     if (this.#held.length > 0) this.#beginHead();
     this.#goOn();
   }
 
   onClose(_reason: CloseReason): void {
-    this.#state = State.Gone;
-    this.#exchange.abort();
+    this.#exchange?.abort();
     this.#leave();
   }
 
@@ -104,7 +104,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   }
 
   exchangeDone(close: boolean): void {
-    if (this.#state >= State.Linger) return;
+    this.#giveBack();
     if (close) return this.#linger();
     this.#state = State.Head;
     this.#context.wheel.arm(this.#timer, this.#context.limits.downstreamIdleMsMax);
@@ -115,31 +115,29 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   }
 
   cut(): void {
-    this.#state = State.Gone;
     this.stream.destroy(true);
     this.#leave();
   }
 
   upgraded(upstream: UpstreamConnection, early: Uint8Array, start: number, end: number): void {
-    const context = this.#context;
+    const held = this.#held;
     this.#state = State.Tunnel;
-    context.wheel.disarm(this.#timer);
-    context.counters[Counter.upgradedOpen]! += 1;
-    upstream.detach();
-    const tunnel = new Tunnel(context, this.stream, upstream.stream, this);
-    this.#tunnel = tunnel;
+    this.#context.wheel.disarm(this.#timer);
+    const ends = { client: this.stream, upstream };
+    const after = new Upgraded(this.#context, this.#exchange!, ends, this);
+    this.#after = after;
+    const { tunnel } = after;
     tunnel.fromUpstream(early, start, end);
-    tunnel.fromClient(this.#held.bytes, this.#held.start, this.#held.end);
-    this.#held.clear();
+    tunnel.fromClient(held.bytes, held.start, held.end);
+    held.clear();
     if (this.#inputEnded) tunnel.clientEnded();
   }
 
-  onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
-    const { counters } = this.#context;
-    counters[Counter.upgradedOpen]! -= 1;
-    counters[Counter.upstreamOpen]! -= 1;
-    this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
-    this.#state = State.Gone;
+  onUpgradedEnd(): void {
+    this.#leave();
+  }
+
+  onLingered(): void {
     this.#leave();
   }
 
@@ -147,16 +145,16 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
 
   /** No further request on this connection; what is under way carries on. */
   drain(): void {
-    this.#exchange.keepAlive = false;
+    if (this.#exchange !== undefined) this.#exchange.keepAlive = false;
     if (this.#state !== State.Head || this.#held.length > 0) return;
     // A request may be on its way: from the kernel, it is here a tick later; the first one, from afar.
     const { wheel, limits } = this.#context;
-    wheel.arm(this.#timer, this.#exchange.record.startMs < 0 ? limits.firstRequestMsMax : 0);
+    wheel.arm(this.#timer, this.#served ? 0 : limits.firstRequestMsMax);
   }
 
   destroy(): void {
-    if (this.#tunnel !== undefined) return this.#tunnel.destroy();
     if (this.#state === State.Gone) return;
+    if (this.#after !== undefined) return this.#after.destroy();
     this.stream.destroy(true);
     this.onClose("destroyed");
   }
@@ -182,50 +180,40 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
 
   /** Where the head ended, or -1 when it is not whole. */
   #readHead(bytes: Uint8Array, at: number, end: number): number {
-    const { requestHead: head, wheel, limits } = this.#context;
+    const { requestHead: head } = this.#context;
     const next = head.parse(bytes, at, end);
     if (next === 0) return -1;
     if (next < 0) {
-      this.#malformed(-next, head.error, bytes);
+      this.#malformed(-next, head.error);
       return end;
     }
-    if (!this.#isHost(bytes, head.hostStart, head.hostEnd)) {
-      this.#host = hostOf(bytes, head.hostStart, head.hostEnd);
-    }
-    this.#exchange.begin(bytes, this.#host);
-    if (!this.#exchange.active) return next;
-    if (this.#exchange.requestBody.done) {
-      this.#state = State.Answer;
-      wheel.arm(this.#timer, limits.responseHeadMsMax);
-      return next;
-    }
-    this.#state = State.Body;
-    wheel.arm(this.#timer, limits.bodyIdleMsMax);
+    this.#host = hostAfter(this.#host, bytes, head.hostStart, head.hostEnd);
+    const exchange = this.#context.exchanges.lend(this);
+    this.#exchange = exchange;
+    this.#served = true;
+    exchange.begin(bytes, this.#host);
+    // Answered within that call.
+    if (this.#exchange === undefined) return next;
+    this.#awaitMore(exchange);
     // Nothing behind the head yet: it must not wait for its body (Expect: 100-continue does).
-    if (next === end && this.#exchange.takesBody) this.#exchange.feedRequest(bytes, end, end);
+    if (this.#state === State.Body && next === end && exchange.takesBody)
+      exchange.feedRequest(bytes, end, end);
     return next;
   }
 
   /** Where the body's bytes ended, or -1 while they cannot be taken. */
   #readBody(bytes: Uint8Array, at: number, end: number): number {
     const exchange = this.#exchange;
-    const { wheel, limits } = this.#context;
-    if (!exchange.takesBody) return -1;
+    if (exchange?.takesBody !== true) return -1;
     const next = exchange.feedRequest(bytes, at, end);
-    if (this.#state !== State.Body) return next;
-    if (exchange.requestBody.done) {
-      this.#state = State.Answer;
-      wheel.arm(this.#timer, limits.responseHeadMsMax);
-    } else wheel.arm(this.#timer, limits.bodyIdleMsMax);
+    if (this.#state === State.Body) this.#awaitMore(exchange);
     return next;
   }
 
-  /** Whether the host is the one of the last request: then its text need not be made again. */
-  #isHost(bytes: Uint8Array, start: number, end: number): boolean {
-    const host = this.#host;
-    if (host.length !== end - start) return false;
-    for (let i = 0; i < host.length; i++) if (bytes[start + i] !== host.charCodeAt(i)) return false;
-    return true;
+  /** Of the body, or the answer when it is whole. */
+  #awaitMore(exchange: Exchange): void {
+    this.#state = exchange.requestBody.done ? State.Answer : State.Body;
+    this.#context.wheel.arm(this.#timer, exchange.silentMsMax);
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
@@ -237,14 +225,14 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   #beginHead(): void {
     const { wheel, limits } = this.#context;
     wheel.arm(this.#timer, this.#isClogged ? limits.bodyIdleMsMax : limits.requestHeadMsMax);
-    this.#scanner?.reset();
+    this.#held.beginHead();
   }
 
   /** Goes on with what is held. */
   #goOn(): void {
     const held = this.#held;
     if (this.#consuming) return;
-    if (held.length > 0 && this.#state < State.Answer && this.#worthParsing()) {
+    if (held.length > 0 && this.#state < State.Answer && this.#isUsable()) {
       const at = this.#consume(held.bytes, held.start, held.end);
       if (this.#state < State.Tunnel) this.#heldUsedTo(at);
     }
@@ -277,7 +265,7 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     const waits = this.#state !== State.Head || this.#isClogged;
     const stop =
       (waits && this.#held.length > this.#context.limits.headBytesMax) ||
-      (this.#state === State.Body && this.#exchange.isUpstreamClogged);
+      (this.#state === State.Body && this.#exchange?.isUpstreamClogged === true);
     if (stop === this.#stopped) return;
     this.#stopped = stop;
     if (stop) this.stream.pause();
@@ -285,11 +273,8 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
   }
 
   /** A head that comes in many pieces is only parsed when it can be whole, or wrong. */
-  #worthParsing(): boolean {
-    if (this.#state !== State.Head) return true;
-    const { bytes, start, end } = this.#held;
-    this.#scanner ??= new HeadScanner(this.#context.limits);
-    return this.#scanner.scan(bytes, start, end);
+  #isUsable(): boolean {
+    return this.#state !== State.Head || this.#held.mayBeHead(this.#context.limits);
   }
 
   // --- ends
@@ -301,10 +286,10 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
       if (this.#held.length === 0 || (!this.#isClogged && !this.#refusedHeld())) this.#linger();
     } else if (
       this.#state === State.Body &&
-      (this.#held.length === 0 || this.#exchange.takesBody)
+      (this.#held.length === 0 || this.#exchange?.takesBody === true)
     ) {
-      this.#exchange.fail(400, "request-malformed", "the body ended early");
-    } else if (this.#state === State.Tunnel) this.#tunnel?.clientEnded();
+      this.#exchange?.fail(400, "request-malformed", "the body ended early");
+    }
   }
 
   onTimeout(): void {
@@ -312,12 +297,10 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
       case State.Head:
         if (this.#held.length === 0 || this.#isClogged) return this.#linger();
         if (this.#refusedHeld()) return;
-        return this.#answerAndClose(408, "request-slow", "", undefined);
+        return this.#refuse(408, "request-slow", "");
       case State.Body:
       case State.Answer:
-        return this.#exchange.timedOut();
-      case State.Linger:
-        return this.#lingered();
+        return this.#exchange?.timedOut();
       default:
     }
   }
@@ -327,72 +310,41 @@ export class HttpSession implements StreamEvents, ExchangeClient, TimerOwner, Tu
     const { bytes, start, end } = this.#held;
     const { requestHead } = this.#context;
     const next = requestHead.parse(bytes, start, end);
-    if (next < 0) this.#malformed(-next, requestHead.error, bytes);
+    if (next < 0) this.#malformed(-next, requestHead.error);
     return next < 0;
   }
 
-  #malformed(status: number, detail: string, bytes: Uint8Array): void {
+  #malformed(status: number, detail: string): void {
     this.#context.counters[Counter.malformedRequests]! += 1;
-    this.#answerAndClose(status, "request-malformed", detail, bytes);
+    this.#refuse(status, "request-malformed", detail);
   }
 
-  #answerAndClose(
-    status: number,
-    reason: Reason,
-    detail: string,
-    bytes: Uint8Array | undefined,
-  ): void {
-    const { writer } = this.#context;
-    const { record } = this.#exchange;
-    record.begin(bytes ?? this.#held.bytes, undefined);
-    record.status = status;
-    record.reason = detail === "" ? reason : `${reason}: ${detail}`;
-    writer.length = 0;
-    writeLocalAnswer(writer, {
-      status,
-      reason,
-      detail,
-      close: true,
-      headOnly: false,
-      json: false,
-      sayKeepAlive: false,
-    });
-    record.bytesOut = writer.length;
-    flush(writer, this.stream);
-    record.end(this.downstream.address);
+  #refuse(status: number, reason: Reason, detail: string): void {
+    refuse(this.#context, this.stream, this.downstream.address, { status, reason, detail });
     this.#linger();
   }
 
-  /**
-   * Says goodbye, then reads and drops what still comes: closing at once would reset the connection
-   * and the client might never see its answer (RFC 9112 section 9.6).
-   */
+  /** Nothing further is read as a request. */
   #linger(): void {
     this.#state = State.Linger;
     this.#held.clear();
-    this.stream.end();
-    this.stream.resume();
-    this.#unsentBytes = Number.POSITIVE_INFINITY;
-    this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
+    this.#context.wheel.disarm(this.#timer);
+    this.#after = new Lingering(this.#context, this.stream, this);
   }
 
-  /** A slow reader gets the rest of its answer as long as it takes some; the kernel sends its part alone. */
-  #lingered(): void {
-    const { queuedBytes } = this.stream;
-    if (queuedBytes > 0 && queuedBytes < this.#unsentBytes) {
-      this.#unsentBytes = queuedBytes;
-      this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
-      return;
-    }
-    this.#state = State.Gone;
-    this.stream.destroy(false);
-    this.#leave();
+  #giveBack(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#context.exchanges.giveBack(exchange);
   }
 
   #leave(): void {
+    this.#state = State.Gone;
     this.#context.wheel.disarm(this.#timer);
     this.#held.clear();
-    this.#exchange.choice.leave();
+    this.#giveBack();
+    this.downstream.prefaces?.close();
     this.#sessions.remove(this);
   }
 }

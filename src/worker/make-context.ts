@@ -5,10 +5,10 @@ import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
+import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
-import { CidrSet } from "../routing/cidr.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
@@ -16,6 +16,7 @@ import { countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { ExchangePool } from "./exchange-pool.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -66,6 +67,7 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
+    exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
     sticky: new StickyCookie(settings.stickyKey),

@@ -1,5 +1,5 @@
 // What is remembered of one request until its line in the access log is written, and the counting
-// that goes with its end. One per connection, reused.
+// that goes with its end. Reused with its exchange.
 
 import type { RequestHead } from "../protocol/request-head.ts";
 import { AccessField } from "../telemetry/access-log.ts";
@@ -9,13 +9,12 @@ import { sentRequestId } from "./request-writer.ts";
 
 /** Request line, host and id of a typical request fit; a longer one grows the buffer once. */
 const textBytesUsual = 512;
-/** A buffer up to this size stays with an idle connection; a larger one is given back. */
+/** A buffer up to this size stays with an idle exchange; a larger one is given back. */
 const textBytesKeptMax = 2048;
 const noBytes = new Uint8Array(0);
 
 export class RequestRecord {
-  /** -1: there was none on this connection yet. */
-  startMs = -1;
+  startMs = 0;
   status = 0;
   tries = 0;
   bytesIn = 0;

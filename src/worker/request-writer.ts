@@ -9,6 +9,7 @@ import { Framing } from "../protocol/framing.ts";
 import type { HeadFields } from "../protocol/head-fields.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
+import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { isRequestId } from "./request-ids.ts";
 
@@ -25,9 +26,8 @@ const requestStart = ascii("X-Request-Start: ");
 const requestId = ascii("X-Request-Id: ");
 
 /** What a connection's requests have in common. */
-export interface Downstream {
+export interface Downstream extends PrefacedClient {
   readonly address: string;
-  readonly ends: ConnectionEnds;
   /** The peer is in `--trust-forwarded`: what it says in forwarding fields is kept. */
   readonly trusted: boolean;
   /** "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" */
@@ -38,7 +38,7 @@ export function describeDownstream(ends: ConnectionEnds, trusted: boolean): Down
   const { remoteAddress: address, localPort } = ends;
   const port = `X-Forwarded-Port: ${localPort}\r\n`;
   const forwarded = ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`);
-  return { address, ends, trusted, forwarded };
+  return { address, ends, prefaces: undefined, trusted, forwarded };
 }
 
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */

@@ -7,13 +7,12 @@ import { wasOffered } from "../protocol/upgrade.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
-import type { Exchange, ExchangeClient } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import {
   type ResponseHeadOptions,
   writeInterimHead,
   writeResponseHead,
 } from "./response-writer.ts";
-import type { UpstreamConnection } from "./upstream-connection.ts";
 
 const noBytes = new Uint8Array(0);
 /** A buffer up to this size is kept for the next head in pieces; a larger one is given back. */
@@ -25,7 +24,6 @@ export class ResponseRelay {
   /** The backend has sent anything at all. */
   anyByte = false;
   readonly #context: WorkerContext;
-  readonly #client: ExchangeClient;
   readonly #exchange: Exchange;
   readonly #body = new BodyRelay();
   readonly #options: ResponseHeadOptions = {
@@ -44,9 +42,8 @@ export class ResponseRelay {
   #upstreamKeepAlive = false;
   #paused = false;
 
-  constructor(context: WorkerContext, client: ExchangeClient, exchange: Exchange) {
+  constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
-    this.#client = client;
     this.#exchange = exchange;
   }
 
@@ -59,6 +56,12 @@ export class ResponseRelay {
     this.#partialLength = 0;
     this.#interims = 0;
     this.#options.close = false;
+  }
+
+  /** There is no request: nothing large is kept of the last one's answer. */
+  rest(): void {
+    this.#offered = noBytes;
+    this.#dropLarge();
   }
 
   /** The client was told that the connection ends. */
@@ -92,7 +95,7 @@ export class ResponseRelay {
     this.#partialLength = 0;
     const at = this.#readHeads(whole, 0, length);
     if (at >= 0) this.#relay(whole, at, length);
-    if (this.#partialLength === 0 && whole.length > keptBytesMax) this.#partial = noBytes;
+    if (this.#partialLength === 0) this.#dropLarge();
   }
 
   /** The backend ends its side. True: that completed the answer, or there is nothing to complete. */
@@ -102,16 +105,16 @@ export class ResponseRelay {
     if (!this.begun) return false;
     writer.length = 0;
     if (!this.#body.finish(writer)) return false;
-    flush(writer, this.#client.stream);
+    flush(writer, this.#exchange.client.stream);
     this.#complete(false);
     return true;
   }
 
   /** The client reads again, or the connection goes back to the pool. */
-  resumeUpstream(connection: UpstreamConnection | undefined = this.#exchange.connection): void {
+  resumeUpstream(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    connection?.stream.resume();
+    this.#exchange.delivery.connection?.stream.resume();
   }
 
   /** Reads interim and final heads; answers where the body begins, or -1 when it is not there. */
@@ -151,12 +154,12 @@ export class ResponseRelay {
     if (exchange.minor === 1) {
       writer.length = 0;
       writeInterimHead(writer, bytes, head);
-      flush(writer, this.#client.stream);
+      flush(writer, this.#exchange.client.stream);
     }
     if (switching) exchange.switchProtocols(bytes, next, end);
     else {
       if (head.status === 100) exchange.waitsForContinue = false;
-      this.#client.progressed(exchange.silentMsMax);
+      this.#exchange.client.progressed(exchange.silentMsMax);
     }
     return !switching;
   }
@@ -188,7 +191,7 @@ export class ResponseRelay {
       this.#context.draining ||
       framing === Framing.UntilClose ||
       !exchange.requestBody.done ||
-      (exchange.upgrade && this.#client.holdsBytes);
+      (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
     this.begun = true;
@@ -200,29 +203,29 @@ export class ResponseRelay {
   }
 
   #stickyCookie(): string | undefined {
-    const { route, stickyAddress, choice } = this.#exchange;
-    const backend = choice.current;
+    const { route, stickyAddress, delivery } = this.#exchange;
+    const backend = delivery.choice.current;
     if (route?.sticky !== true || backend === undefined) return undefined;
     const { address } = backend.endpoint;
     return address === stickyAddress
       ? undefined
-      : this.#context.sticky.seal(route.service.name, address);
+      : this.#context.sticky.seal(backend.service, address);
   }
 
   /** `writer` holds the head when this is the first piece. */
   #relay(bytes: Uint8Array, start: number, end: number): void {
     const { writer, counters, limits } = this.#context;
-    const { stream } = this.#client;
+    const { stream } = this.#exchange.client;
     const before = this.#body.bytes;
     const stop = this.#body.feed(bytes, start, end, writer, stream);
     flush(writer, stream);
     counters[Counter.bytesToClients]! += this.#body.bytes - before;
     if (this.#body.error !== "") return this.#exchange.malformedAnswer(this.#body.error);
     if (this.#body.done) return this.#complete(stop === end);
-    this.#client.progressed(limits.bodyIdleMsMax);
+    this.#exchange.client.progressed(limits.bodyIdleMsMax);
     if (stream.queuedBytes > limits.sendQueueBytesHigh && !this.#paused) {
       this.#paused = true;
-      this.#exchange.connection?.stream.pause();
+      this.#exchange.delivery.connection?.stream.pause();
     }
   }
 
@@ -240,6 +243,10 @@ export class ResponseRelay {
     this.#keep(bytes, start, end);
     this.#scanner ??= new HeadScanner(this.#context.limits);
     this.#scanner.reset();
+  }
+
+  #dropLarge(): void {
+    if (this.#partial.length > keptBytesMax) this.#partial = noBytes;
   }
 
   #keep(bytes: Uint8Array, start: number, end: number): void {

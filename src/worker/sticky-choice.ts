@@ -2,13 +2,13 @@
 
 import { Field } from "../protocol/field.ts";
 import type { HeadFields } from "../protocol/head-fields.ts";
-import type { CompiledRoute } from "../routing/compiled-route.ts";
+import type { ServiceState } from "../routing/service-state.ts";
 import { type StickyCookie, stickyValueOf } from "./sticky-cookie.ts";
 
 /** The address that the request's cookie names, or undefined when it has none of ours. */
 export function stickyAddressOf(
   sticky: StickyCookie,
-  route: CompiledRoute,
+  service: ServiceState,
   bytes: Uint8Array,
   fields: HeadFields,
 ): string | undefined {
@@ -16,7 +16,7 @@ export function stickyAddressOf(
     if (fields.kind[i] !== Field.Cookie) continue;
     const text = latin1(bytes, fields.valueStart[i]!, fields.valueEnd[i]!);
     const value = stickyValueOf(text);
-    if (value !== undefined) return sticky.open(route.service.name, value);
+    if (value !== undefined) return sticky.open(service.name, value);
   }
   return undefined;
 }

@@ -4,6 +4,7 @@ import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/st
 import { AccessField } from "../telemetry/access-log.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BackendChoice } from "./backend-choice.ts";
+import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -14,7 +15,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   readonly #context: WorkerContext;
   readonly #sessions: Sessions;
   readonly #stream: Stream;
-  readonly #ends: ConnectionEnds;
+  readonly #client: PrefacedClient;
   readonly #choice: BackendChoice;
   readonly #startMs: number;
   readonly #held = new HeldBytes();
@@ -29,8 +30,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     this.#context = context;
     this.#sessions = sessions;
     this.#stream = stream;
-    this.#ends = ends ?? stream;
-    this.#choice = new BackendChoice(context, this.#ends);
+    this.#client = { ends: ends ?? stream, prefaces: undefined };
+    this.#choice = new BackendChoice(context);
     this.#startMs = context.nowMs();
     stream.events = this;
     // Until a backend is connected nothing is read: what the client sends waits in the kernel.
@@ -44,13 +45,14 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     const { table, counters } = this.#context;
     const route = table.matchTcp(this.#stream.localPort);
     this.#line.revision = table.revision;
-    if (route === undefined) {
+    const service = route?.service;
+    if (route === undefined || service === undefined) {
       counters[Counter.noRoute]! += 1;
       return this.#give("no-route");
     }
     this.#line.route = route.name;
-    this.#line.service = route.service.name;
-    this.#choice.begin(route.service);
+    this.#line.service = service.name;
+    this.#choice.begin(service, this.#client);
     this.#tryNext("no-backend");
   }
 
@@ -152,7 +154,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (accessLog === undefined) return;
     const line = this.#line;
     accessLog.begin();
-    accessLog.textField(AccessField.client, this.#ends.remoteAddress);
+    accessLog.textField(AccessField.client, this.#client.ends.remoteAddress);
     accessLog.textField(AccessField.protocol, "tcp");
     accessLog.numberField(AccessField.bytesIn, bytesIn);
     accessLog.numberField(AccessField.bytesOut, bytesOut);

@@ -36,6 +36,8 @@ test("64-bit numbers are texts, times are RFC 3339, every field is there", () =>
     service: "",
     sticky: false,
     labels: {},
+    split: [],
+    pages: [],
     revision: "1152921504606846976",
     createTime: "1970-01-01T00:00:01.500Z",
   });

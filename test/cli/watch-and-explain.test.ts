@@ -94,6 +94,7 @@ describe("explain", () => {
       route: "",
       service: "",
       backend: "",
+      status: 0,
       steps: ["no TCP route", "on port 5432\u001b[2J"],
     };
     const run = await crosspoint(["explain", "tcp:5432"], { rpc: node.server.address });

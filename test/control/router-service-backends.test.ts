@@ -213,7 +213,14 @@ describe("Explain", () => {
     expect(answer).toEqual({ ...serving.explanation, revision: 7n });
     await client.call("explain", { request: { $case: "tcpPort", value: 5432 } });
     expect(serving.questions).toEqual([
-      { kind: "http", method: "GET", host: "App.example.com:8080", path: "/", headers: { a: "b" } },
+      {
+        kind: "http",
+        method: "GET",
+        host: "App.example.com:8080",
+        path: "/",
+        headers: { a: "b" },
+        clientAddress: "",
+      },
       { kind: "tcp", port: 5432 },
     ]);
   });

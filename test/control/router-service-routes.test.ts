@@ -83,7 +83,7 @@ describe("AddRoute", () => {
   test("TestCreateHTTPRouteWithPath: a path route needs no route of its domain", async () => {
     const { client } = await startRpcNode();
     const { route } = await client.call("addRoute", { route: routeFields("app.example.com/api/") });
-    expect(route?.match).toEqual({
+    expect(route?.match).toMatchObject({
       $case: "http",
       value: { domain: "app.example.com", pathPrefix: "/api" },
     });

@@ -30,6 +30,7 @@ describe("explain", () => {
       route: "api",
       service: "api",
       backend: "10.0.0.1:80",
+      status: 0,
       steps: [
         'looking for a route for host "app.example.com", path "/api/v2"',
         'app.example.com/api (route "api") wins',
@@ -58,6 +59,7 @@ describe("explain", () => {
       route: "",
       service: "",
       backend: "",
+      status: 404,
       steps: [
         'looking for a route for host "a.com", path "/y"',
         'a.com/x (route "a") does not match: the path is not under /x',
@@ -81,6 +83,7 @@ describe("explain", () => {
       route: "db",
       service: "postgres",
       backend: "[::1]:5432",
+      status: 0,
       steps: [
         'tcp:5432 (route "db") wins: it has the port',
         "service postgres picks among 1 backend by least-loaded",

@@ -180,7 +180,7 @@ describe("matchHttp", () => {
 describe("matchTcp", () => {
   test("finds the route of a port", () => {
     const table = tableOf(route("db", "tcp:5432", "postgres"), route("web", "a.com"));
-    expect(table.matchTcp(5432)?.service.name).toBe("postgres");
+    expect(table.matchTcp(5432)?.service?.name).toBe("postgres");
     expect(table.matchTcp(5433)).toBeUndefined();
   });
 });

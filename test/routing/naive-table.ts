@@ -2,7 +2,7 @@
 // RouteTable must agree with, written without looking at it.
 
 import type { Change } from "../../src/model/change.ts";
-import type { Route } from "../../src/model/route.ts";
+import { type Route, servicesOf } from "../../src/model/route.ts";
 
 export class NaiveTable {
   readonly routes: readonly Route[];
@@ -60,7 +60,7 @@ export class NaiveTable {
 
   serviceNames(): string[] {
     const ofBackends = [...this.backends.keys()].map((key) => key.split(" ")[0]!);
-    const ofRoutes = this.routes.map((route) => route.service);
+    const ofRoutes = this.routes.flatMap((route) => servicesOf(route));
     return [...new Set([...ofRoutes, ...ofBackends, ...this.settings.keys()])].toSorted();
   }
 

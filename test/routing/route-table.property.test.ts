@@ -120,8 +120,8 @@ function expectExplainAgrees(table: RouteTable): void {
       const explained = table.explain({ kind: "http", host: host.toUpperCase(), path }, () => 0.5);
       const matched = matchHttp(table, host, path);
       expect(explained.route, `${host} ${path}`).toBe(matched?.name ?? "");
-      expect(explained.service).toBe(matched?.service.name ?? "");
-      expect(explained.backend === "").toBe((matched?.service.backends.length ?? 0) === 0);
+      expect(explained.service).toBe(matched?.service?.name ?? "");
+      expect(explained.backend === "").toBe((matched?.service?.backends.length ?? 0) === 0);
     }
   }
 }

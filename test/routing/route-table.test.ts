@@ -62,7 +62,7 @@ describe("a changed route leaves nothing behind", () => {
   test("when a TCP route's service or port changes", () => {
     const table = tableOf(route("db", "tcp:5432", "old"));
     change(table, route("db", "tcp:5432", "new"));
-    expect(table.matchTcp(5432)?.service.name).toBe("new");
+    expect(table.matchTcp(5432)?.service?.name).toBe("new");
     expect(table.service("old")).toBeUndefined();
     change(table, route("db", "tcp:5433", "new"));
     expect(table.matchTcp(5432)).toBeUndefined();

@@ -78,11 +78,11 @@ describe("a table that replaces another", () => {
     const held = matchHttp(before, "a.com", "/")!;
     const heldToo = before.service("t")!;
     const after = rebuilt(before, backend("s", "10.0.0.2:80"));
-    expect(held.service.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.2:80");
-    expect(held.service.backendAt("10.0.0.1:80")).toBeUndefined();
+    expect(held.service!.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.2:80");
+    expect(held.service!.backendAt("10.0.0.1:80")).toBeUndefined();
     expect(heldToo.picker.pick(Math.random, [], 0)).toBeUndefined();
     change(after, backendRemoved("s", "10.0.0.2:80"), backend("s", "10.0.0.3:80"));
-    expect(held.service.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.3:80");
+    expect(held.service!.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.3:80");
     expect(after.service("t")).toBeUndefined();
   });
 

@@ -68,10 +68,10 @@ class World {
     const found = matchHttp(this.table, host, this.#one(["/", "/x", "/x/y"]));
     if (found === undefined) return;
     expect(this.#truth.route(found.name)).toEqual(found.route);
-    expect(this.table.service(found.route.service)).toBe(found.service);
+    expect(this.table.service(found.route.service ?? "")).toBe(found.service);
     const request: Request = { route: found, tried: [] };
     if (this.#pick(request)) this.#requests.push(request);
-    else expect(this.#truth.backendsOf(found.route.service).size).toBe(0);
+    else expect(this.#truth.backendsOf(found.service!.name).size).toBe(0);
   }
 
   /** The dial failed: another backend, of what the service has by now. */
@@ -89,7 +89,8 @@ class World {
     this.#leave(request.tried.at(-1)!, false);
   }
 
-  #pick({ route: { service: state }, tried }: Request): boolean {
+  #pick({ route: found, tried }: Request): boolean {
+    const state = found.service!;
     const chosen = state.picker.pick(this.#random, tried, tried.length);
     if (chosen === undefined) return false;
     expect(tried).not.toContain(chosen);

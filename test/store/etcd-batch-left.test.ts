@@ -105,7 +105,7 @@ describe("a large write that its writer left", () => {
     await turns();
     const services = async ({ store }: WorldNode): Promise<Record<string, string>> => {
       const { routes } = await store.read();
-      return Object.fromEntries(routes.map(({ name, service }) => [name, service]));
+      return Object.fromEntries(routes.map(({ name, service }) => [name, service ?? ""]));
     };
     for (const node of [follower, third, await world.open()]) {
       expect(await services(node)).toMatchObject({ r0: "new", r1: "new", hand: "hand" });

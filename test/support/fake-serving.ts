@@ -23,6 +23,7 @@ export class FakeServing implements Serving {
     route: "web",
     service: "web",
     backend: "10.0.0.7:80",
+    status: 0,
     steps: ["host app.example.com: route web"],
   };
   /** What `measure` and `explain` throw. */

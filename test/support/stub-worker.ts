@@ -72,6 +72,7 @@ class Stub {
             route: "r",
             service: "s",
             backend: "b",
+            status: 0,
             steps: [],
           },
         });

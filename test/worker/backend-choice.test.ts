@@ -5,9 +5,12 @@ import { describe, expect, test } from "vitest";
 import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { BackendChoice } from "../../src/worker/backend-choice.ts";
+import type { PrefacedClient } from "../../src/worker/client-prefaces.ts";
 import { recordingContext } from "../support/recording-context.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
 import { backendOf, putRoute } from "../support/table-fixtures.ts";
+
+const client: PrefacedClient = { ends: new RecordingStream(), prefaces: undefined };
 
 function made(count: number) {
   const { context, counter } = recordingContext();
@@ -28,7 +31,7 @@ function made(count: number) {
     counter,
     service,
     load,
-    choice: new BackendChoice(context, new RecordingStream()),
+    choice: new BackendChoice(context),
   };
 }
 
@@ -41,7 +44,7 @@ describe("the next backend", () => {
     [9, 4],
   ] as const)("of %i: %i different ones, then nobody", ([count, tries]) => {
     const { choice, service, counter, load } = made(count);
-    choice.begin(service);
+    choice.begin(service, client);
     const seen = new Set();
     for (let i = 0; i < tries; i++) {
       seen.add(choice.next(undefined));
@@ -58,7 +61,7 @@ describe("the next backend", () => {
   test("is the preferred one first, and not again", () => {
     const { choice, service } = made(3);
     const preferred = service.backends[2]!;
-    choice.begin(service);
+    choice.begin(service, client);
     expect(choice.next(preferred)).toBe(preferred);
     expect(choice.next(preferred)).not.toBe(preferred);
     expect(choice.next(preferred)).not.toBe(preferred);
@@ -70,7 +73,7 @@ describe("the next backend", () => {
     preferred.removed = true;
     let chosen = 0;
     for (let i = 0; i < 50; i++) {
-      choice.begin(service);
+      choice.begin(service, client);
       if (choice.next(preferred) === service.backends[0]) chosen++;
       choice.done();
     }
@@ -80,7 +83,7 @@ describe("the next backend", () => {
   test("begins anew with every request", () => {
     const { choice, service } = made(1);
     for (let i = 0; i < 3; i++) {
-      choice.begin(service);
+      choice.begin(service, client);
       expect(choice.next(undefined)).toBe(service.backends[0]);
       expect(choice.next(undefined)).toBeUndefined();
     }
@@ -94,7 +97,7 @@ describe("the outcome", () => {
   test("is remembered with the backend: a failure in words, until it succeeds", () => {
     const { choice, service } = made(1);
     const backend = service.backends[0]!;
-    choice.begin(service);
+    choice.begin(service, client);
     choice.next(undefined);
     choice.failed("connect refused");
     choice.done();
@@ -104,7 +107,7 @@ describe("the outcome", () => {
       failuresTotal: 1,
       lastFailure: "connect refused",
     });
-    choice.begin(service);
+    choice.begin(service, client);
     choice.next(undefined);
     choice.succeeded();
     choice.done();
@@ -113,7 +116,7 @@ describe("the outcome", () => {
 
   test("ends the load once, however often it is said", () => {
     const { choice, service, load } = made(1);
-    choice.begin(service);
+    choice.begin(service, client);
     choice.next(undefined);
     choice.done();
     choice.done();

@@ -32,14 +32,35 @@ test.for([1, 2, 3, 4])("any sequence of adds and uses, seed %i", (seed) => {
   expect(textOf(held)).toBe(expected);
 });
 
-test("a large buffer is given back once its bytes were used, a small one is kept", () => {
+test("a large buffer is given up once its bytes were used, and has little to spare", () => {
   const held = new HeldBytes();
   held.add(Buffer.alloc(100_000), 0, 100_000);
+  expect(held.bytes.length).toBeLessThanOrEqual(100_000 + 4096);
   held.dropTo(held.end);
   expect(held.bytes.length).toBe(0);
-  held.add(Buffer.alloc(100), 0, 100);
-  const kept = held.bytes;
-  held.clear();
-  held.add(Buffer.alloc(100), 0, 100);
-  expect(held.bytes).toBe(kept);
+});
+
+test("a small buffer is the next one's who holds bytes", () => {
+  const [one, other] = [new HeldBytes(), new HeldBytes()];
+  one.add(Buffer.alloc(100), 0, 100);
+  const { bytes } = one;
+  one.clear();
+  expect(one.bytes.length).toBe(0);
+  other.add(Buffer.alloc(100), 0, 100);
+  expect(other.bytes).toBe(bytes);
+  one.add(Buffer.alloc(100), 0, 100);
+  expect(one.bytes).not.toBe(bytes);
+});
+
+test("a head that comes octet by octet may be whole at its end only, also after another", () => {
+  const held = new HeldBytes();
+  for (let times = 0; times < 2; times++) {
+    const head = Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const answers = [...head.keys()].map((at) => {
+      held.add(head, at, at + 1);
+      return held.mayBeHead({ headBytesMax: 100 });
+    });
+    expect(answers.indexOf(true)).toBe(head.length - 1);
+    held.clear();
+  }
 });

@@ -79,6 +79,7 @@ describe("a table", () => {
       host: "other.test",
       path: "/",
       headers: {},
+      clientAddress: "",
     });
     expect(explained).toMatchObject({ revision: 1, route: "other" });
     // The same revision at a place that it does not follow on.
@@ -112,6 +113,7 @@ describe("a question", () => {
       host: "a.test",
       path: "/x",
       headers: {},
+      clientAddress: "",
     });
     expect(explanation).toMatchObject({
       revision: 1,

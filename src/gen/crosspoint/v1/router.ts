@@ -259,7 +259,10 @@ export interface Route {
     | { $case: "http"; value: HttpMatch }
     | { $case: "tcp"; value: TcpMatch }
     | undefined;
-  /** The service that answers. Required. */
+  /**
+   * The service that answers. One of service, split, redirect and answer is required, and only one; but a service
+   * or a split may stand beside a redirect, and answers what is already where the redirect leads.
+   */
   service: string;
   /** Cookie affinity. HTTP routes only. */
   sticky: boolean;
@@ -275,7 +278,40 @@ export interface Route {
     | Date
     | undefined;
   /** Output only. */
-  updateTime?: Date | undefined;
+  updateTime?:
+    | Date
+    | undefined;
+  /**
+   * Several services, each for its share of the requests: a canary beside what runs. At most 16.
+   * A service without backends takes no share. Also for TCP routes.
+   */
+  split: Share[];
+  /** The client is sent elsewhere. HTTP routes only. */
+  redirect?:
+    | Redirect
+    | undefined;
+  /** The router answers by itself: a maintenance page. HTTP routes only. */
+  answer?:
+    | FixedAnswer
+    | undefined;
+  /** What the backend gets instead of what was asked for. HTTP routes only. */
+  rewrite?:
+    | Rewrite
+    | undefined;
+  /** A copy of the requests goes to another service, whose answers are dropped. HTTP routes only. */
+  mirror?:
+    | Mirror
+    | undefined;
+  /** Who may come. Also for TCP routes, whose other connections are closed. */
+  access?:
+    | Access
+    | undefined;
+  /** How much may come. Also for TCP routes, where connections count. */
+  rateLimit?:
+    | RateLimit
+    | undefined;
+  /** What the client gets instead of the router's own words, by status. HTTP routes only; at most 16. */
+  pages: Page[];
 }
 
 export interface Route_LabelsEntry {
@@ -283,11 +319,155 @@ export interface Route_LabelsEntry {
   value: string;
 }
 
+/**
+ * Of the routes that match a request this one answers: the most specific domain (exact, longest wildcard,
+ * "*"), then an exact path before a prefix, the longest prefix, one that names methods, the one with more
+ * headers, with more query parameters, the one that has had its match longest, the smaller name. A route whose
+ * conditions fail is as if it were not there: the next one is tried, also of less specific domains.
+ */
 export interface HttpMatch {
   /** "app.example.com", "*.example.com" (one or more labels, never the apex), or "*" (every host). */
   domain: string;
   /** Whole-segment prefix; empty means "/". "/api" matches "/api" and "/api/x", not "/apix". */
   pathPrefix: string;
+  /** This path alone, as it is sent and without its query, instead of a prefix: "/api" matches "/api", not "/api/". */
+  path: string;
+  /** One of them, as sent: "GET". Empty: any. At most 16. */
+  methods: string[];
+  /** All must hold; names compare without case. At most 16. One of several lines of that name is enough. */
+  headers: ValueMatch[];
+  /** Query parameters, names and values as sent (nothing is decoded). All must hold; at most 16. */
+  query: ValueMatch[];
+}
+
+export interface ValueMatch {
+  name: string;
+  /** None: as present with true. */
+  value?: { $case: "exact"; value: string } | { $case: "prefix"; value: string } | //
+  /** Whether there is one, whatever it says. */
+  { $case: "present"; value: boolean } | undefined;
+}
+
+export interface Share {
+  service: string;
+  /** 0 to 1000: this many of the sum of all weights; 0 takes nothing. Not all may be 0. */
+  weight: number;
+}
+
+/** What is left empty stays as it was asked for; something must change. The query stays. */
+export interface Redirect {
+  /** "http" or "https". The scheme of a request is what a proxy in --trust-forwarded says, else "http". */
+  scheme: string;
+  /** A host name, without port. */
+  host: string;
+  /** 0: none is named, unless the host stays and the scheme as well. */
+  port: number;
+  /** The whole path: "/moved". */
+  path: string;
+  /** In place of the route's own prefix: "/new" makes "/old/x" "/new/x". Not together with path. */
+  pathPrefix: string;
+  /** 301, 302, 303, 307 or 308; 0: 307, which keeps the method and is not remembered. */
+  status: number;
+}
+
+export interface FixedAnswer {
+  /** 200 to 599, without 204 and 304 when there is a body; 0: 200. */
+  status: number;
+  /** Empty: "text/plain; charset=utf-8". */
+  contentType: string;
+  /** At most 16 KiB. */
+  body: string;
+  /** Further fields, such as Retry-After; at most 16, none that frames the message or is hop-by-hop. */
+  headers: { [key: string]: string };
+}
+
+export interface FixedAnswer_HeadersEntry {
+  key: string;
+  value: string;
+}
+
+export interface Page {
+  /** 400 to 599: in place of what the router would say with this status. What a backend answers stays. */
+  status: number;
+  /** Empty: "text/html; charset=utf-8". */
+  contentType: string;
+  /** At most 16 KiB. */
+  body: string;
+}
+
+export interface Rewrite {
+  /** In place of the route's prefix, or of its exact path; empty: kept. "/" takes the prefix away. */
+  pathPrefix: string;
+  /** What Host says; empty: kept. X-Forwarded-Host has the old one. */
+  host: string;
+}
+
+export interface Mirror {
+  service: string;
+  /** 1 to 100; 0: 100. */
+  percent: number;
+}
+
+/**
+ * By the client's address: of the connection, of its PROXY protocol preface, or, behind a proxy in
+ * --trust-forwarded, the last address in X-Forwarded-For that is not one of those.
+ */
+export interface Access {
+  /** CIDR ranges or addresses; empty: everybody. At most 256. */
+  allow: string[];
+  /** Come first: who is in both is denied. At most 256. */
+  deny: string[];
+}
+
+/** Counted over all workers of a node, each node for itself. What is over it gets 429. */
+export interface RateLimit {
+  /** 1 to 1,000,000; required. */
+  requests: number;
+  /** 1 s to 1 h; absent: 1 s. */
+  per?:
+    | Duration
+    | undefined;
+  /** So many at once when it was quiet before; 0: as requests. */
+  burst: number;
+  key: RateLimit_Key;
+}
+
+export const RateLimit_Key = {
+  /** UNSPECIFIED - all together */
+  UNSPECIFIED: 0,
+  /** CLIENT - each client address by itself (IPv6 by /64) */
+  CLIENT: 1,
+} as const;
+
+export type RateLimit_Key = typeof RateLimit_Key[keyof typeof RateLimit_Key];
+
+export namespace RateLimit_Key {
+  export type UNSPECIFIED = typeof RateLimit_Key.UNSPECIFIED;
+  export type CLIENT = typeof RateLimit_Key.CLIENT;
+}
+
+export function rateLimit_KeyFromJSON(object: any): RateLimit_Key {
+  switch (object) {
+    case 0:
+    case "KEY_UNSPECIFIED":
+      return RateLimit_Key.UNSPECIFIED;
+    case 1:
+    case "KEY_CLIENT":
+      return RateLimit_Key.CLIENT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RateLimit_Key");
+  }
+}
+
+export function rateLimit_KeyToJSON(object: RateLimit_Key): string {
+  switch (object) {
+    case RateLimit_Key.UNSPECIFIED:
+      return "KEY_UNSPECIFIED";
+    case RateLimit_Key.CLIENT:
+      return "KEY_CLIENT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RateLimit_Key");
+  }
 }
 
 export interface TcpMatch {
@@ -680,6 +860,8 @@ export interface HttpProbeRequest {
   /** Empty: "/". */
   path: string;
   headers: { [key: string]: string };
+  /** Who asks; empty: access lists are told, not judged. */
+  clientAddress: string;
 }
 
 export interface HttpProbeRequest_HeadersEntry {
@@ -695,6 +877,8 @@ export interface ExplainResponse {
   service: string;
   backend: string;
   steps: string[];
+  /** What the router would answer by itself; 0: a backend answers. */
+  status: number;
 }
 
 export interface ListNodesRequest {
@@ -913,6 +1097,14 @@ function createBaseRoute(): Route {
     revision: 0n,
     createTime: undefined,
     updateTime: undefined,
+    split: [],
+    redirect: undefined,
+    answer: undefined,
+    rewrite: undefined,
+    mirror: undefined,
+    access: undefined,
+    rateLimit: undefined,
+    pages: [],
   };
 }
 
@@ -949,6 +1141,30 @@ export const Route: MessageFns<Route> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(74).fork()).join();
+    }
+    for (const v of message.split) {
+      Share.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.redirect !== undefined) {
+      Redirect.encode(message.redirect, writer.uint32(90).fork()).join();
+    }
+    if (message.answer !== undefined) {
+      FixedAnswer.encode(message.answer, writer.uint32(98).fork()).join();
+    }
+    if (message.rewrite !== undefined) {
+      Rewrite.encode(message.rewrite, writer.uint32(106).fork()).join();
+    }
+    if (message.mirror !== undefined) {
+      Mirror.encode(message.mirror, writer.uint32(114).fork()).join();
+    }
+    if (message.access !== undefined) {
+      Access.encode(message.access, writer.uint32(122).fork()).join();
+    }
+    if (message.rateLimit !== undefined) {
+      RateLimit.encode(message.rateLimit, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.pages) {
+      Page.encode(v!, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -1041,6 +1257,70 @@ export const Route: MessageFns<Route> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.split.push(Share.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.redirect = Redirect.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.answer = FixedAnswer.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.rewrite = Rewrite.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.mirror = Mirror.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.access = Access.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.rateLimit = RateLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.pages.push(Page.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1088,6 +1368,22 @@ export const Route: MessageFns<Route> = {
         : isSet(object.update_time)
         ? fromJsonTimestamp(object.update_time)
         : undefined,
+      split: globalThis.Array.isArray(object?.split)
+        ? object.split.map((e: any) => Share.fromJSON(e))
+        : [],
+      redirect: isSet(object.redirect) ? Redirect.fromJSON(object.redirect) : undefined,
+      answer: isSet(object.answer) ? FixedAnswer.fromJSON(object.answer) : undefined,
+      rewrite: isSet(object.rewrite) ? Rewrite.fromJSON(object.rewrite) : undefined,
+      mirror: isSet(object.mirror) ? Mirror.fromJSON(object.mirror) : undefined,
+      access: isSet(object.access) ? Access.fromJSON(object.access) : undefined,
+      rateLimit: isSet(object.rateLimit)
+        ? RateLimit.fromJSON(object.rateLimit)
+        : isSet(object.rate_limit)
+        ? RateLimit.fromJSON(object.rate_limit)
+        : undefined,
+      pages: globalThis.Array.isArray(object?.pages)
+        ? object.pages.map((e: any) => Page.fromJSON(e))
+        : [],
     };
   },
 
@@ -1124,6 +1420,30 @@ export const Route: MessageFns<Route> = {
     }
     if (message.updateTime !== undefined) {
       obj.updateTime = message.updateTime.toISOString();
+    }
+    if (message.split?.length) {
+      obj.split = message.split.map((e) => Share.toJSON(e));
+    }
+    if (message.redirect !== undefined) {
+      obj.redirect = Redirect.toJSON(message.redirect);
+    }
+    if (message.answer !== undefined) {
+      obj.answer = FixedAnswer.toJSON(message.answer);
+    }
+    if (message.rewrite !== undefined) {
+      obj.rewrite = Rewrite.toJSON(message.rewrite);
+    }
+    if (message.mirror !== undefined) {
+      obj.mirror = Mirror.toJSON(message.mirror);
+    }
+    if (message.access !== undefined) {
+      obj.access = Access.toJSON(message.access);
+    }
+    if (message.rateLimit !== undefined) {
+      obj.rateLimit = RateLimit.toJSON(message.rateLimit);
+    }
+    if (message.pages?.length) {
+      obj.pages = message.pages.map((e) => Page.toJSON(e));
     }
     return obj;
   },
@@ -1162,6 +1482,26 @@ export const Route: MessageFns<Route> = {
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.split = object.split?.map((e) => Share.fromPartial(e)) || [];
+    message.redirect = (object.redirect !== undefined && object.redirect !== null)
+      ? Redirect.fromPartial(object.redirect)
+      : undefined;
+    message.answer = (object.answer !== undefined && object.answer !== null)
+      ? FixedAnswer.fromPartial(object.answer)
+      : undefined;
+    message.rewrite = (object.rewrite !== undefined && object.rewrite !== null)
+      ? Rewrite.fromPartial(object.rewrite)
+      : undefined;
+    message.mirror = (object.mirror !== undefined && object.mirror !== null)
+      ? Mirror.fromPartial(object.mirror)
+      : undefined;
+    message.access = (object.access !== undefined && object.access !== null)
+      ? Access.fromPartial(object.access)
+      : undefined;
+    message.rateLimit = (object.rateLimit !== undefined && object.rateLimit !== null)
+      ? RateLimit.fromPartial(object.rateLimit)
+      : undefined;
+    message.pages = object.pages?.map((e) => Page.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1252,7 +1592,7 @@ export const Route_LabelsEntry: MessageFns<Route_LabelsEntry> = {
 };
 
 function createBaseHttpMatch(): HttpMatch {
-  return { domain: "", pathPrefix: "" };
+  return { domain: "", pathPrefix: "", path: "", methods: [], headers: [], query: [] };
 }
 
 export const HttpMatch: MessageFns<HttpMatch> = {
@@ -1262,6 +1602,18 @@ export const HttpMatch: MessageFns<HttpMatch> = {
     }
     if (message.pathPrefix !== "") {
       writer.uint32(18).string(message.pathPrefix);
+    }
+    if (message.path !== "") {
+      writer.uint32(26).string(message.path);
+    }
+    for (const v of message.methods) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.headers) {
+      ValueMatch.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.query) {
+      ValueMatch.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1295,6 +1647,38 @@ export const HttpMatch: MessageFns<HttpMatch> = {
             message.pathPrefix = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.methods.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.headers.push(ValueMatch.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.query.push(ValueMatch.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1315,6 +1699,10 @@ export const HttpMatch: MessageFns<HttpMatch> = {
         : isSet(object.path_prefix)
         ? globalThis.String(object.path_prefix)
         : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      methods: globalThis.Array.isArray(object?.methods) ? object.methods.map((e: any) => globalThis.String(e)) : [],
+      headers: globalThis.Array.isArray(object?.headers) ? object.headers.map((e: any) => ValueMatch.fromJSON(e)) : [],
+      query: globalThis.Array.isArray(object?.query) ? object.query.map((e: any) => ValueMatch.fromJSON(e)) : [],
     };
   },
 
@@ -1326,6 +1714,18 @@ export const HttpMatch: MessageFns<HttpMatch> = {
     if (message.pathPrefix !== "") {
       obj.pathPrefix = message.pathPrefix;
     }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.methods?.length) {
+      obj.methods = message.methods;
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => ValueMatch.toJSON(e));
+    }
+    if (message.query?.length) {
+      obj.query = message.query.map((e) => ValueMatch.toJSON(e));
+    }
     return obj;
   },
 
@@ -1336,6 +1736,1103 @@ export const HttpMatch: MessageFns<HttpMatch> = {
     const message = createBaseHttpMatch();
     message.domain = object.domain ?? "";
     message.pathPrefix = object.pathPrefix ?? "";
+    message.path = object.path ?? "";
+    message.methods = object.methods?.map((e) => e) || [];
+    message.headers = object.headers?.map((e) => ValueMatch.fromPartial(e)) || [];
+    message.query = object.query?.map((e) => ValueMatch.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseValueMatch(): ValueMatch {
+  return { name: "", value: undefined };
+}
+
+export const ValueMatch: MessageFns<ValueMatch> = {
+  encode(message: ValueMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    switch (message.value?.$case) {
+      case "exact":
+        writer.uint32(18).string(message.value.value);
+        break;
+      case "prefix":
+        writer.uint32(26).string(message.value.value);
+        break;
+      case "present":
+        writer.uint32(32).bool(message.value.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValueMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValueMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = { $case: "exact", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = { $case: "prefix", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.value = { $case: "present", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ValueMatch {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      value: isSet(object.exact)
+        ? { $case: "exact", value: globalThis.String(object.exact) }
+        : isSet(object.prefix)
+        ? { $case: "prefix", value: globalThis.String(object.prefix) }
+        : isSet(object.present)
+        ? { $case: "present", value: globalThis.Boolean(object.present) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ValueMatch): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.value?.$case === "exact") {
+      obj.exact = message.value.value;
+    } else if (message.value?.$case === "prefix") {
+      obj.prefix = message.value.value;
+    } else if (message.value?.$case === "present") {
+      obj.present = message.value.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ValueMatch>, I>>(base?: I): ValueMatch {
+    return ValueMatch.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ValueMatch>, I>>(object: I): ValueMatch {
+    const message = createBaseValueMatch();
+    message.name = object.name ?? "";
+    switch (object.value?.$case) {
+      case "exact": {
+        if (object.value?.value !== undefined && object.value?.value !== null) {
+          message.value = { $case: "exact", value: object.value.value };
+        }
+        break;
+      }
+      case "prefix": {
+        if (object.value?.value !== undefined && object.value?.value !== null) {
+          message.value = { $case: "prefix", value: object.value.value };
+        }
+        break;
+      }
+      case "present": {
+        if (object.value?.value !== undefined && object.value?.value !== null) {
+          message.value = { $case: "present", value: object.value.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseShare(): Share {
+  return { service: "", weight: 0 };
+}
+
+export const Share: MessageFns<Share> = {
+  encode(message: Share, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(16).uint32(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Share {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Share {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+    };
+  },
+
+  toJSON(message: Share): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Share>, I>>(base?: I): Share {
+    return Share.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Share>, I>>(object: I): Share {
+    const message = createBaseShare();
+    message.service = object.service ?? "";
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseRedirect(): Redirect {
+  return { scheme: "", host: "", port: 0, path: "", pathPrefix: "", status: 0 };
+}
+
+export const Redirect: MessageFns<Redirect> = {
+  encode(message: Redirect, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scheme !== "") {
+      writer.uint32(10).string(message.scheme);
+    }
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(24).uint32(message.port);
+    }
+    if (message.path !== "") {
+      writer.uint32(34).string(message.path);
+    }
+    if (message.pathPrefix !== "") {
+      writer.uint32(42).string(message.pathPrefix);
+    }
+    if (message.status !== 0) {
+      writer.uint32(48).uint32(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Redirect {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedirect();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scheme = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pathPrefix = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Redirect {
+    return {
+      scheme: isSet(object.scheme) ? globalThis.String(object.scheme) : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      pathPrefix: isSet(object.pathPrefix)
+        ? globalThis.String(object.pathPrefix)
+        : isSet(object.path_prefix)
+        ? globalThis.String(object.path_prefix)
+        : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+    };
+  },
+
+  toJSON(message: Redirect): unknown {
+    const obj: any = {};
+    if (message.scheme !== "") {
+      obj.scheme = message.scheme;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.pathPrefix !== "") {
+      obj.pathPrefix = message.pathPrefix;
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Redirect>, I>>(base?: I): Redirect {
+    return Redirect.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Redirect>, I>>(object: I): Redirect {
+    const message = createBaseRedirect();
+    message.scheme = object.scheme ?? "";
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.path = object.path ?? "";
+    message.pathPrefix = object.pathPrefix ?? "";
+    message.status = object.status ?? 0;
+    return message;
+  },
+};
+
+function createBaseFixedAnswer(): FixedAnswer {
+  return { status: 0, contentType: "", body: "", headers: {} };
+}
+
+export const FixedAnswer: MessageFns<FixedAnswer> = {
+  encode(message: FixedAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).uint32(message.status);
+    }
+    if (message.contentType !== "") {
+      writer.uint32(18).string(message.contentType);
+    }
+    if (message.body !== "") {
+      writer.uint32(26).string(message.body);
+    }
+    globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
+      FixedAnswer_HeadersEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FixedAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFixedAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.contentType = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.body = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = FixedAnswer_HeadersEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.headers[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FixedAnswer {
+    return {
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      contentType: isSet(object.contentType)
+        ? globalThis.String(object.contentType)
+        : isSet(object.content_type)
+        ? globalThis.String(object.content_type)
+        : "",
+      body: isSet(object.body) ? globalThis.String(object.body) : "",
+      headers: isObject(object.headers)
+        ? (globalThis.Object.entries(object.headers) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: FixedAnswer): unknown {
+    const obj: any = {};
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.contentType !== "") {
+      obj.contentType = message.contentType;
+    }
+    if (message.body !== "") {
+      obj.body = message.body;
+    }
+    if (message.headers) {
+      const entries = globalThis.Object.entries(message.headers) as [string, string][];
+      if (entries.length > 0) {
+        obj.headers = {};
+        entries.forEach(([k, v]) => {
+          obj.headers[k] = v;
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FixedAnswer>, I>>(base?: I): FixedAnswer {
+    return FixedAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FixedAnswer>, I>>(object: I): FixedAnswer {
+    const message = createBaseFixedAnswer();
+    message.status = object.status ?? 0;
+    message.contentType = object.contentType ?? "";
+    message.body = object.body ?? "";
+    message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseFixedAnswer_HeadersEntry(): FixedAnswer_HeadersEntry {
+  return { key: "", value: "" };
+}
+
+export const FixedAnswer_HeadersEntry: MessageFns<FixedAnswer_HeadersEntry> = {
+  encode(message: FixedAnswer_HeadersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FixedAnswer_HeadersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFixedAnswer_HeadersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FixedAnswer_HeadersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: FixedAnswer_HeadersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FixedAnswer_HeadersEntry>, I>>(base?: I): FixedAnswer_HeadersEntry {
+    return FixedAnswer_HeadersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FixedAnswer_HeadersEntry>, I>>(object: I): FixedAnswer_HeadersEntry {
+    const message = createBaseFixedAnswer_HeadersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBasePage(): Page {
+  return { status: 0, contentType: "", body: "" };
+}
+
+export const Page: MessageFns<Page> = {
+  encode(message: Page, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).uint32(message.status);
+    }
+    if (message.contentType !== "") {
+      writer.uint32(18).string(message.contentType);
+    }
+    if (message.body !== "") {
+      writer.uint32(26).string(message.body);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Page {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.contentType = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.body = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Page {
+    return {
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      contentType: isSet(object.contentType)
+        ? globalThis.String(object.contentType)
+        : isSet(object.content_type)
+        ? globalThis.String(object.content_type)
+        : "",
+      body: isSet(object.body) ? globalThis.String(object.body) : "",
+    };
+  },
+
+  toJSON(message: Page): unknown {
+    const obj: any = {};
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.contentType !== "") {
+      obj.contentType = message.contentType;
+    }
+    if (message.body !== "") {
+      obj.body = message.body;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Page>, I>>(base?: I): Page {
+    return Page.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Page>, I>>(object: I): Page {
+    const message = createBasePage();
+    message.status = object.status ?? 0;
+    message.contentType = object.contentType ?? "";
+    message.body = object.body ?? "";
+    return message;
+  },
+};
+
+function createBaseRewrite(): Rewrite {
+  return { pathPrefix: "", host: "" };
+}
+
+export const Rewrite: MessageFns<Rewrite> = {
+  encode(message: Rewrite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pathPrefix !== "") {
+      writer.uint32(10).string(message.pathPrefix);
+    }
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rewrite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRewrite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pathPrefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rewrite {
+    return {
+      pathPrefix: isSet(object.pathPrefix)
+        ? globalThis.String(object.pathPrefix)
+        : isSet(object.path_prefix)
+        ? globalThis.String(object.path_prefix)
+        : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+    };
+  },
+
+  toJSON(message: Rewrite): unknown {
+    const obj: any = {};
+    if (message.pathPrefix !== "") {
+      obj.pathPrefix = message.pathPrefix;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Rewrite>, I>>(base?: I): Rewrite {
+    return Rewrite.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Rewrite>, I>>(object: I): Rewrite {
+    const message = createBaseRewrite();
+    message.pathPrefix = object.pathPrefix ?? "";
+    message.host = object.host ?? "";
+    return message;
+  },
+};
+
+function createBaseMirror(): Mirror {
+  return { service: "", percent: 0 };
+}
+
+export const Mirror: MessageFns<Mirror> = {
+  encode(message: Mirror, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(16).uint32(message.percent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mirror {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMirror();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.percent = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Mirror {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+    };
+  },
+
+  toJSON(message: Mirror): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.percent !== 0) {
+      obj.percent = Math.round(message.percent);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Mirror>, I>>(base?: I): Mirror {
+    return Mirror.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Mirror>, I>>(object: I): Mirror {
+    const message = createBaseMirror();
+    message.service = object.service ?? "";
+    message.percent = object.percent ?? 0;
+    return message;
+  },
+};
+
+function createBaseAccess(): Access {
+  return { allow: [], deny: [] };
+}
+
+export const Access: MessageFns<Access> = {
+  encode(message: Access, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.allow) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.deny) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Access {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.allow.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.deny.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Access {
+    return {
+      allow: globalThis.Array.isArray(object?.allow) ? object.allow.map((e: any) => globalThis.String(e)) : [],
+      deny: globalThis.Array.isArray(object?.deny) ? object.deny.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: Access): unknown {
+    const obj: any = {};
+    if (message.allow?.length) {
+      obj.allow = message.allow;
+    }
+    if (message.deny?.length) {
+      obj.deny = message.deny;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Access>, I>>(base?: I): Access {
+    return Access.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Access>, I>>(object: I): Access {
+    const message = createBaseAccess();
+    message.allow = object.allow?.map((e) => e) || [];
+    message.deny = object.deny?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRateLimit(): RateLimit {
+  return { requests: 0, per: undefined, burst: 0, key: 0 };
+}
+
+export const RateLimit: MessageFns<RateLimit> = {
+  encode(message: RateLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requests !== 0) {
+      writer.uint32(8).uint32(message.requests);
+    }
+    if (message.per !== undefined) {
+      Duration.encode(message.per, writer.uint32(18).fork()).join();
+    }
+    if (message.burst !== 0) {
+      writer.uint32(24).uint32(message.burst);
+    }
+    if (message.key !== 0) {
+      writer.uint32(32).int32(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requests = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.per = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.burst = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.key = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit {
+    return {
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      per: isSet(object.per) ? Duration.fromJSON(object.per) : undefined,
+      burst: isSet(object.burst) ? globalThis.Number(object.burst) : 0,
+      key: isSet(object.key) ? rateLimit_KeyFromJSON(object.key) : 0,
+    };
+  },
+
+  toJSON(message: RateLimit): unknown {
+    const obj: any = {};
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.per !== undefined) {
+      obj.per = Duration.toJSON(message.per);
+    }
+    if (message.burst !== 0) {
+      obj.burst = Math.round(message.burst);
+    }
+    if (message.key !== 0) {
+      obj.key = rateLimit_KeyToJSON(message.key);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RateLimit>, I>>(base?: I): RateLimit {
+    return RateLimit.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RateLimit>, I>>(object: I): RateLimit {
+    const message = createBaseRateLimit();
+    message.requests = object.requests ?? 0;
+    message.per = (object.per !== undefined && object.per !== null) ? Duration.fromPartial(object.per) : undefined;
+    message.burst = object.burst ?? 0;
+    message.key = object.key ?? 0;
     return message;
   },
 };
@@ -5663,7 +7160,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
 };
 
 function createBaseHttpProbeRequest(): HttpProbeRequest {
-  return { method: "", host: "", path: "", headers: {} };
+  return { method: "", host: "", path: "", headers: {}, clientAddress: "" };
 }
 
 export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
@@ -5680,6 +7177,9 @@ export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       HttpProbeRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
+    if (message.clientAddress !== "") {
+      writer.uint32(42).string(message.clientAddress);
+    }
     return writer;
   },
 
@@ -5731,6 +7231,14 @@ export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
             }
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5762,6 +7270,11 @@ export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
           {},
         )
         : {},
+      clientAddress: isSet(object.clientAddress)
+        ? globalThis.String(object.clientAddress)
+        : isSet(object.client_address)
+        ? globalThis.String(object.client_address)
+        : "",
     };
   },
 
@@ -5785,6 +7298,9 @@ export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
         });
       }
     }
+    if (message.clientAddress !== "") {
+      obj.clientAddress = message.clientAddress;
+    }
     return obj;
   },
 
@@ -5805,6 +7321,7 @@ export const HttpProbeRequest: MessageFns<HttpProbeRequest> = {
       },
       {},
     );
+    message.clientAddress = object.clientAddress ?? "";
     return message;
   },
 };
@@ -5897,7 +7414,7 @@ export const HttpProbeRequest_HeadersEntry: MessageFns<HttpProbeRequest_HeadersE
 };
 
 function createBaseExplainResponse(): ExplainResponse {
-  return { revision: 0n, route: "", service: "", backend: "", steps: [] };
+  return { revision: 0n, route: "", service: "", backend: "", steps: [], status: 0 };
 }
 
 export const ExplainResponse: MessageFns<ExplainResponse> = {
@@ -5919,6 +7436,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     for (const v of message.steps) {
       writer.uint32(42).string(v!);
+    }
+    if (message.status !== 0) {
+      writer.uint32(48).uint32(message.status);
     }
     return writer;
   },
@@ -5976,6 +7496,14 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.steps.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5995,6 +7523,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
       service: isSet(object.service) ? globalThis.String(object.service) : "",
       backend: isSet(object.backend) ? globalThis.String(object.backend) : "",
       steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => globalThis.String(e)) : [],
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
     };
   },
 
@@ -6015,6 +7544,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.steps?.length) {
       obj.steps = message.steps;
     }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
     return obj;
   },
 
@@ -6028,6 +7560,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     message.service = object.service ?? "";
     message.backend = object.backend ?? "";
     message.steps = object.steps?.map((e) => e) || [];
+    message.status = object.status ?? 0;
     return message;
   },
 };

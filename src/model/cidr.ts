@@ -1,7 +1,7 @@
 // Sets of IP ranges in CIDR notation (RFC 4632 section 3.1), such as the proxies whose forwarding
 // fields are believed.
 
-import { invalidField } from "../model/errors.ts";
+import { invalidField } from "./errors.ts";
 import { type IpWords, parseIp } from "./ip-address.ts";
 
 interface Range {

@@ -3,8 +3,8 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { CidrSet } from "../../src/model/cidr.ts";
 import { RouterError } from "../../src/model/errors.ts";
-import { CidrSet } from "../../src/routing/cidr.ts";
 
 interface Case {
   readonly ranges: readonly string[];

@@ -1,0 +1,332 @@
+// A route's options as a caller asks for them, checked.
+//
+// What comes out is canonical, with every default filled in: two wishes for the same thing make the same
+// object, and its JSON tells whether two routes differ.
+
+import { CidrSet } from "./cidr.ts";
+import { invalidField } from "./errors.ts";
+import {
+  type Domain,
+  parseDomain,
+  parseExactPath,
+  parsePathPrefix,
+  parsePort,
+  parseServiceName,
+  type ServiceName,
+} from "./names.ts";
+import type {
+  Access,
+  FixedAnswer,
+  Mirror,
+  Page,
+  RateLimit,
+  Redirect,
+  Rewrite,
+  RouteOptions,
+  Share,
+} from "./route-options.ts";
+
+/** As a caller asks for it: "" and 0 stand for what was left out. */
+export interface OptionsWish {
+  readonly split: readonly { readonly service: string; readonly weight: number }[];
+  readonly redirect:
+    | {
+        readonly scheme: string;
+        readonly host: string;
+        readonly port: number;
+        readonly path: string;
+        readonly pathPrefix: string;
+        readonly status: number;
+      }
+    | undefined;
+  readonly answer: (PageWish & { readonly headers: Readonly<Record<string, string>> }) | undefined;
+  readonly rewrite: { readonly pathPrefix: string; readonly host: string } | undefined;
+  readonly mirror: { readonly service: string; readonly percent: number } | undefined;
+  readonly access:
+    | { readonly allow: readonly string[]; readonly deny: readonly string[] }
+    | undefined;
+  readonly rateLimit:
+    | {
+        readonly requests: number;
+        readonly perMs: number;
+        readonly burst: number;
+        readonly key: RateLimit["key"];
+      }
+    | undefined;
+  readonly pages: readonly PageWish[];
+}
+
+interface PageWish {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Nothing asked for. */
+export const noWish: OptionsWish = {
+  split: [],
+  redirect: undefined,
+  answer: undefined,
+  rewrite: undefined,
+  mirror: undefined,
+  access: undefined,
+  rateLimit: undefined,
+  pages: [],
+};
+
+const sharesMax = 16;
+const pagesMax = 16;
+const headersMax = 16;
+const rangesMax = 256;
+const shareWeightMax = 1000;
+const bodyBytesMax = 16 * 1024;
+/** Of all bodies of one route: each worker holds them, and a store's value has its own bound. */
+const bodiesBytesMax = 64 * 1024;
+const requestsMax = 1_000_000;
+const perMsMin = 1_000;
+const perMsMax = 3_600_000;
+/** RFC 9110 section 15.4: those that name another place and are followed. */
+const redirectStatuses = new Set([301, 302, 303, 307, 308]);
+/** Keeps the method and is not remembered (RFC 9110 section 15.4.8): a slip can be taken back. */
+const redirectStatusDefault = 307;
+const textType = "text/plain; charset=utf-8";
+const pageType = "text/html; charset=utf-8";
+
+/**
+ * Checks and fills in; undefined when nothing is asked for. Throws "invalid-argument" naming the field below
+ * `field`. Whether the options fit each other and the match is `checkTarget`'s question.
+ */
+export function parseOptions(wish: OptionsWish, field: string): RouteOptions | undefined {
+  const { redirect, answer, rewrite, mirror, access, rateLimit } = wish;
+  const options: RouteOptions = {
+    ...(wish.split.length === 0 ? {} : { split: parseSplit(wish.split, `${field}.split`) }),
+    ...(redirect === undefined ? {} : { redirect: parseRedirect(redirect, `${field}.redirect`) }),
+    ...(answer === undefined ? {} : { answer: parseAnswer(answer, `${field}.answer`) }),
+    ...(rewrite === undefined ? {} : { rewrite: parseRewrite(rewrite, `${field}.rewrite`) }),
+    ...(mirror === undefined ? {} : { mirror: parseMirror(mirror, `${field}.mirror`) }),
+    ...(access === undefined ? {} : { access: parseAccess(access, `${field}.access`) }),
+    ...(rateLimit === undefined ? {} : { rateLimit: parseRate(rateLimit, `${field}.rate_limit`) }),
+    ...(wish.pages.length === 0 ? {} : { pages: parsePages(wish.pages, `${field}.pages`) }),
+  };
+  if (Object.keys(options).length === 0) return undefined;
+  const bodies = [...(options.pages ?? []), ...(answer === undefined ? [] : [answer])];
+  const bytes = bodies.reduce((sum, { body }) => sum + bytesOf(body), 0);
+  if (bytes > bodiesBytesMax) {
+    throw invalidField(
+      `${field}.pages`,
+      `all bodies of a route together have ${bytes} bytes; at most ${bodiesBytesMax} are allowed`,
+    );
+  }
+  return options;
+}
+
+/** Throws "invalid-argument" when nobody would answer, or two would, or an option is not for this kind of route. */
+export function checkTarget(
+  route: {
+    readonly match: { readonly kind: "http" | "tcp" };
+    readonly service: ServiceName | undefined;
+    readonly options?: RouteOptions | undefined;
+  },
+  field: string,
+): void {
+  const { split, redirect, answer, rewrite, mirror, pages } = route.options ?? {};
+  if (route.match.kind === "tcp") {
+    for (const [name, value] of Object.entries({ redirect, answer, rewrite, mirror, pages })) {
+      if (value === undefined) continue;
+      throw invalidField(`${field}.${name}`, "is for HTTP routes; a TCP route has bytes only");
+    }
+  }
+  const hasService = route.service !== undefined;
+  if (hasService && split !== undefined) {
+    throw invalidField(`${field}.split`, "stands in place of service: name one of them");
+  }
+  if (answer !== undefined && (hasService || split !== undefined || redirect !== undefined)) {
+    throw invalidField(`${field}.answer`, "stands in place of service, split and redirect");
+  }
+  if (hasService || split !== undefined || answer !== undefined) return;
+  if (redirect === undefined)
+    throw invalidField(`${field}.service`, "is required: the service that answers");
+}
+
+function parseSplit(shares: OptionsWish["split"], field: string): readonly Share[] {
+  checkCount(shares, sharesMax, field);
+  const parsed = shares.map(({ service, weight }, index) => {
+    const name = parseServiceName(service, `${field}[${index}].service`);
+    if (!Number.isInteger(weight) || weight < 0 || weight > shareWeightMax) {
+      throw invalidField(
+        `${field}[${index}].weight`,
+        `${weight} is not a weight (0 to ${shareWeightMax})`,
+      );
+    }
+    return { service: name, weight };
+  });
+  const names = new Set(parsed.map(({ service }) => service));
+  if (names.size < parsed.length) throw invalidField(field, "names a service twice");
+  if (parsed.every(({ weight }) => weight === 0)) {
+    throw invalidField(field, "has weights of 0 only: nobody would answer");
+  }
+  return parsed.toSorted((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+function parseRedirect(wish: NonNullable<OptionsWish["redirect"]>, field: string): Redirect {
+  const { scheme, host, port, path, pathPrefix } = wish;
+  const status = wish.status === 0 ? redirectStatusDefault : wish.status;
+  if (!redirectStatuses.has(status)) {
+    throw invalidField(`${field}.status`, `${status} is none of 301, 302, 303, 307, 308`);
+  }
+  if (scheme !== "" && scheme !== "http" && scheme !== "https") {
+    throw invalidField(`${field}.scheme`, `${shown(scheme)} is neither http nor https`);
+  }
+  if (path !== "" && pathPrefix !== "") {
+    throw invalidField(`${field}.path_prefix`, "and path exclude each other: name one of them");
+  }
+  const redirect: Redirect = {
+    ...(scheme === "" ? {} : { scheme }),
+    ...(host === "" ? {} : { host: parseHost(host, `${field}.host`) }),
+    ...(port === 0 ? {} : { port: parsePort(port, `${field}.port`) }),
+    ...(path === "" ? {} : { path: parseExactPath(path, `${field}.path`) }),
+    ...(pathPrefix === ""
+      ? {}
+      : { pathPrefix: parsePathPrefix(pathPrefix, `${field}.path_prefix`) }),
+    status,
+  };
+  if (Object.keys(redirect).length === 1) {
+    throw invalidField(field, "changes nothing: name a scheme, a host, a port or a path");
+  }
+  return redirect;
+}
+
+/** One host, not a pattern. */
+function parseHost(text: string, field: string): Domain {
+  const host = parseDomain(text, field);
+  if (!host.startsWith("*")) return host;
+  throw invalidField(field, `${shown(text)} is a pattern: name one host`);
+}
+
+function parseAnswer(wish: NonNullable<OptionsWish["answer"]>, field: string): FixedAnswer {
+  const status = wish.status === 0 ? 200 : wish.status;
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    throw invalidField(`${field}.status`, `${status} is not the status of an answer (200 to 599)`);
+  }
+  if (wish.body !== "" && (status === 204 || status === 304)) {
+    throw invalidField(`${field}.body`, `an answer of ${status} has none`);
+  }
+  const headers = Object.entries(wish.headers);
+  checkCount(headers, headersMax, `${field}.headers`);
+  for (const [name, value] of headers) checkField(name, value, `${field}.headers`);
+  return {
+    status,
+    contentType: parseContentType(wish.contentType, textType, `${field}.content_type`),
+    body: parseBody(wish.body, `${field}.body`),
+    headers: Object.fromEntries(headers.toSorted(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
+/** What frames the message, or is between two neighbours only (RFC 9110 section 7.6.1), is ours to say. */
+const ownFields = new Set(
+  `connection content-length content-type date keep-alive proxy-connection te trailer transfer-encoding upgrade x-crosspoint-reason`.split(
+    " ",
+  ),
+);
+
+function checkField(name: string, value: string, field: string): void {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/.test(name)) {
+    throw invalidField(field, `${shown(name)} is not the name of a field`);
+  }
+  if (ownFields.has(name.toLowerCase())) throw invalidField(field, `${name} is set by the router`);
+  if (!/^(?:[!-~](?:[\t -~]*[!-~])?)?$/.test(value) || value.length > 1024) {
+    throw invalidField(field, `the value of ${name} is not one: printable ASCII, at most 1024`);
+  }
+}
+
+function parsePages(pages: OptionsWish["pages"], field: string): readonly Page[] {
+  checkCount(pages, pagesMax, field);
+  const parsed = pages.map((page, index) => parsePage(page, `${field}[${index}]`));
+  const statuses = new Set(parsed.map(({ status }) => status));
+  if (statuses.size < parsed.length) throw invalidField(field, "names a status twice");
+  return parsed.toSorted((a, b) => a.status - b.status);
+}
+
+/** One page; also of a node. */
+export function parsePage({ status, contentType, body }: PageWish, field: string): Page {
+  if (!Number.isInteger(status) || status < 400 || status > 599) {
+    throw invalidField(`${field}.status`, `${status} is not the status of an error (400 to 599)`);
+  }
+  return {
+    status,
+    contentType: parseContentType(contentType, pageType, `${field}.content_type`),
+    body: parseBody(body, `${field}.body`),
+  };
+}
+
+function parseContentType(text: string, usual: string, field: string): string {
+  if (text === "") return usual;
+  if (/^[!-~]+\/[!-~][ -~]*$/.test(text) && text.length <= 256) return text;
+  throw invalidField(field, `${shown(text)} is not a media type, such as ${textType}`);
+}
+
+function parseBody(text: string, field: string): string {
+  const bytes = bytesOf(text);
+  if (bytes > bodyBytesMax) {
+    throw invalidField(field, `has ${bytes} bytes; at most ${bodyBytesMax} are allowed`);
+  }
+  return text.toWellFormed();
+}
+
+function parseRewrite(wish: NonNullable<OptionsWish["rewrite"]>, field: string): Rewrite {
+  if (wish.pathPrefix === "" && wish.host === "") {
+    throw invalidField(field, "changes nothing: name a path_prefix or a host");
+  }
+  return {
+    ...(wish.pathPrefix === ""
+      ? {}
+      : { pathPrefix: parsePathPrefix(wish.pathPrefix, `${field}.path_prefix`) }),
+    ...(wish.host === "" ? {} : { host: parseHost(wish.host, `${field}.host`) }),
+  };
+}
+
+function parseMirror(
+  { service, percent }: NonNullable<OptionsWish["mirror"]>,
+  field: string,
+): Mirror {
+  const name = parseServiceName(service, `${field}.service`);
+  if (!Number.isInteger(percent) || percent < 0 || percent > 100) {
+    throw invalidField(`${field}.percent`, `${percent} is not a percentage (1 to 100)`);
+  }
+  return { service: name, percent: percent === 0 ? 100 : percent };
+}
+
+function parseAccess({ allow, deny }: NonNullable<OptionsWish["access"]>, field: string): Access {
+  if (allow.length + deny.length === 0) throw invalidField(field, "names nobody: name ranges");
+  for (const [name, ranges] of Object.entries({ allow, deny })) {
+    checkCount(ranges, rangesMax, `${field}.${name}`);
+    CidrSet.parse(ranges, `${field}.${name}`);
+  }
+  return { allow: [...new Set(allow)].toSorted(), deny: [...new Set(deny)].toSorted() };
+}
+
+function parseRate(wish: NonNullable<OptionsWish["rateLimit"]>, field: string): RateLimit {
+  const { requests, key } = wish;
+  const perMs = wish.perMs === 0 ? 1_000 : wish.perMs;
+  const burst = wish.burst === 0 ? requests : wish.burst;
+  if (!Number.isInteger(requests) || requests < 1 || requests > requestsMax) {
+    throw invalidField(`${field}.requests`, `${requests} is not within 1 to ${requestsMax}`);
+  }
+  if (!Number.isInteger(perMs) || perMs < perMsMin || perMs > perMsMax) {
+    throw invalidField(`${field}.per`, `${perMs} ms is not within 1 s to 1 h`);
+  }
+  if (!Number.isInteger(burst) || burst < 1 || burst > requestsMax) {
+    throw invalidField(`${field}.burst`, `${burst} is not within 1 to ${requestsMax}`);
+  }
+  return { requests, perMs, burst, key };
+}
+
+function checkCount(entries: readonly unknown[], max: number, field: string): void {
+  if (entries.length <= max) return;
+  throw invalidField(field, `has ${entries.length} entries; at most ${max} are allowed`);
+}
+
+/** Of its UTF-8. */
+const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
+
+const shown = (text: string): string => JSON.stringify(text.slice(0, 80).toWellFormed());

@@ -1,0 +1,183 @@
+// Brings one request to a backend: chooses one, takes an idle connection to it or dials, keeps what it sent for as
+// long as it may be sent again, and sends it again.
+//
+// Again means (RFC 9110 section 9.2.2): to another backend while nothing was sent; once more, on a fresh connection,
+// when a connection that had been idle died before it answered an idempotent request whose body, if any, is kept.
+// Does not know what the answer says: bytes of the backend go to the response-relay as they come.
+
+import type { CloseReason } from "../io/stream.ts";
+import { Framing } from "../protocol/framing.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
+import type { BackendState } from "../routing/backend-state.ts";
+import { Counter } from "../telemetry/counters.ts";
+import { BackendChoice } from "./backend-choice.ts";
+import { flush } from "./body-relay.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { writeRequestHead } from "./request-writer.ts";
+import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+
+const Phase = { Idle: 0, Dialling: 1, Sent: 2 } as const;
+
+export class Delivery implements UpstreamOwner {
+  readonly choice: BackendChoice;
+  connection: UpstreamConnection | undefined;
+  readonly #context: WorkerContext;
+  readonly #exchange: Exchange;
+  #phase: number = Phase.Idle;
+  #replayable = false;
+
+  constructor(context: WorkerContext, exchange: Exchange) {
+    this.#context = context;
+    this.#exchange = exchange;
+    this.choice = new BackendChoice(context);
+  }
+
+  /** The request is on its way, or its answer. */
+  get active(): boolean {
+    return this.#phase !== Phase.Idle;
+  }
+
+  /** Whether body bytes of the request can be taken now. */
+  get takesBody(): boolean {
+    return this.#phase === Phase.Sent && this.connection !== undefined;
+  }
+
+  /** Bytes for the backend that the kernel has not taken. */
+  get queuedBytes(): number {
+    return this.connection?.stream.queuedBytes ?? 0;
+  }
+
+  /** For the request whose head was just parsed; nothing was tried for it yet. */
+  begin(head: RequestHead): void {
+    this.#replayable = this.#isReplayable(head);
+    this.choice.reset();
+  }
+
+  /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
+  #isReplayable(head: RequestHead): boolean {
+    if (!head.isIdempotent || head.upgrade) return false;
+    if (head.framing === Framing.None) return true;
+    const { replayBodyBytesMax } = this.#context.limits;
+    return head.framing === Framing.Length && head.contentLength <= replayBodyBytesMax;
+  }
+
+  /** Writes the head, and sends it or keeps it until a connection stands. */
+  send(bytes: Uint8Array, backend: BackendState): void {
+    const context = this.#context;
+    const { writer, requestHead: head } = context;
+    const { record, client, requestBody } = this.#exchange;
+    const connection = this.choice.take(backend, this);
+    record.backend = backend.endpoint.address;
+    writer.length = 0;
+    writeRequestHead(context, bytes, head, client.downstream, backend.endpoint.address);
+    record.rememberId(bytes);
+    if (connection === undefined) {
+      this.#phase = Phase.Dialling;
+      this.connection = this.choice.dial(backend, this);
+      this.connection.save(writer.bytes, writer.length);
+      writer.length = 0;
+      return;
+    }
+    this.#phase = Phase.Sent;
+    this.connection = connection;
+    if (this.#replayable) connection.save(writer.bytes, writer.length);
+    // With a body, the head leaves together with its first bytes: see feedRequest.
+    if (requestBody.done) flush(writer, connection.stream);
+  }
+
+  /** These bytes of the request's body were sent. Framed by its length, a body leaves as it came. */
+  sentBody(bytes: Uint8Array, start: number, end: number): void {
+    const { connection } = this;
+    if (this.#replayable && connection?.reused === true) connection.saveMore(bytes, start, end);
+  }
+
+  /** Gives the backend's connection back, or up. */
+  end(reusable: boolean): void {
+    const { connection } = this;
+    this.#phase = Phase.Idle;
+    this.connection = undefined;
+    this.choice.done();
+    if (connection !== undefined) this.#context.pool.release(connection, reusable);
+  }
+
+  /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
+  handOver(): UpstreamConnection {
+    const connection = this.connection!;
+    this.#phase = Phase.Idle;
+    this.connection = undefined;
+    return connection;
+  }
+
+  // --- what the connection to the backend does
+
+  onUpstreamConnect(): void {
+    const connection = this.connection!;
+    this.#phase = Phase.Sent;
+    connection.stream.write(connection.saved, 0, connection.savedLength);
+    this.#exchange.delivered();
+  }
+
+  onUpstreamData(bytes: Uint8Array, start: number, end: number): void {
+    this.#exchange.response.receive(bytes, start, end);
+  }
+
+  onUpstreamEnd(): void {
+    if (this.#exchange.response.upstreamEnded()) return;
+    this.#lost("the backend closed the connection");
+  }
+
+  onUpstreamWritable(): void {
+    this.#exchange.client.requestMayGoOn();
+  }
+
+  onUpstreamClose(reason: CloseReason, message: string): void {
+    const connected = this.connection?.connected === true;
+    if (!connected) this.#dialFailed(reason, message);
+    else if (reason !== "finished" || !this.#exchange.response.upstreamEnded()) this.#lost(message);
+  }
+
+  /** Nothing was sent: another backend may be tried (at most `connectTriesMax`). */
+  #dialFailed(reason: CloseReason, message: string): void {
+    const failed = this.connection!;
+    this.#context.counters[Counter.upstreamConnectFailures]! += 1;
+    this.choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    const backend = this.choice.next(undefined);
+    if (backend === undefined) {
+      this.connection = undefined;
+      this.#context.counters[Counter.noBackend]! += 1;
+      this.#exchange.fail(503, "no-backend-reachable", "");
+      return;
+    }
+    this.#exchange.record.backend = backend.endpoint.address;
+    this.#dialAgain(backend, failed);
+  }
+
+  /** A fresh connection gets the head that `previous` kept. */
+  #dialAgain(backend: BackendState, previous: UpstreamConnection): void {
+    this.#phase = Phase.Dialling;
+    this.connection = this.choice.dial(backend, this);
+    this.connection.save(previous.saved, previous.savedLength);
+  }
+
+  /** The connection broke after the request, or a part of it, went out. */
+  #lost(message: string): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    const replay =
+      connection.reused &&
+      this.#replayable &&
+      !this.#exchange.response.anyByte &&
+      connection.savedLength > 0;
+    const backend = this.choice.current;
+    if (replay && backend !== undefined) {
+      this.#replayable = false;
+      this.connection = undefined;
+      connection.destroy(true);
+      this.#dialAgain(backend, connection);
+      return;
+    }
+    this.choice.failed(message === "" ? "connection closed" : message);
+    this.#exchange.fail(502, "backend-closed", "");
+  }
+}

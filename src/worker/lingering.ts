@@ -1,0 +1,69 @@
+// The end of a client's connection that was answered for the last time: says goodbye, then reads and drops what still
+// comes. Closing at once would reset the connection, and the client might never see its answer (RFC 9112 section 9.6).
+
+import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import { Counter } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+import { Timer, type TimerOwner } from "./timer-wheel.ts";
+
+/** Told once, when the connection is gone. */
+export interface LingeringOwner {
+  onLingered(): void;
+}
+
+export class Lingering implements StreamEvents, TimerOwner {
+  readonly #context: WorkerContext;
+  readonly #stream: Stream;
+  readonly #owner: LingeringOwner;
+  readonly #timer = new Timer(this);
+  /** What waited to be sent when that was last looked at, in bytes. */
+  #unsentBytes = Number.POSITIVE_INFINITY;
+
+  /** Takes the stream over. */
+  constructor(context: WorkerContext, stream: Stream, owner: LingeringOwner) {
+    this.#context = context;
+    this.#stream = stream;
+    this.#owner = owner;
+    stream.events = this;
+    stream.end();
+    stream.resume();
+    context.wheel.arm(this.#timer, context.limits.lingerMsMax);
+  }
+
+  onConnect(): void {}
+
+  onData(_bytes: Uint8Array, start: number, end: number): void {
+    this.#context.counters[Counter.bytesFromClients]! += end - start;
+  }
+
+  onEnd(): void {}
+
+  onWritable(): void {}
+
+  onClose(_reason: CloseReason): void {
+    this.#finish();
+  }
+
+  /** A slow reader gets the rest of its answer as long as it takes some; the kernel sends its part alone. */
+  onTimeout(): void {
+    const { queuedBytes } = this.#stream;
+    if (queuedBytes > 0 && queuedBytes < this.#unsentBytes) {
+      this.#unsentBytes = queuedBytes;
+      this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
+      return;
+    }
+    this.#stream.destroy(false);
+    this.#finish();
+  }
+
+  /** Cuts it at once. */
+  destroy(): void {
+    this.#stream.destroy(true);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#context.wheel.disarm(this.#timer);
+    this.#owner.onLingered();
+  }
+}

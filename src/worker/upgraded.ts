@@ -1,0 +1,48 @@
+// A client's connection after a 101: a tunnel to the backend, counted while it lasts; the exchange that led to it is
+// over, and in the access log, when both directions have ended.
+
+import type { Stream } from "../io/stream.ts";
+import { Counter } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+
+/** Told once, when the connection is gone. */
+export interface UpgradedOwner {
+  onUpgradedEnd(): void;
+}
+
+export class Upgraded implements TunnelOwner {
+  readonly tunnel: Tunnel;
+  readonly #counters: Float64Array;
+  readonly #exchange: Exchange;
+  readonly #owner: UpgradedOwner;
+
+  /** Takes both connections over; the caller hands on what it had received already, by `tunnel`. */
+  constructor(
+    context: WorkerContext,
+    exchange: Exchange,
+    ends: { readonly client: Stream; readonly upstream: UpstreamConnection },
+    owner: UpgradedOwner,
+  ) {
+    this.#counters = context.counters;
+    this.#exchange = exchange;
+    this.#owner = owner;
+    this.#counters[Counter.upgradedOpen]! += 1;
+    ends.upstream.detach();
+    this.tunnel = new Tunnel(context, ends.client, ends.upstream.stream, this);
+  }
+
+  /** Cuts both sides. */
+  destroy(): void {
+    this.tunnel.destroy();
+  }
+
+  onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
+    this.#counters[Counter.upgradedOpen]! -= 1;
+    this.#counters[Counter.upstreamOpen]! -= 1;
+    this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
+    this.#owner.onUpgradedEnd();
+  }
+}
