@@ -19,40 +19,42 @@ export interface SettableLimit {
   readonly least: number;
   /** The largest value; undefined: any. */
   readonly most?: number;
-  /** `none` may be written. */
-  readonly mayBeNone?: boolean;
+  /** What `none` means; undefined: it may not be written. */
+  readonly none?: number;
   /** What a client meets that is beyond it. */
   readonly beyond: string;
 }
 
 const kibibyte = 1024;
+const none = limits.unlimited;
 const roomText = "an idle one makes room, or reset";
 
 export const settableLimits = {
   "head-bytes": bytes("headBytesMax", kibibyte, "431", { most: 1024 * kibibyte }),
   "head-fields": count("headFieldsMax", 8, "431", { most: 10_000 }),
   "target-bytes": bytes("targetBytesMax", 64, "414"),
-  "body-bytes": bytes("bodyBytesMax", 0, "413", { mayBeNone: true }),
+  "body-bytes": bytes("bodyBytesMax", 0, "413", { none }),
   "trailer-bytes": bytes("trailerBytesMax", 0, "431", { most: 1024 * kibibyte }),
+  "trailer-fields": count("trailerFieldsMax", 0, "431", { most: 10_000 }),
   "head-time": duration("requestHeadMsMax", 100, "408"),
   "preface-time": duration("prefaceMsMax", 100, "closed"),
   "body-idle-time": duration("bodyIdleMsMax", 100, "408, 504 or cut: whoever is silent"),
-  "body-rate": bytes("bodyRateMin", 1, "408, or an answer that is cut", { mayBeNone: true }),
+  "body-rate": bytes("bodyRateMin", 1, "408, or an answer that is cut", { none: 0 }),
   "body-rate-grace": duration("bodyRateGraceMs", 0, "see body-rate"),
   "idle-time": duration("downstreamIdleMsMax", 100, "closed"),
-  "answer-time": duration("responseHeadMsMax", 100, "504", { mayBeNone: true }),
+  "answer-time": duration("responseHeadMsMax", 100, "504", { none }),
   "connect-time": duration("connectMsMax", 10, "another backend, then 503"),
   "request-time": duration("requestMsMax", 100, "408, 504 or cut: whoever is late", {
-    mayBeNone: true,
+    none,
   }),
   "requests-per-connection": count("requestsPerConnectionMax", 1, "`Connection: close`", {
-    mayBeNone: true,
+    none,
   }),
-  "connections-per-node": count("connectionsPerNodeMax", 1, roomText, { mayBeNone: true }),
-  "connections-per-listener": count("connectionsPerListenerMax", 1, roomText, { mayBeNone: true }),
-  "connections-per-address": count("connectionsPerAddressMax", 1, "reset", { mayBeNone: true }),
-  "upgraded-connections": count("upgradedConnectionsMax", 0, "503", { mayBeNone: true }),
-  "tunnel-idle-time": duration("tunnelIdleMsMax", 100, "cut", { mayBeNone: true }),
+  "connections-per-node": count("connectionsPerNodeMax", 1, roomText, { none }),
+  "connections-per-listener": count("connectionsPerListenerMax", 1, roomText, { none }),
+  "connections-per-address": count("connectionsPerAddressMax", 1, "reset", { none }),
+  "upgraded-connections": count("upgradedConnectionsMax", 0, "503", { none }),
+  "tunnel-idle-time": duration("tunnelIdleMsMax", 100, "cut", { none }),
 } as const satisfies Readonly<Record<string, SettableLimit>>;
 
 export type LimitName = keyof typeof settableLimits;
@@ -135,9 +137,9 @@ function isLimitName(word: string): word is LimitName {
 }
 
 function parseValue(name: LimitName, text: string, source: string): number {
-  const { kind, least, most, mayBeNone }: SettableLimit = settableLimits[name];
+  const { kind, least, most, none: unbounded }: SettableLimit = settableLimits[name];
   if (text === "none") {
-    if (mayBeNone === true) return limits.unlimited;
+    if (unbounded !== undefined) return unbounded;
     throw invalidField(source, `cannot be none: it bounds what one client may cost`);
   }
   const value = kind === "duration" ? parseDuration(text, source) : parseNumber(text, kind, source);
@@ -170,13 +172,8 @@ function shownAs(kind: SettableLimit["kind"], value: number): string {
   return kind === "duration" ? `${value}ms` : String(value);
 }
 
-type Extra = Pick<SettableLimit, "most" | "mayBeNone">;
-type Row = readonly [
-  limit: keyof typeof limits,
-  least: number,
-  beyond: string,
-  extra?: Extra,
-];
+type Extra = Pick<SettableLimit, "most" | "none">;
+type Row = readonly [limit: keyof typeof limits, least: number, beyond: string, extra?: Extra];
 
 function count(...row: Row): SettableLimit {
   return rowOf("count", row);

@@ -65,11 +65,14 @@ export function limitsWithin(
   const { connectionsPerNodeMax } = limits;
   const allowed = budget.connectionsPerNodeMax;
   if (connectionsPerNodeMax !== undefined && connectionsPerNodeMax > allowed) {
-    log.warn("more connections are allowed than there are file descriptors for: raise LimitNOFILE", {
-      connectionsPerNode: connectionsPerNodeMax === unlimited ? "none" : connectionsPerNodeMax,
-      descriptors,
-      enoughFor: allowed,
-    });
+    log.warn(
+      "more connections are allowed than there are file descriptors for: raise LimitNOFILE",
+      {
+        connectionsPerNode: connectionsPerNodeMax === unlimited ? "none" : connectionsPerNodeMax,
+        descriptors,
+        enoughFor: allowed,
+      },
+    );
   }
   return { ...budget, ...limits };
 }

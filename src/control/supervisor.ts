@@ -6,7 +6,7 @@
 // A worker id names one incarnation. A slot, 0 to N-1, outlives it.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { clearColumn, type ConnectionMemory } from "../channel/connection-counts.ts";
+import { type ConnectionMemory, clearColumn } from "../channel/connection-counts.ts";
 import type {
   RefusedListener,
   TableVersion,

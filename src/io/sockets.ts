@@ -29,6 +29,7 @@ const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_DUPFD_CLOEXEC = 1030;
+const SIOCOUTQ = 0x5411;
 
 /** accept(2): what a connection that was gone before its turn is called on other systems. */
 const ECONNABORTED = 103;
@@ -171,6 +172,13 @@ export function sendPinned(fd: number, address: PinnedAddress, length: number): 
   const sent = loaded().libc!.send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent < 0 ? -loaded().errno() : sent;
 }
+
+/** Bytes sent on a connection that its peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it is gone. */
+export function outputQueue(fd: number): number {
+  return libc().ioctl(fd, SIOCOUTQ, queueScratch) < 0 ? 0 : queueScratch[0]!;
+}
+
+const queueScratch = new Int32Array(1);
 
 /** Sends small writes at once (RFC 9293 section 3.7.4 switched off). A failure is harmless: the peer has left. */
 export function setNoDelay(fd: number): void {
@@ -315,6 +323,7 @@ interface Libc {
   accept4(fd: number, address: PinnedAddress, length: PinnedAddress, flags: number): number;
   getpeername(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   fcntl(fd: number, command: number, argument: number): number;
+  ioctl(fd: number, request: number, answer: Int32Array): number;
   getsockname(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   inet_pton(family: number, text: string, address: Uint8Array): number;
   send(fd: number, bytes: PinnedAddress, length: number, flags: number): number;
@@ -383,6 +392,7 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     getpeername: lib.func("int getpeername(int, uintptr_t, uintptr_t)"),
     // Variadic in C; on x64 and arm64 Linux whole numbers are passed the same way.
     fcntl: lib.func("int fcntl(int, int, int)"),
+    ioctl: lib.func("int ioctl(int, unsigned long, _Out_ int32_t *)"),
     getsockname: lib.func("int getsockname(int, uintptr_t, uintptr_t)"),
     inet_pton: lib.func("int inet_pton(int, const char *, _Out_ uint8_t *)"),
     send: lib.func("send", "intptr_t", ["int", "uintptr_t", "size_t", "int"]),

@@ -54,6 +54,7 @@ export const limitNames = [
   "target-bytes",
   "body-bytes",
   "trailer-bytes",
+  "trailer-fields",
   "head-time",
   "preface-time",
   "body-idle-time",

@@ -4,6 +4,7 @@
 import type { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
+import type { TrailerLimits } from "../protocol/chunked.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import type { RouteTable } from "../routing/route-table.ts";
@@ -16,7 +17,7 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
 
 /** Bounds that sessions keep; values and sources in limits.ts. Bytes and ms. */
-export interface SessionLimits {
+export interface SessionLimits extends TrailerLimits {
   readonly headBytesMax: number;
   readonly bodyBytesMax: number;
   readonly bodyRateMin: number;

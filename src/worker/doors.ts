@@ -7,7 +7,7 @@
 
 import { type ConnectionCounts, Row } from "../channel/connection-counts.ts";
 import { roomLookMs } from "../limits.ts";
-import { parseIp } from "../routing/ip-address.ts";
+import { parseIp } from "../model/ip-address.ts";
 import { Counter, Limited, type LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Place, Session, Sessions } from "./sessions.ts";

@@ -8,9 +8,9 @@ import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/st
 import { type Preface, readPreface } from "../protocol/proxy-preface.ts";
 import { Counter, Limited } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Door } from "./doors.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { Session, Sessions } from "./sessions.ts";
-import type { Door } from "./doors.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
 /** What becomes of the connection. */

@@ -120,6 +120,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
     this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.#line.reason = this.#tunnel?.cutBy ?? "";
     this.#leave(bytesFromClient, bytesToClient);
   }
 

@@ -2,6 +2,7 @@
 // until told otherwise.
 
 import { MessageChannel } from "node:worker_threads";
+import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import type { Io } from "../../src/io/io.ts";
 import * as limits from "../../src/limits.ts";
 import { Counter, type CounterName, countersByteLength } from "../../src/telemetry/counters.ts";
@@ -42,12 +43,14 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
       slot: 0,
       control: port1,
       counters: new SharedArrayBuffer(countersByteLength),
+      connections: connectionMemory(1, 0),
       logMemory: undefined,
       settings: {
         io: "net",
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
+        limits: {},
         stickyKey: new Uint8Array(32),
         faultHooks: false,
       },

@@ -71,6 +71,7 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
+      limits: {},
       stickyKey: new Uint8Array(32),
       faultHooks: true,
     },
