@@ -4,7 +4,7 @@
 // the file), the wrong text, and how it is written. They open nothing.
 
 import { isIP, isIPv4 } from "node:net";
-import { isAbsolute, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseEtcdPlace, withoutCredentials } from "./config-etcd.ts";
 import type { EtcdSetting } from "./etcd/etcd.ts";
 import { durationMsMax } from "./limits.ts";
@@ -189,15 +189,6 @@ export function parsePath(text: string): string {
 export function parseFile(text: string, source: string): string {
   if (text === "") throw wrong(source, text, "the name of a file");
   return resolve(text);
-}
-
-/** systemd's, else the XDG base directory's (which counts only when absolute), else its default. */
-export function stateDirectory(env: NodeJS.ProcessEnv, homeOf: () => string): string {
-  const ofUnit = env["STATE_DIRECTORY"]?.split(":")[0] ?? "";
-  if (isAbsolute(ofUnit)) return ofUnit;
-  const ofUser = env["XDG_STATE_HOME"] ?? "";
-  const base = isAbsolute(ofUser) ? ofUser : join(homeOf(), ".local", "state");
-  return join(base, "crosspoint");
 }
 
 export function parseChoice<T extends string>(

@@ -44,10 +44,18 @@ export interface WorkerSettings {
   readonly proxyProtocol: readonly string[];
   /** Over those of limits.ts, by their names there. */
   readonly limits: LimitOverrides;
-  /** 32 bytes; seals the sticky cookie; the same on all nodes. */
-  readonly stickyKey: Uint8Array;
+  /** As the worker's first table comes; see the message `sticky-keys`. */
+  readonly stickyKeys: StickyKeys;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */
   readonly faultHooks: boolean;
+}
+
+/** What sticky cookies are sealed with; 32 bytes each. */
+export interface StickyKeys {
+  /** Seals and opens. */
+  readonly current: Uint8Array;
+  /** Only opens, so that sessions outlive a change; undefined: there was no change. */
+  readonly previous: Uint8Array | undefined;
 }
 
 /** What `pool.run` hands to a worker. */
@@ -122,6 +130,8 @@ export type ToWorker =
     })
   | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
+  /** Replaces the keys that the worker has. */
+  | { readonly kind: "sticky-keys"; readonly keys: StickyKeys }
   | { readonly kind: "drain"; readonly deadlineMs: number }
   | { readonly kind: "crash" }
   | { readonly kind: "stall"; readonly ms: number };

@@ -62,17 +62,15 @@ export function limitsWithin(
   log: Log,
 ): LimitOverrides {
   const budget = connectionBudget(descriptors, workers);
-  const { connectionsPerNodeMax } = limits;
-  const allowed = budget.connectionsPerNodeMax;
-  if (connectionsPerNodeMax !== undefined && connectionsPerNodeMax > allowed) {
-    log.warn(
-      "more connections are allowed than there are file descriptors for: raise LimitNOFILE",
-      {
-        connectionsPerNode: connectionsPerNodeMax === unlimited ? "none" : connectionsPerNodeMax,
-        descriptors,
-        enoughFor: allowed,
-      },
-    );
+  const { connectionsPerNodeMax = unlimited } = limits;
+  if (connectionsPerNodeMax === unlimited) return { ...limits, ...budget };
+  const enoughFor = budget.connectionsPerNodeMax;
+  if (connectionsPerNodeMax > enoughFor) {
+    log.warn("more connections are allowed than file descriptors suffice for: raise LimitNOFILE", {
+      connectionsPerNode: connectionsPerNodeMax,
+      descriptors,
+      enoughFor,
+    });
   }
   return { ...budget, ...limits };
 }

@@ -145,15 +145,6 @@ export function acceptOne(fd: number, peer: PeerAddress): number {
   return -ECONNABORTED;
 }
 
-/** "192.0.2.1" or "2001:db8::1" (RFC 5952); an IPv4 address inside IPv6 is written as IPv4. */
-export function peerText({ bytes }: PeerAddress): string {
-  if (bytes.getUint16(0, true) === AF_INET) return dotted(bytes, 4);
-  if (isMapped(bytes)) return dotted(bytes, 20);
-  const groups: string[] = [];
-  for (let at = 8; at < 24; at += 2) groups.push(bytes.getUint16(at).toString(16));
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
-}
-
 /**
  * The address of long-lived bytes, for `sendPinned`. The caller keeps them reachable for as long as
  * the address is used. Do it once per buffer: it moves small arrays off V8's heap and costs a call.
@@ -299,13 +290,6 @@ function setOption(fd: number, level: number, name: number, value: number): void
 
 const where = (at: ListenAddress): string =>
   isIPv6(at.address) ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
-
-const dotted = (bytes: DataView, at: number): string =>
-  `${bytes.getUint8(at)}.${bytes.getUint8(at + 1)}.${bytes.getUint8(at + 2)}.${bytes.getUint8(at + 3)}`;
-
-/** ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
-const isMapped = (bytes: DataView): boolean =>
-  bytes.getUint32(8) === 0 && bytes.getUint32(12) === 0 && bytes.getUint32(16) === 0xffff;
 
 function libc(): Libc {
   const { libc: calls, reason } = loaded();

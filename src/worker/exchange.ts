@@ -8,9 +8,7 @@
 // Lent to a connection while a request of its own is under way (exchange-pool), and reused for those
 // of others: what must outlive the request stays with the connection.
 
-import { Row } from "../channel/connection-counts.ts";
 import type { Stream } from "../io/stream.ts";
-import { unlimited } from "../limits.ts";
 import { Method } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
@@ -21,8 +19,7 @@ import type { WorkerContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
-import { Pace } from "./pace.ts";
-import { RequestDeadline } from "./request-deadline.ts";
+import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -54,7 +51,7 @@ export class Exchange {
   readonly delivery: Delivery;
   readonly response: ResponseRelay;
   readonly requestBody: BodyRelay;
-  readonly pace: Pace;
+  readonly limits: RequestLimits;
   upgrade = false;
   /** The client spoke HTTP/1.1. */
   minor = 1;
@@ -69,14 +66,11 @@ export class Exchange {
   readonly #context: WorkerContext;
   #client: ExchangeClient | undefined;
   #json = false;
-  #deadline: RequestDeadline | undefined;
-  /** It counts as an upgraded connection, from before the backend agrees. */
-  #isCounted = false;
 
   constructor(context: WorkerContext) {
     this.#context = context;
     this.requestBody = new BodyRelay(context.limits);
-    this.pace = new Pace(context, this);
+    this.limits = new RequestLimits(context, this);
     this.record = new RequestRecord(context);
     this.delivery = new Delivery(context, this);
     this.response = new ResponseRelay(context, this);
@@ -166,35 +160,14 @@ export class Exchange {
     limited(this.#context.counters, "requests-per-connection");
   }
 
-  /** Answers what no backend is to be bothered with; else the request's time begins. */
+  /** Answers what no backend is to be bothered with. */
   #isBeyondLimits(): boolean {
-    const { requestHead: head, limits, counters } = this.#context;
-    if (head.contentLength > limits.bodyBytesMax) {
-      this.#answer(413, "request-too-large", limited(counters, "body-bytes"));
-      return true;
-    }
-    if (head.upgrade && !this.#countUpgrade()) {
-      this.#answer(503, "upgraded-limit", limited(counters, "upgraded-connections"));
-      return true;
-    }
-    if (limits.requestMsMax !== unlimited) {
-      this.#deadline ??= new RequestDeadline(this.#context, this);
-      this.#deadline.begin();
-    }
-    return false;
-  }
-
-  /** Counted before the backend is asked: many may ask at once. */
-  #countUpgrade(): boolean {
-    const { connections, limits } = this.#context;
-    this.#isCounted = connections.claim(Row.Upgraded, limits.upgradedConnectionsMax);
-    return this.#isCounted;
-  }
-
-  #uncountUpgrade(): void {
-    if (!this.#isCounted) return;
-    this.#isCounted = false;
-    this.#context.connections.release(Row.Upgraded);
+    const limit = this.limits.begin(this.#context.requestHead);
+    if (limit === undefined) return false;
+    const detail = limited(this.#context.counters, limit);
+    if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
+    else this.#answer(503, "upgraded-limit", detail);
+    return true;
   }
 
   /** The backend that the client's cookie names, where the route wants that. */
@@ -211,7 +184,7 @@ export class Exchange {
 
   /** The head has gone out on a new connection. */
   delivered(): void {
-    if (!this.requestBody.done) this.pace.watchRequest();
+    if (!this.requestBody.done) this.limits.pace.watchRequest();
     this.client.progressed(this.silentMsMax);
     this.client.requestMayGoOn();
   }
@@ -231,7 +204,7 @@ export class Exchange {
       this.#refuseBody();
       return end;
     }
-    if (!requestBody.done && !this.pace.watches) this.pace.watchRequest();
+    if (!requestBody.done) this.limits.pace.watchRequest();
     if (next > at) this.waitsForContinue = false;
     delivery.sentBody(bytes, at, next);
     flush(writer, connection.stream);
@@ -310,7 +283,7 @@ export class Exchange {
   /** 101: the connections belong together from now on. */
   switchProtocols(bytes: Uint8Array, start: number, end: number): void {
     this.record.status = 101;
-    this.#endTimers();
+    this.limits.endTimes();
     this.client.upgraded(this.delivery.handOver(), bytes, start, end);
   }
 
@@ -319,7 +292,7 @@ export class Exchange {
     const { choice } = this.delivery;
     this.record.tries = choice.tries;
     choice.done();
-    this.#uncountUpgrade();
+    this.limits.end();
     this.record.bytesIn = bytesIn;
     this.record.bytesOut = bytesOut;
     this.record.end(this.client.downstream.address);
@@ -390,14 +363,8 @@ export class Exchange {
 
   /** Lets the backend's connection read on, and gives it back, or up. */
   #end(reusable: boolean): void {
-    this.#endTimers();
-    this.#uncountUpgrade();
+    this.limits.end();
     this.response.resumeUpstream();
     this.delivery.end(reusable);
-  }
-
-  #endTimers(): void {
-    if (this.pace.watches) this.pace.end();
-    this.#deadline?.end();
   }
 }

@@ -226,7 +226,7 @@ export class ResponseRelay {
     this.#exchange.client.progressed(limits.bodyIdleMsMax);
     if (stream.queuedBytes > limits.sendQueueBytesHigh && !this.#paused) {
       this.#paused = true;
-      this.#exchange.pace.watchAnswer();
+      this.#exchange.limits.pace.watchAnswer();
       this.#exchange.delivery.connection?.stream.pause();
     }
   }

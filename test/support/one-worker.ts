@@ -135,7 +135,7 @@ export class OneWorker {
           trustForwarded: [],
           proxyProtocol: [],
           limits: {},
-          stickyKey: new Uint8Array(32).fill(7),
+          stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,
           ...options.settings,
         },
