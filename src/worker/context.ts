@@ -7,6 +7,7 @@ import type { CidrSet } from "../model/cidr.ts";
 import type { TrailerLimits } from "../protocol/chunked.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
+import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
@@ -70,6 +71,8 @@ export interface WorkerContext {
   readonly accessLog: AccessLog | undefined;
   /** Reused by every request: read before the next head is parsed. */
   readonly requestHead: RequestHead;
+  /** Of `requestHead`, for the conditions of routes. */
+  readonly requestFacts: RequestFacts;
   /** Reused by every answer. */
   readonly responseHead: ResponseHead;
   /** Reused for everything that is sent: flushed before the call that fills it returns. */
