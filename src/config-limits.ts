@@ -59,6 +59,7 @@ export const settableLimits = {
 
 export type LimitName = keyof typeof settableLimits;
 
+const constants: Readonly<Record<keyof typeof limits, number>> = limits;
 const names = Object.keys(settableLimits);
 
 /** `--limit`, repeatable. */
@@ -117,7 +118,7 @@ function refuseDisorder(
 }
 
 function defaultOf(name: LimitName): number {
-  return limits[settableLimits[name].limit];
+  return constants[settableLimits[name].limit];
 }
 
 /** "head-time=5s". */

@@ -14,6 +14,8 @@ import { limitNames } from "../src/telemetry/counters.ts";
 
 const all = Object.entries<SettableLimit>(settableLimits);
 
+const constants: Readonly<Record<keyof typeof limits, number>> = limits;
+
 function read(...texts: readonly string[]): LimitSettings {
   return limitOption.read(texts, "--limit");
 }
@@ -38,7 +40,7 @@ describe("a limit", () => {
   });
 
   test.for(all)("%s has a default that it may be set to", ([, { limit, least, most, none }]) => {
-    const value = limits[limit];
+    const value = constants[limit];
     if (value === none) return;
     expect(value).toBeGreaterThanOrEqual(least);
     expect(value).toBeLessThanOrEqual(most ?? Number.POSITIVE_INFINITY);
