@@ -29,6 +29,8 @@ const names = [
   "upstreamOpen",
   "upstreamIdle",
   "upstreamTries",
+  "upstreamRetries",
+  "retriesRefused",
   "upstreamTimeouts",
   "clientAborts",
   "bytesFromClients",

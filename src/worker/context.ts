@@ -40,6 +40,12 @@ export interface SessionLimits extends TrailerLimits {
   readonly connectMsMax: number;
   readonly connectTriesMax: number;
   readonly replayBodyBytesMax: number;
+  readonly retriesMax: number;
+  readonly retryFreshAnswers: number;
+  readonly retryReusedAnswers: number;
+  readonly retryReserveAnswers: number;
+  readonly retryAnswersMax: number;
+  readonly unrepeatableIdleMsMax: number;
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
