@@ -9,6 +9,7 @@ import { availableParallelism, homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
+import { type LimitSettings, limitOption } from "./config-limits.ts";
 import { many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
@@ -65,6 +66,7 @@ export interface Config {
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
   readonly proxyProtocol: readonly string[];
+  readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
   /** What the router calls itself in Via, or "off": it writes none. */
@@ -209,6 +211,7 @@ export const serveOptions = {
     parseSwitch,
     { fallback: "off" },
   ),
+  limit: limitOption,
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -259,6 +262,7 @@ export function parseConfig(
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
     via: value(serveOptions.via) ?? "crosspoint",
     forwarded: value(serveOptions.forwarded) ?? false,
+    limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,

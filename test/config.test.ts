@@ -68,6 +68,7 @@ describe("with no settings at all", () => {
       proxyProtocol: [],
       via: "crosspoint",
       forwarded: false,
+      limits: {},
       discover: [],
       acceptStore: false,
       logFormat: "json",
@@ -168,6 +169,11 @@ const understood: readonly {
   { flag: "via", text: "OFF", means: { via: "off" } },
   { flag: "forwarded", text: "on", means: { forwarded: true } },
   { flag: "forwarded", text: "off", means: { forwarded: false } },
+  {
+    flag: "limit",
+    text: ["head-time=5s", "body-bytes=10MiB"],
+    means: { limits: { requestHeadMsMax: 5_000, bodyBytesMax: 10 * 1024 * 1024 } },
+  },
   { flag: "log-format", text: "text", means: { logFormat: "text" } },
 ];
 

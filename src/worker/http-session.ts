@@ -11,6 +11,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import { limited, tellMalformed } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
 import { refuse } from "./refusal.ts";
@@ -35,8 +36,8 @@ export class HttpSession
   /** The request under way: there is one in the states Body, Answer and Tunnel. */
   #exchange: Exchange | undefined;
   #state: number = State.Head;
-  /** It has brought a request. */
-  #served = false;
+  /** How many requests it has brought. */
+  #requests = 0;
   #host = "";
   #inputEnded = false;
   /** The time that runs is that of a client which has ended its side. */
@@ -61,6 +62,10 @@ export class HttpSession
 
   get holdsBytes(): boolean {
     return this.#held.length > 0;
+  }
+
+  get isSpent(): boolean {
+    return this.#requests >= this.#context.limits.requestsPerConnectionMax;
   }
 
   progressed(limitMs: number): void {
@@ -153,7 +158,21 @@ export class HttpSession
     if (this.#state !== State.Head || !this.#held.holdsNoHead) return;
     // A request may be on its way: from the kernel, it is here a tick later; the first one, from afar.
     const { wheel, limits } = this.#context;
-    wheel.arm(this.#timer, this.#served ? 0 : limits.firstRequestMsMax);
+    wheel.arm(this.#timer, this.#requests > 0 ? 0 : limits.firstRequestMsMax);
+  }
+
+  /** Also with a part of a head: one that comes slowly must not keep others out. */
+  get waitingSinceMs(): number {
+    if (this.#state !== State.Head || this.stream.queuedBytes > 0) return Number.POSITIVE_INFINITY;
+    const { downstreamIdleMsMax, requestHeadMsMax } = this.#context.limits;
+    return (
+      this.#timer.deadlineMs - (this.#held.holdsNoHead ? downstreamIdleMsMax : requestHeadMsMax)
+    );
+  }
+
+  giveWay(): void {
+    this.stream.destroy(false);
+    this.#leave();
   }
 
   destroy(): void {
@@ -194,7 +213,7 @@ export class HttpSession
     this.#host = hostAfter(this.#host, bytes, head.hostStart, head.hostEnd);
     const exchange = this.#context.exchanges.lend(this);
     this.#exchange = exchange;
-    this.#served = true;
+    this.#requests++;
     exchange.begin(bytes, this.#host);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
@@ -323,9 +342,9 @@ export class HttpSession
   onTimeout(): void {
     switch (this.#state) {
       case State.Head:
-        if (this.#held.holdsNoHead || this.#isClogged) return this.#linger();
+        if (this.#held.holdsNoHead || this.#isClogged) return this.#idleTooLong();
         if (this.#refusedHeld()) return;
-        return this.#refuse(408, "request-slow", "");
+        return this.#refuse(408, "request-slow", limited(this.#context.counters, "head-time"));
       case State.Body:
       case State.Answer:
         return this.#mayHaveLeft ? this.#abandon() : this.#exchange?.timedOut();
@@ -338,9 +357,15 @@ export class HttpSession
     const { response } = this.#exchange!;
     // If it waits after all, it must not take for whole what is not.
     const hard = !response.begun || response.endsByClose;
-    this.#exchange!.abort();
+    this.#exchange!.abort(limited(this.#context.counters, "client-ended-time"));
     this.stream.destroy(hard);
     this.#leave();
+  }
+
+  #idleTooLong(): void {
+    const { draining, counters } = this.#context;
+    if (!draining) limited(counters, this.#held.holdsNoHead ? "idle-time" : "body-idle-time");
+    this.#linger();
   }
 
   /** No more will come of this head: whether it was wrong already, which the scanner does not look for. */
@@ -354,8 +379,9 @@ export class HttpSession
 
   #malformed(status: number, detail: string): void {
     if (status === 405) return this.#refuse(405, "method-refused", "");
-    this.#context.counters[Counter.malformedRequests]! += 1;
-    this.#refuse(status, "request-malformed", detail);
+    const { counters } = this.#context;
+    counters[Counter.malformedRequests]! += 1;
+    this.#refuse(status, "request-malformed", tellMalformed(counters, detail));
   }
 
   #refuse(status: number, reason: Reason, detail: string): void {

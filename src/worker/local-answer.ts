@@ -16,6 +16,8 @@ export type Reason =
   | "request-slow"
   | "client-slow"
   | "request-malformed"
+  | "request-too-large"
+  | "upgraded-limit"
   | "method-refused"
   | "max-forwards"
   | "request-loop"
@@ -56,6 +58,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   "max-forwards": "the request was to be forwarded no further",
   "request-loop":
     "the request has passed here before, too often: a route leads back to this router",
+  "request-too-large": "the request's body is larger than this node takes",
+  "upgraded-limit": "this node has as many upgraded connections as it may",
   draining: "this node is leaving",
 };
 

@@ -2,8 +2,9 @@
 // Back-pressure and half-close go through in both directions.
 
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
-import { Counter } from "../telemetry/counters.ts";
+import { Counter, type LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { limited } from "./limited.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
 /** Told once, when both directions have ended, or one side broke. */
@@ -71,6 +72,8 @@ export class Tunnel implements TimerOwner {
   readonly #timer = new Timer(this);
   readonly #fromClient: Side;
   readonly #fromUpstream: Side;
+  /** Why it was cut, if a limit did; "" else. */
+  cutBy = "";
   /** How long neither side may send anything, in ms. */
   #idleMsMax: number;
   /** What waited to be sent when the time was last up, in bytes. */
@@ -161,9 +164,15 @@ export class Tunnel implements TimerOwner {
   onTimeout(): void {
     const half = this.#fromClient.ended || this.#fromUpstream.ended;
     if (half && this.#isStillTaken()) return;
+    this.cutBy = `idle: ${limited(this.#context.counters, this.#limit(half))}`;
     this.client.destroy(!this.#fromUpstream.ended || this.client.queuedBytes > 0);
     this.upstream.destroy(!this.#fromClient.ended || this.upstream.queuedBytes > 0);
     this.#finish();
+  }
+
+  #limit(half: boolean): LimitName {
+    if (this.#closed > 0) return "body-idle-time";
+    return half ? "tunnel-half-closed-time" : "tunnel-idle-time";
   }
 
   /** A slow reader gets the rest as long as it takes some: then the time begins anew. */

@@ -73,6 +73,7 @@ export async function startFleet(
       proxyProtocol: [],
       via: undefined,
       forwarded: false,
+      limits: {},
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,
     },

@@ -52,6 +52,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     proxyProtocol: [],
     via: "crosspoint",
     forwarded: false,
+    limits: {},
     logFormat: "json",
     discover: [],
     acceptStore: false,

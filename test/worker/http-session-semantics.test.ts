@@ -147,7 +147,9 @@ describe("a client that closes without a reset", () => {
     expect(served.worker.open()).toEqual({});
     expect(served.worker.counter("clientAborts")).toBe(1);
     const status = begun === "" ? 499 : 200;
-    expect(await served.worker.line(1)).toMatchObject({ status, reason: "client-closed" });
+    const reason = "client-closed: limit client-ended-time";
+    expect(await served.worker.line(1)).toMatchObject({ status, reason });
+    expect(served.worker.limited("client-ended-time")).toBe(1);
   });
 
   test("a backend that speaks finds out at once", async () => {

@@ -5,6 +5,7 @@
 import { describe, expect, test, vi } from "vitest";
 import {
   bodyIdleMsMax,
+  bodyRateMin,
   downstreamIdleMsMax,
   firstRequestMsMax,
   lingerMsMax,
@@ -12,6 +13,7 @@ import {
   responseHeadMsMax,
   timerTickMs,
 } from "../../src/limits.ts";
+import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { TcpSession } from "../../src/worker/tcp-session.ts";
 import { type RecordedSession, recordedSession } from "../support/recorded-session.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
@@ -22,6 +24,7 @@ const post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\n";
 interface Wait {
   readonly name: string;
   readonly ms: number;
+  readonly limits?: Partial<WorkerLimits>;
   readonly before: (made: RecordedSession) => void;
   /** What the client has been told when the time is over. */
   readonly status: number | undefined;
@@ -59,6 +62,8 @@ const waits: readonly Wait[] = [
   {
     name: "for a body",
     ms: bodyIdleMsMax,
+    // Or the client would be too slow long before.
+    limits: { bodyRateMin: 0 },
     before: ({ stream, connect }) => {
       stream.receive(`${post}ab`);
       connect();
@@ -79,8 +84,8 @@ const waits: readonly Wait[] = [
 ];
 
 describe("a wait", () => {
-  test.for(waits)("$name ends after $ms ms", ({ ms, before, status, stays }) => {
-    const all = recordedSession();
+  test.for(waits)("$name ends after $ms ms", ({ ms, limits, before, status, stays }) => {
+    const all = recordedSession(limits);
     before(all);
     const { stream, pass, counter } = all;
     pass(ms - timerTickMs);
@@ -139,15 +144,23 @@ describe("a slow reader of its last answer", () => {
     return all;
   }
 
-  test("keeps its connection as long as it takes some of what is queued", () => {
-    const { stream, pass } = answered();
+  test.for([
+    ["in our queue", "queuedBytes"],
+    ["in the kernel's, before it asks for more of ours", "kernelBytes"],
+  ] as const)("keeps its connection as long as it keeps the pace: $0", ([, where]) => {
+    const { stream, pass, limited } = answered();
+    const pace = (bodyRateMin * lingerMsMax) / 1_000;
+    stream.kernelBytes = 100_000;
+    stream.queuedBytes = 100_000;
     for (let i = 0; i < 10; i++) {
-      stream.queuedBytes -= 1;
+      stream[where] -= 2 * pace;
       pass(lingerMsMax);
     }
     expect(stream.calls).toEqual(["end"]);
+    stream[where] -= pace - 1;
     pass(2 * lingerMsMax + 6 * timerTickMs);
     expect(stream.calls).toEqual(["end", "destroy"]);
+    expect(limited("body-rate")).toBe(1);
   });
 
   test("is not waited for once everything is in the kernel", () => {
