@@ -241,6 +241,17 @@ export class Exchange {
     this.#closeRecord();
   }
 
+  /**
+   * The client may be gone: then the backend is to hear of it. True: the client must be reset, or it would,
+   * if it waits after all, take for whole what is not.
+   */
+  abandon(): boolean {
+    const { response } = this;
+    const hard = !response.begun || response.endsByClose;
+    this.abort(limited(this.#context.counters, "client-ended-time"));
+    return hard;
+  }
+
   /** A timer ran out in the middle of this exchange: by default that of the session. */
   timedOut(limit: LimitName = this.#silenceLimit): void {
     const detail = limited(this.#context.counters, limit);

@@ -11,10 +11,10 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import { limited, tellMalformed } from "./limited.ts";
+import { limited } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
-import { refuse } from "./refusal.ts";
+import { refuse, refuseMalformed } from "./refusal.ts";
 import { type Downstream, describeDownstream } from "./request-writer.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
@@ -68,8 +68,19 @@ export class HttpSession
     return this.#requests >= this.#context.limits.requestsPerConnectionMax;
   }
 
+  /**
+   * Lets nothing happen for `limitMs`, or less for a client that has ended its side: it may be waiting,
+   * but most have left, and what we send would tell, but there is nothing to send (decision 0024).
+   * While something is queued it is there: whoever is not would have reset the connection.
+   */
   progressed(limitMs: number): void {
-    this.#await(limitMs);
+    const { wheel, limits } = this.#context;
+    this.#mayHaveLeft =
+      this.#inputEnded &&
+      this.#state === State.Answer &&
+      this.stream.queuedBytes === 0 &&
+      limits.clientEndedMsMax < limitMs;
+    wheel.arm(this.#timer, this.#mayHaveLeft ? limits.clientEndedMsMax : limitMs);
   }
 
   // --- what the client does
@@ -91,13 +102,13 @@ export class HttpSession
   onEnd(): void {
     this.#inputEnded = true;
     this.#endOfInput();
-    if (this.#state === State.Answer) this.#await(this.#exchange!.silentMsMax);
+    if (this.#state === State.Answer) this.progressed(this.#exchange!.silentMsMax);
   }
 
   onWritable(): void {
     this.#exchange?.clientWritable();
     if (this.#state !== State.Head) return;
-    if (this.#held.length > 0) this.#beginHead();
+    this.#awaitHead();
     this.#goOn();
   }
 
@@ -119,7 +130,7 @@ export class HttpSession
     this.#context.wheel.arm(this.#timer, this.#context.limits.downstreamIdleMsMax);
     // Called from within #consume: its loop goes on by itself.
     if (this.#consuming) return;
-    if (this.#held.length > 0) this.#beginHead();
+    this.#awaitHead();
     this.#goOn();
   }
 
@@ -236,41 +247,18 @@ export class HttpSession
   /** Of the body, or the answer when it is whole. */
   #awaitMore(exchange: Exchange): void {
     this.#state = exchange.requestBody.done ? State.Answer : State.Body;
-    this.#await(exchange.silentMsMax);
-  }
-
-  /**
-   * Lets nothing happen for `limitMs`, or less for a client that has ended its side: it may be waiting,
-   * but most have left, and what we send would tell, but there is nothing to send (decision 0024).
-   * While something is queued it is there: whoever is not would have reset the connection.
-   */
-  #await(limitMs: number): void {
-    const { wheel, limits } = this.#context;
-    this.#mayHaveLeft =
-      this.#inputEnded &&
-      this.#state === State.Answer &&
-      this.stream.queuedBytes === 0 &&
-      limits.clientEndedMsMax < limitMs;
-    wheel.arm(this.#timer, this.#mayHaveLeft ? limits.clientEndedMsMax : limitMs);
+    this.progressed(exchange.silentMsMax);
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
-    const held = this.#held;
-    const begun = !held.holdsNoHead;
-    if (held.length === 0) held.beginHead();
-    held.add(bytes, start, end);
-    if (!begun && this.#state === State.Head) this.#awaitHead();
-  }
-
-  /** What is held begins a head, or the next one. */
-  #beginHead(): void {
-    this.#held.beginHead();
-    this.#awaitHead();
+    const begins = this.#held.holdsNoHead;
+    this.#held.add(bytes, start, end);
+    if (begins) this.#awaitHead();
   }
 
   /** From its first bytes on a head has only so long, however it trickles; an empty line is none of it. */
   #awaitHead(): void {
-    if (this.#held.holdsNoHead) return;
+    if (this.#state !== State.Head || this.#held.holdsNoHead) return;
     const { wheel, limits } = this.#context;
     wheel.arm(this.#timer, this.#isClogged ? limits.bodyIdleMsMax : limits.requestHeadMsMax);
   }
@@ -291,7 +279,7 @@ export class HttpSession
     const held = this.#held;
     const wasUsed = at > held.start;
     held.dropTo(at);
-    if (wasUsed && held.length > 0 && this.#state === State.Head) this.#beginHead();
+    if (wasUsed) this.#awaitHead();
   }
 
   /** Between requests: the client does not read its answers, so it gets no further ones. */
@@ -354,11 +342,7 @@ export class HttpSession
 
   /** As if the client had reset its connection: the backend hears of it. */
   #abandon(): void {
-    const { response } = this.#exchange!;
-    // If it waits after all, it must not take for whole what is not.
-    const hard = !response.begun || response.endsByClose;
-    this.#exchange!.abort(limited(this.#context.counters, "client-ended-time"));
-    this.stream.destroy(hard);
+    this.stream.destroy(this.#exchange!.abandon());
     this.#leave();
   }
 
@@ -378,10 +362,8 @@ export class HttpSession
   }
 
   #malformed(status: number, detail: string): void {
-    if (status === 405) return this.#refuse(405, "method-refused", "");
-    const { counters } = this.#context;
-    counters[Counter.malformedRequests]! += 1;
-    this.#refuse(status, "request-malformed", tellMalformed(counters, detail));
+    refuseMalformed(this.#context, this.stream, this.downstream.address, status, detail);
+    this.#linger();
   }
 
   #refuse(status: number, reason: Reason, detail: string): void {
