@@ -64,3 +64,36 @@ test("a head that comes octet by octet may be whole at its end only, also after 
     held.clear();
   }
 });
+
+test("what was dropped is no part of the next head, whole or half", () => {
+  const add = (held: HeldBytes, text: string): HeldBytes => {
+    held.add(Buffer.from(text), 0, text.length);
+    return held;
+  };
+  const limits = { headBytesMax: 100 };
+  const half = add(new HeldBytes(), "abGET /\r\n");
+  expect(half.mayBeHead(limits)).toBe(false);
+  half.dropTo(half.start + 2);
+  expect(add(half, "\r\n").mayBeHead(limits)).toBe(true);
+  const whole = add(new HeldBytes(), "GET / HTTP/1.1");
+  expect(whole.mayBeHead(limits)).toBe(false);
+  whole.dropTo(whole.end);
+  expect(add(whole, "GET\r\n\r\n").mayBeHead(limits)).toBe(true);
+});
+
+test.for([
+  ["", true],
+  ["\r", true],
+  ["\r\n", true],
+  ["\n", false],
+  ["\r\r", false],
+  ["\r\n\r", false],
+  ["G", false],
+  ["\rG", false],
+] as const)("%j is no head: %s", ([text, expected]) => {
+  const held = new HeldBytes();
+  const bytes = Buffer.from(`xx${text}`);
+  held.add(bytes, 0, bytes.length);
+  held.dropTo(held.start + 2);
+  expect(held.holdsNoHead).toBe(expected);
+});

@@ -189,6 +189,16 @@ describe("an empty line", () => {
     expect(stream.text.slice(9, 12)).toBe("400");
   });
 
+  test("makes its connection no newer: it gives way as one that is idle since before", () => {
+    const { stream, session, pass } = recordedSession();
+    const sinceMs = session.waitingSinceMs;
+    pass(requestHeadMsMax);
+    stream.receive("\r\n");
+    expect(session.waitingSinceMs).toBe(sinceMs);
+    stream.receive("G");
+    expect(session.waitingSinceMs).toBeGreaterThan(sinceMs);
+  });
+
   test("then the end, or a drain: the connection is idle", () => {
     const ended = recordedSession();
     ended.stream.receive("\r\n");
