@@ -344,12 +344,12 @@ describe("the budget of a service", () => {
 });
 
 describe("what was sent", () => {
-  /** A session on recorded streams, behind which there are two backends. */
-  function recorded(request: string) {
+  /** A session on recorded streams, behind which there are these backends. */
+  function recorded(request: string, addresses = ["10.0.0.1:80", "10.0.0.2:80"]) {
     const recording = recordingContext();
     const { context } = recording;
     const builder = RouteTable.build();
-    const backends = ["10.0.0.1:80", "10.0.0.2:80"].map((address) => ({
+    const backends = addresses.map((address) => ({
       kind: "backend-put" as const,
       backend: backendOf("web", address),
     }));
@@ -391,4 +391,24 @@ describe("what was sent", () => {
     expect(dialled.length).toBe(1);
     expect(stream.text).toContain("HTTP/1.1 502 ");
   });
+
+  test.for([
+    ["GET", get, 1],
+    ["POST", withBody("POST", "body"), 2],
+    ["a chunked PUT", chunkedPut, 2],
+  ] as const)(
+    "of %s goes over an old connection only if it can be repeated",
+    ([, request, dials]) => {
+      const { connection, upstream, stream, dialled, pass } = recorded(get, ["10.0.0.1:80"]);
+      connection.onConnect();
+      upstream.receive(okAnswer("ok"));
+      pass(900);
+      stream.receive(request);
+      expect(dialled.length).toBe(1);
+      upstream.receive(okAnswer("ok"));
+      pass(1_500);
+      stream.receive(request);
+      expect(dialled.length).toBe(dials);
+    },
+  );
 });
