@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
-import * as z from "zod";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
+import { type Given, readConfigFile, textsOf } from "./config-file.ts";
 import { many, one, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
@@ -36,10 +36,8 @@ import {
   type StoreSetting,
 } from "./config-values.ts";
 import { workersMax } from "./limits.ts";
-import { invalidField, RouterError } from "./model/errors.ts";
+import { invalidField } from "./model/errors.ts";
 import type { ServiceName } from "./model/names.ts";
-import { didYouMean } from "./nearest.ts";
-import { parseYaml } from "./yaml.ts";
 
 export type { ListenAddress, ServeOption };
 
@@ -66,6 +64,8 @@ export interface Config {
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
   readonly proxyProtocol: readonly string[];
+  /** The key of sticky cookies; absent: the store's, or the node's own. */
+  readonly sealingKeyFile?: string;
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -164,6 +164,13 @@ export const serveOptions = {
   state: one("state", "DIR", "where the node keeps its files", parsePath, {
     fallback: "$STATE_DIRECTORY, $XDG_STATE_HOME/crosspoint or ~/.local/state/crosspoint",
   }),
+  sealingKey: one(
+    "sealing-key",
+    "FILE",
+    "a key of your own for sticky cookies: 32 bytes, or those as base64 or hex",
+    parseFile,
+    { fallback: "the nodes of an etcd store share one by themselves" },
+  ),
   accessLog: one("access-log", "DEST", "off, - (standard output) or a file", parseAccessLog, {
     fallback: "off",
   }),
@@ -211,6 +218,7 @@ export function parseConfig(
     { address: "0.0.0.0", port: 8080 },
     { address: "::", port: 8080 },
   ];
+  const sealingKeyFile = value(serveOptions.sealingKey);
   const config: Config = {
     ...etcdSettings(told, () =>
       demo ? { kind: "memory" } : { kind: "sqlite", path: join(stateDir, "routes.db") },
@@ -228,6 +236,7 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };
@@ -276,12 +285,6 @@ export function environmentName(flag: string): string {
   return `CROSSPOINT_${flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
-interface Given {
-  readonly texts: readonly string[];
-  /** "--http", "CROSSPOINT_HTTP" or "node.yaml:3: http". */
-  readonly source: string;
-}
-
 /** What was given for each flag by whoever has precedence. */
 function settle(options: RawOptions, env: NodeJS.ProcessEnv, host: HostFacts): Map<string, Given> {
   const given = new Map<string, Given>();
@@ -292,7 +295,9 @@ function settle(options: RawOptions, env: NodeJS.ProcessEnv, host: HostFacts): M
   const config = given.get(serveOptions.config.flag);
   if (config === undefined) return given;
   const path = serveOptions.config.read(config.texts, config.source);
-  for (const [flag, found] of readConfigFile(path, config.source, host)) {
+  for (const [flag, found] of readConfigFile(path, config.source, fileKeys(), (name) =>
+    host.readFile(name),
+  )) {
     if (!given.has(flag)) given.set(flag, found);
   }
   return given;
@@ -312,57 +317,11 @@ function fromEnvironment(option: ServeOption, env: NodeJS.ProcessEnv): Given | u
   return { texts: option.split(text), source };
 }
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]);
-const setting = z.union([scalar, z.array(scalar).min(1)]);
-
 /** The keys of a configuration file: every flag but --config itself. */
 function fileKeys(): string[] {
   return Object.values<ServeOption>(serveOptions)
     .map(({ flag }) => flag)
     .filter((flag) => flag !== serveOptions.config.flag);
-}
-
-function readConfigFile(path: string, source: string, host: HostFacts): Map<string, Given> {
-  const file = parseYaml(readText(path, source, host), path);
-  const keys = fileKeys();
-  const schema = z.strictObject(Object.fromEntries(keys.map((key) => [key, setting.optional()])));
-  const checked = schema.safeParse(file.value ?? {});
-  const issue = checked.error?.issues[0];
-  if (issue?.code === "unrecognized_keys") {
-    const key = issue.keys[0] ?? "";
-    throw invalidField(
-      `${path}:${file.lineOf([key])}`,
-      `${JSON.stringify(key)} is not a setting${didYouMean(key, keys)}`,
-    );
-  }
-  if (issue !== undefined) {
-    const key = issue.path[0];
-    if (typeof key !== "string")
-      throw invalidField(path, "is not a list of `setting: value` lines");
-    throw invalidField(
-      `${path}:${file.lineOf([key])}: ${key}`,
-      "is not a text, a number or a list",
-    );
-  }
-  return new Map(
-    Object.entries(checked.data ?? {}).flatMap(([key, raw]) =>
-      raw === undefined
-        ? []
-        : [[key, { texts: textsOf(raw), source: `${path}:${file.lineOf([key])}: ${key}` }]],
-    ),
-  );
-}
-
-function readText(path: string, source: string, host: HostFacts): string {
-  try {
-    return host.readFile(path);
-  } catch (reason) {
-    throw new RouterError("invalid-argument", `${source}: ${RouterError.from(reason).message}`);
-  }
-}
-
-function textsOf(raw: unknown): string[] {
-  return Array.isArray(raw) ? raw.map(String) : [String(raw)];
 }
 
 /** systemd's, else the XDG base directory's (which counts only when absolute), else its default. */

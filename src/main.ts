@@ -13,7 +13,7 @@ import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
 import { createRouterService, type RouterCalls } from "./control/router-service.ts";
-import { loadSealingKey, passingSealingKey } from "./control/sealing-key.ts";
+import { SealingKeys } from "./control/sealing-keys.ts";
 import { startingReport } from "./control/starting-report.ts";
 import { TableSource } from "./control/table-source.ts";
 import { provisionDemo } from "./demo-route.ts";
@@ -96,7 +96,7 @@ async function assemble(
   const source = await openSource(options, store, opened);
   const sink = await openAccessLog(config, log);
   if (sink !== undefined) opened(sink, (it) => it.close());
-  const settings = await workerSettings(options);
+  const sealing = opened(await openSealingKeys(options), (it) => it.close());
   const listeners = opened(
     await ListenerSet.open({ ...config, slots: config.workers, system, log }),
     async (it) => it.close(),
@@ -105,7 +105,8 @@ async function assemble(
   const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
-  const fleet = opened(await startFleet(options, { settings, listeners, source, sink }), (it) =>
+  await sealing.share(store.sealingKey);
+  const fleet = opened(await startFleet(options, { sealing, listeners, source, sink }), (it) =>
     it.drain(0),
   );
   const info = (): MemberInfo => node;
@@ -179,26 +180,30 @@ async function openSource(
 }
 
 async function startFleet(
-  { config, log, system }: NodeOptions,
+  options: NodeOptions,
   parts: {
-    readonly settings: WorkerSettings;
+    readonly sealing: SealingKeys;
     readonly listeners: ListenerSet;
     readonly source: TableSource;
     readonly sink: AccessLogSink | undefined;
   },
 ): Promise<Fleet> {
-  const { settings, listeners, source, sink } = parts;
-  return await Fleet.start({
+  const { config, log, system } = options;
+  const { sealing, listeners, source, sink } = parts;
+  const fleet = await Fleet.start({
     nodeName: config.nodeName,
     workers: config.workers,
     listeners,
     source,
-    settings,
+    settings: workerSettings(options, sealing),
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
     onLog: (lines, release) => sink?.write(lines, release),
   });
+  fleet.setStickyKeys(sealing.keys); // they may have changed meanwhile
+  sealing.subscribe((keys) => fleet.setStickyKeys(keys));
+  return fleet;
 }
 
 async function openAdmin(
@@ -276,17 +281,22 @@ function storeSpec({ store, nodeName, stateDir, acceptStore }: Config): StoreSpe
   return { ...store, nodeName, directory: stateDir, accept: acceptStore };
 }
 
-async function workerSettings({
-  config,
-  faultHooks = false,
-}: NodeOptions): Promise<WorkerSettings> {
+function openSealingKeys({ config, log }: NodeOptions): Promise<SealingKeys> {
+  const { store, sealingKeyFile: file, stateDir } = config;
+  const directory = store.kind === "memory" ? undefined : stateDir;
+  return SealingKeys.open({ file, directory, log });
+}
+
+function workerSettings(
+  { config, faultHooks = false }: NodeOptions,
+  { keys: stickyKeys }: SealingKeys,
+): WorkerSettings {
   return {
     io: "net",
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
-    stickyKey:
-      config.store.kind === "memory" ? passingSealingKey() : await loadSealingKey(config.stateDir),
+    stickyKeys,
     faultHooks,
   };
 }

@@ -146,6 +146,7 @@ const understood: readonly {
     text: "/var/log/a",
     means: { accessLog: { kind: "file", path: "/var/log/a" } },
   },
+  { flag: "sealing-key", text: "/etc/own.key", means: { sealingKeyFile: "/etc/own.key" } },
   {
     flag: "trust-forwarded",
     text: ["10.0.0.0/8", "fd00::/8"],

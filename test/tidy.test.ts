@@ -59,16 +59,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "yaml.ts": ["model"],
   "config-option.ts": ["model"],
   "config-etcd.ts": ["model", "etcd/etcd.ts"],
+  "config-file.ts": ["model", "nearest.ts", "yaml.ts"],
   "config-values.ts": ["model", "etcd/etcd.ts", "config-etcd.ts", "limits.ts", "nearest.ts"],
   "config.ts": [
     "model",
     "etcd/etcd.ts",
     "limits.ts",
     "config-etcd.ts",
+    "config-file.ts",
     "config-option.ts",
     "config-values.ts",
-    "nearest.ts",
-    "yaml.ts",
   ],
 };
 
@@ -97,7 +97,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/control/fleet.ts"],
   yaml: ["src/yaml.ts"],
-  zod: ["src/config.ts"],
+  zod: ["src/config-file.ts"],
 };
 
 const fileLinesMax = 400;

@@ -35,10 +35,18 @@ export interface WorkerSettings {
   readonly trustForwarded: readonly string[];
   /** CIDR ranges whose connections begin with a PROXY protocol preface. */
   readonly proxyProtocol: readonly string[];
-  /** 32 bytes; seals the sticky cookie; the same on all nodes. */
-  readonly stickyKey: Uint8Array;
+  /** As the worker's first table comes; see the message `sticky-keys`. */
+  readonly stickyKeys: StickyKeys;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */
   readonly faultHooks: boolean;
+}
+
+/** What sticky cookies are sealed with; 32 bytes each. */
+export interface StickyKeys {
+  /** Seals and opens. */
+  readonly current: Uint8Array;
+  /** Only opens, so that sessions outlive a change; undefined: there was no change. */
+  readonly previous: Uint8Array | undefined;
 }
 
 /** What `pool.run` hands to a worker. */
@@ -111,6 +119,8 @@ export type ToWorker =
     })
   | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
+  /** Replaces the keys that the worker has. */
+  | { readonly kind: "sticky-keys"; readonly keys: StickyKeys }
   | { readonly kind: "drain"; readonly deadlineMs: number }
   | { readonly kind: "crash" }
   | { readonly kind: "stall"; readonly ms: number };

@@ -12,6 +12,7 @@ import type {
   ExplainQuestion,
   Explanation,
   RefusedListener,
+  StickyKeys,
   TableVersion,
   WorkerSettings,
 } from "../channel/messages.ts";
@@ -72,6 +73,7 @@ export class Fleet implements Serving {
   readonly #unsubscribe: () => void;
   /** The newest table as a snapshot, for as long as a worker may need it. */
   #encoded: readonly Uint8Array[] | undefined;
+  #stickyKeys: StickyKeys;
 
   /**
    * Opens the listeners of the table's routes, starts the workers, and resolves once every worker
@@ -94,6 +96,7 @@ export class Fleet implements Serving {
     const { workers, settings, system, log, listeners, source } = options;
     this.nodeName = options.nodeName;
     this.#options = options;
+    this.#stickyKeys = settings.stickyKeys;
     this.#publisher = new Publisher({
       revision: source.table.revision,
       logChangesMax: changeLogChangesMax,
@@ -177,6 +180,12 @@ export class Fleet implements Serving {
     });
   }
 
+  /** For every worker, and for each that comes from now on before its first table. */
+  setStickyKeys(keys: StickyKeys): void {
+    this.#stickyKeys = keys;
+    for (const link of this.#links.values()) link.post({ kind: "sticky-keys", keys });
+  }
+
   /** Ports that routes want and that nobody can be served on. */
   problems(): readonly ListenerProblem[] {
     return this.#options.listeners.problems();
@@ -249,6 +258,8 @@ export class Fleet implements Serving {
   }
 
   #join(link: WorkerLink): void {
+    const keys = this.#stickyKeys;
+    if (keys !== this.#options.settings.stickyKeys) link.post({ kind: "sticky-keys", keys });
     this.#links.set(link.workerId, link);
     this.#publisher.addWorker(link.workerId);
     this.#pump();

@@ -1,75 +1,81 @@
-// The key that seals sticky cookies: 32 random bytes in the state directory, readable by its owner only.
-// Nodes that shall honour each other's cookies get the same file.
+// Where the key that seals sticky cookies comes from on this machine: the state directory, or a file that an operator
+// names. Its value is in no message.
 
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { open } from "node:fs/promises";
 import { RouterError } from "../model/errors.ts";
+import { decodeSealingKey, type SealingKey, sealingKeyBytes } from "../store/sealing-key.ts";
+import { loadStateFile, replaceStateFile, type StateFile } from "../store/state-file.ts";
 
-const keyBytes = 32;
+const file: StateFile<SealingKey> = {
+  name: "sealing.key",
+  what: "the sealing key",
+  make: () => randomBytes(sealingKeyBytes),
+  read: checked,
+};
 
 /**
  * The key in `directory`/sealing.key; made when there is none. Rejects "failed-precondition" naming
  * the file when it cannot be read or made, or is not a key.
  */
-export async function loadSealingKey(directory: string): Promise<Uint8Array> {
-  const path = join(directory, "sealing.key");
-  try {
-    return checked(path, await readFile(path));
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw unusable(path, error);
-  }
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    return checked(path, await create(path));
-  } catch (error) {
-    throw unusable(path, error);
-  }
+export function loadSealingKey(directory: string): Promise<SealingKey> {
+  return loadStateFile(directory, file);
 }
 
-/**
- * Written beside and linked into place: two nodes that start at once agree on whose key it is. The draft
- * has a name of its own, so that one that a kill left behind is in nobody's way.
- */
-async function create(path: string): Promise<Uint8Array> {
-  const draft = `${path}.${randomBytes(8).toString("hex")}`;
-  const file = await open(draft, "wx", 0o600);
-  try {
-    await file.writeFile(randomBytes(keyBytes));
-    await file.sync();
-    await link(draft, path);
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
-  } finally {
-    await file.close();
-    await unlink(draft);
-  }
-  return await readFile(path);
+/** Keeps `key` in `directory`/sealing.key. Rejects "failed-precondition" naming the file. */
+export function saveSealingKey(directory: string, key: SealingKey): Promise<void> {
+  return replaceStateFile(directory, file, key);
 }
 
 /** For a node that keeps nothing on disk: cookies end with it. */
-export function passingSealingKey(): Uint8Array {
-  return randomBytes(keyBytes);
+export function passingSealingKey(): SealingKey {
+  return randomBytes(sealingKeyBytes);
 }
 
-function checked(path: string, key: Uint8Array): Uint8Array {
-  if (key.length === keyBytes) return new Uint8Array(key);
+/** Room for a key in hexadecimal, blanks around it and a look at what is too long. */
+const fileBytesMax = 1_024;
+
+/**
+ * The key of an operator's own: 32 bytes, or a text of 44 characters of base64 or 64 of hexadecimal. Rejects
+ * "failed-precondition" naming the file, the cause and what to do.
+ */
+export async function readSealingKey(path: string): Promise<SealingKey> {
+  const bytes = await readBounded(path);
+  const key = bytes.length === sealingKeyBytes ? bytes : decodeSealingKey(bytes.toString("latin1"));
+  if (key !== undefined) return Uint8Array.from(key);
+  const size = bytes.length > fileBytesMax ? `more than ${fileBytesMax}` : String(bytes.length);
   throw new RouterError(
     "failed-precondition",
-    `${path} holds ${key.length} bytes, not a key of ${keyBytes}: restore it, or remove it to get a new one (sticky sessions then begin anew)`,
+    `--sealing-key: ${path} holds ${size} bytes that are no key: it must be ${sealingKeyBytes} bytes, or those as 44 characters of base64 or 64 of hexadecimal (openssl rand -base64 ${sealingKeyBytes})`,
   );
 }
 
-function unusable(path: string, error: unknown): RouterError {
-  if (error instanceof RouterError) return error;
-  return new RouterError(
+/** It may be a device without an end. */
+async function readBounded(path: string): Promise<Buffer> {
+  const buffer = Buffer.alloc(fileBytesMax + 1);
+  try {
+    await using handle = await open(path);
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await handle.read(buffer, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return buffer.subarray(0, length);
+  } catch (cause) {
+    throw new RouterError(
+      "failed-precondition",
+      `--sealing-key: cannot read ${path}: ${RouterError.from(cause).message}; name a file that this user can read`,
+      {},
+      { cause },
+    );
+  }
+}
+
+function checked(bytes: Uint8Array, path: string): SealingKey {
+  if (bytes.length === sealingKeyBytes) return Uint8Array.from(bytes);
+  throw new RouterError(
     "failed-precondition",
-    `cannot use the sealing key ${path}: ${RouterError.from(error).message}; check the state directory (--state)`,
-    {},
-    { cause: error },
+    `${path} holds ${bytes.length} bytes, not a key of ${sealingKeyBytes}: restore it, or remove it to get a new one (sticky sessions then begin anew)`,
   );
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
 }

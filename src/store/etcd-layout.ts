@@ -28,6 +28,8 @@ export type Place =
   | EntryPlace
   /** The guard of all writes and the store's marker: see etcd-marker.ts. */
   | { readonly kind: "guard" }
+  /** What seals sticky cookies: see etcd-sealing-key.ts. */
+  | { readonly kind: "sealing-key" }
   /** Of the nodes that share the store: see etcd-members.ts. */
   | { readonly kind: "member" }
   /** What is remembered of writes: see etcd-requests.ts. Not followed. */
@@ -45,6 +47,7 @@ export type Place =
 export class EtcdLayout {
   readonly prefix: Key;
   readonly guard: Key;
+  readonly sealingKey: Key;
   readonly requests: Key;
   readonly batches: Key;
 
@@ -52,6 +55,7 @@ export class EtcdLayout {
   constructor(prefix: string) {
     this.prefix = Buffer.from(prefix, "utf8").toString("latin1");
     this.guard = `${this.prefix}/table`;
+    this.sealingKey = `${this.prefix}/sealing-key`;
     this.requests = `${this.prefix}/requests/`;
     this.batches = `${this.prefix}/batches/`;
   }
@@ -125,6 +129,7 @@ export class EtcdLayout {
   place(key: Key): Place {
     const path = this.pathOf(key);
     if (path === "table") return { kind: "guard" };
+    if (path === "sealing-key") return { kind: "sealing-key" };
     const slash = path.indexOf("/");
     const folder = path.slice(0, Math.max(0, slash));
     const rest = path.slice(slash + 1);
@@ -147,7 +152,7 @@ export class EtcdLayout {
 }
 
 const known =
-  "this version knows the folders routes, services, backends, batches, nodes, writes and requests, and the key table.";
+  "this version knows the folders routes, services, backends, batches, nodes, writes and requests, and the keys table and sealing-key.";
 
 /** Whether writing `place` makes a revision of the table. */
 export function counts(place: Place): boolean {

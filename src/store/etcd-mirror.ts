@@ -29,6 +29,7 @@ import { type BatchEntry, changeOf } from "./etcd-batch.ts";
 import { type EtcdLayout, isEntry, type Place, removalOf } from "./etcd-layout.ts";
 import { type BatchName, decodeMarker, type Marker } from "./etcd-marker.ts";
 import { EtcdOverlay, type OpenBatch } from "./etcd-overlay.ts";
+import { checkSealingKey } from "./etcd-sealing-key.ts";
 import type { EntryFacts } from "./etcd-values.ts";
 import type { RejectedEntry } from "./store.ts";
 
@@ -223,6 +224,9 @@ export class EtcdMirror {
       case "guard":
         this.#marker = markerOf(kv);
         return this.#overlay.guard(this.#marker.batch, kv.modRevision);
+      case "sealing-key":
+        // Who seals reads it as well (etcd-sealing-key).
+        return checkSealingKey(textOf(kv));
       case "strange":
         throw new RouterError("invalid-argument", place.reason);
       case "route":

@@ -30,6 +30,7 @@ import { acceptedMarker, decodeMarker, encodeMarker, type Marker } from "./etcd-
 import { EtcdMembers } from "./etcd-members.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import { findRequest } from "./etcd-requests.ts";
+import { EtcdSealingKey } from "./etcd-sealing-key.ts";
 import { loadNodeId } from "./node-id.ts";
 import type { RejectedEntry, RequestRecord, Store, StoreCondition, Write } from "./store.ts";
 import { closedError } from "./write-check.ts";
@@ -52,6 +53,7 @@ export interface EtcdStoreOptions {
 export class EtcdStore implements Store {
   readonly name: string;
   readonly members: EtcdMembers;
+  readonly sealingKey: EtcdSealingKey;
   readonly #etcd: Etcd;
   readonly #system: System;
   readonly #layout: EtcdLayout;
@@ -92,6 +94,13 @@ export class EtcdStore implements Store {
     this.#layout = layout;
     this.#mirror = new EtcdMirror(layout, options.history ?? bounds);
     this.members = new EtcdMembers({ etcd, prefix, nodeName, directory, system, log });
+    this.sealingKey = new EtcdSealingKey({
+      etcd,
+      key: layout.sealingKey,
+      system,
+      log,
+      isCurrent: () => this.condition.kind === "current",
+    });
     this.#followed = FollowedPrefix.open({
       etcd,
       system,
@@ -193,6 +202,7 @@ export class EtcdStore implements Store {
     this.#cancelLeft();
     this.#mirror.log.close();
     this.members.close();
+    this.sealingKey.close();
     await this.#followed.close();
     await this.#etcd.close();
   }
@@ -200,6 +210,7 @@ export class EtcdStore implements Store {
   #apply(batch: FollowedBatch): ReadonlySet<string> {
     const unread = this.#mirror.apply(batch);
     this.members.observe(batch.puts, batch.deletes);
+    this.sealingKey.observe(batch.puts, batch.deletes, unread);
     this.#lookForLeft();
     return unread;
   }
@@ -207,6 +218,7 @@ export class EtcdStore implements Store {
   #becomes(condition: FollowedCondition): void {
     this.#conditionChanged.resolve();
     this.#conditionChanged = Promise.withResolvers();
+    this.sealingKey.look();
     if (condition.kind === "starting" || condition.kind === "away" || !this.#acceptsFirst) return;
     this.#acceptsFirst = false;
     // What fails stays held, and tells so; the operator can accept again.

@@ -7,6 +7,7 @@ import type { BackendKey } from "../model/backend.ts";
 import type { Change, ChangeSet, Snapshot } from "../model/change.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Members } from "./members.ts";
+import type { SharedSealingKey } from "./shared-sealing-key.ts";
 
 /** A request id that was used, kept with its answer so that the same call again has no second effect. */
 export interface RequestRecord {
@@ -104,6 +105,8 @@ export interface Store {
   readonly repairsTotal?: number;
   /** The nodes that share it; undefined: a store of one node. */
   readonly members: Members | undefined;
+  /** What those nodes seal with; absent: a store of one node. */
+  readonly sealingKey?: SharedSealingKey;
   read(): Promise<Snapshot>;
   commit(write: Write): Promise<Revision>;
   findRequest(id: string): Promise<RequestRecord | undefined>;

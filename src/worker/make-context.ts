@@ -68,7 +68,7 @@ export function makeContext(
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
-    sticky: new StickyCookie(settings.stickyKey),
+    sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
     requestHead: new RequestHead(limits),

@@ -1,7 +1,10 @@
 // The sticky cookie `_backend`: the address of a backend, sealed so that clients can neither read
 // nor choose it. AES-256-GCM with a random nonce (NIST SP 800-38D): nonce, sealed text, tag, in base64url.
+//
+// A cookie of the key before is opened too, so that sessions outlive a change of keys. No more than two are tried.
 
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import type { StickyKeys } from "../channel/messages.ts";
 
 export const stickyCookieName = "_backend";
 const nonceBytes = 12;
@@ -10,17 +13,20 @@ const tagBytes = 16;
 const cookieCharactersMax = 640;
 
 export class StickyCookie {
-  readonly #key: Uint8Array;
+  #keys: StickyKeys;
 
-  /** @param key 32 bytes, the same on all nodes. */
-  constructor(key: Uint8Array) {
-    this.#key = key;
+  constructor(keys: StickyKeys) {
+    this.#keys = keys;
+  }
+
+  replaceKeys(keys: StickyKeys): void {
+    this.#keys = keys;
   }
 
   /** Binds the address to the service, so that a cookie of one service says nothing to another. */
   seal(service: string, address: string): string {
     const nonce = randomBytes(nonceBytes);
-    const cipher = createCipheriv("aes-256-gcm", this.#key, nonce);
+    const cipher = createCipheriv("aes-256-gcm", this.#keys.current, nonce);
     cipher.setAAD(Buffer.from(service));
     return Buffer.concat([
       nonce,
@@ -35,17 +41,22 @@ export class StickyCookie {
     if (value.length > cookieCharactersMax) return undefined;
     const sealed = Buffer.from(value, "base64url");
     if (sealed.length <= nonceBytes + tagBytes) return undefined;
-    const decipher = createDecipheriv("aes-256-gcm", this.#key, sealed.subarray(0, nonceBytes), {
-      authTagLength: tagBytes,
-    });
-    decipher.setAAD(Buffer.from(service));
-    decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
-    try {
-      const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes));
-      return Buffer.concat([text, decipher.final()]).toString("utf8");
-    } catch {
-      return undefined; // another key, or tampered with: as if there were no cookie
-    }
+    const { current, previous } = this.#keys;
+    return opened(current, service, sealed) ?? (previous && opened(previous, service, sealed));
+  }
+}
+
+function opened(key: Uint8Array, service: string, sealed: Buffer): string | undefined {
+  const nonce = sealed.subarray(0, nonceBytes);
+  const options = { authTagLength: tagBytes };
+  const decipher = createDecipheriv("aes-256-gcm", key, nonce, options);
+  decipher.setAAD(Buffer.from(service));
+  decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
+  try {
+    const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes));
+    return Buffer.concat([text, decipher.final()]).toString("utf8");
+  } catch {
+    return undefined; // another key, or tampered with: as if there were no cookie
   }
 }
 

@@ -96,6 +96,9 @@ export class WorkerLoop {
           measures: measure(this.#context.table, message.service),
         });
         return;
+      case "sticky-keys":
+        this.#context.sticky.replaceKeys(message.keys);
+        return;
       case "drain":
         void this.#drain(message.deadlineMs);
         return;

@@ -211,6 +211,30 @@ describe("a fleet", () => {
   });
 });
 
+describe("the key of sticky cookies", () => {
+  test("reaches every worker, and each that comes later before it serves", async () => {
+    const { fleet, source, port } = await startFleet();
+    expect((await greeting(port)).sealsWith).toBe(0);
+    fleet.setStickyKeys({ current: new Uint8Array(32).fill(9), previous: undefined });
+    // What was posted before the change is known when the change is served.
+    expect(await fleet.whenServed(source.write(putRoute("r", "r.example.com")), never)).toEqual([]);
+    const heard = new Map<number, number>();
+    while (heard.size < 2) {
+      const { worker, sealsWith } = await greeting(port);
+      heard.set(worker, sealsWith);
+    }
+    expect([...heard.values()]).toEqual([9, 9]);
+    fleet.crashWorker(0);
+    await soon(() => fleet.status()[0]!.workerId === 3 && fleet.status()[0]!.state === "serving");
+    for (;;) {
+      const { worker, sealsWith } = await greeting(port);
+      if (worker !== 3) continue;
+      expect(sealsWith).toBe(9);
+      break;
+    }
+  });
+});
+
 describe("a worker that ends", () => {
   test("is replaced; its socket's queue and the other worker's connections live on", async () => {
     const { fleet, source, port } = await startFleet();

@@ -58,7 +58,7 @@ describe("docs/ETCD.md", () => {
       "db: tcp:3100 postgres",
     ];
     const backends = ["10.0.0.7:8080 100 stays", "[2001:db8::7]:8080 100 stays"];
-    const [putRoutes, putBackends, lease, reading, transaction, ...others] = blocks;
+    const [putRoutes, putBackends, lease, reading, transaction, newKey, ...others] = blocks;
     expect(others).toEqual([]);
     await shell(putRoutes ?? "");
     await check(...routes);
@@ -90,6 +90,9 @@ describe("docs/ETCD.md", () => {
     ];
     await check("web: app.example.com web", "db: tcp:3100 postgres", ...left);
     await shell(transaction ?? "");
+    await check("web: www.example.com web", ...left);
+    await shell(newKey ?? "");
+    await until(() => store.sealingKey.current !== undefined, "the sealing key");
     await check("web: www.example.com web", ...left);
     expect(store.rejected).toEqual([]);
   });

@@ -29,13 +29,13 @@ export class ClusterWorld {
   readonly #backends: NamedBackend[] = [];
   readonly #nodes: ClusterNode[] = [];
 
-  /** @param store As --store. */
+  /** @param store As --store. Without nodes there is no route and no backend yet. */
   static async start(store: string, nodes: number): Promise<ClusterWorld> {
     const world = new ClusterWorld(store);
     try {
       for (const name of services) world.#backends.push(await startHttpBackend(name));
       for (let n = 0; n < nodes; n++) await world.startNode(n);
-      await world.#provision();
+      if (nodes > 0) await world.#provision();
     } catch (error) {
       await world.end();
       throw error;

@@ -119,7 +119,7 @@ export class OneWorker {
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
-          stickyKey: new Uint8Array(32).fill(7),
+          stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,
           ...options.settings,
         },

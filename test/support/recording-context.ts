@@ -48,7 +48,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
-        stickyKey: new Uint8Array(32),
+        stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,
       },
     },

@@ -71,7 +71,7 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
-      stickyKey: new Uint8Array(32),
+      stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,
     },
     workerFile: new URL("../support/stub-worker.ts", import.meta.url),
@@ -88,6 +88,8 @@ export interface Greeting {
   readonly worker: number;
   readonly revision: number;
   readonly thread: number;
+  /** The first byte of the key that it would seal sticky cookies with. */
+  readonly sealsWith: number;
 }
 
 /** Connects and hears who answers; rejects when nobody does. */
@@ -95,9 +97,15 @@ export async function greeting(port: number): Promise<Greeting & { readonly sock
   const socket = connect(port, host);
   open.push({ close: () => socket.destroy() });
   const [bytes] = (await once(socket, "data")) as [Buffer];
-  const [worker, revision, thread] = bytes.toString().trim().split(" ").map(Number);
+  const [worker, revision, thread, sealsWith] = bytes.toString().trim().split(" ").map(Number);
   socket.on("error", () => {});
-  return { worker: worker!, revision: revision!, thread: thread!, socket };
+  return {
+    worker: worker!,
+    revision: revision!,
+    thread: thread!,
+    sealsWith: sealsWith!,
+    socket,
+  };
 }
 
 export const stub = (name: string, label: StubLabel): Change => ({

@@ -1,5 +1,5 @@
 // A worker for tests of the fleet: keeps a table, accepts from its loans, greets every connection with
-// "WORKER REVISION THREAD\n" and echoes. Routes with the label `stub` make it misbehave.
+// "WORKER REVISION THREAD KEY\n" (the first byte of what it would seal with) and echoes. Routes with the label `stub` make it misbehave.
 
 import { Socket } from "node:net";
 import { threadId } from "node:worker_threads";
@@ -7,6 +7,7 @@ import { decodePiece } from "../../src/channel/encoding.ts";
 import type {
   FromWorker,
   ListenerLoan,
+  StickyKeys,
   ToWorker,
   WorkerStart,
 } from "../../src/channel/messages.ts";
@@ -37,10 +38,12 @@ class Stub {
   #table = new Table();
   #position = positionZero;
   #first = true;
+  #stickyKeys: StickyKeys;
 
   constructor(start: WorkerStart, finish: () => void) {
     this.#start = start;
     this.#finish = finish;
+    this.#stickyKeys = start.settings.stickyKeys;
     this.#counters = countersIn(start.counters);
   }
 
@@ -76,6 +79,9 @@ class Stub {
             steps: [],
           },
         });
+      case "sticky-keys":
+        this.#stickyKeys = message.keys;
+        return;
       case "measure": {
         const service = message.service ?? "all";
         // "none": a worker that does not answer.
@@ -168,7 +174,9 @@ class Stub {
       this.#counters[Counter.connectionsAccepted]! += 1;
       this.#connections.add(socket);
       socket.on("close", () => this.#connections.delete(socket)).on("error", () => {});
-      socket.write(`${this.#start.workerId} ${this.#table.revision} ${threadId}\n`);
+      const [sealsWith] = this.#stickyKeys.current;
+      const words = [this.#start.workerId, this.#table.revision, threadId, sealsWith];
+      socket.write(`${words.join(" ")}\n`);
       socket.pipe(socket);
     }
   }
