@@ -38,8 +38,8 @@ export const upstreamIdlePerBackendMax = 256;
 export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */
 export const tunnelIdleMsMax = 3_700_000;
-/** Bytes queued towards a slow reader before the other side is paused. */
-export const sendQueueBytesHigh = 64 * 1024;
+/** Bytes queued towards a slow reader before the other side is paused; what one read brings may come on top. With both, a stalled connection stays below 96 KiB. */
+export const sendQueueBytesHigh = 16 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
 export const listenBacklog = 4096;
 /** A worker writes its heartbeat at least this often, in ms. */

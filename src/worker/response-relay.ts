@@ -195,6 +195,7 @@ export class ResponseRelay {
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
     this.begun = true;
+    exchange.delivery.connection?.forgetSaved();
     this.#upstreamKeepAlive = head.keepAlive;
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);
