@@ -11,6 +11,7 @@ import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { OneWorker } from "../support/one-worker.ts";
 import { backendOf, routeOf } from "../support/table-fixtures.ts";
+import { until } from "../support/until.ts";
 import type { OpenMessage, Waiting } from "../support/waiting-peers.ts";
 
 /** What a connection may cost, in bytes. */
@@ -22,12 +23,16 @@ export const waitingBytesMax: Readonly<Record<Waiting, number>> = {
 /** The memory stands still when it was the same for so many looks, to within so many bytes. */
 const stillLooks = 3;
 const stillBytes = 64 * 1024;
-const looksMax = 100;
+const looksMax = 20;
+/** Until the buffers of the kernel are full: several MiB per connection, in ms. */
+const stallMsMax = 60_000;
+/** Connections before those that count. */
+const firstCount = 10;
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Bytes of this thread that something still needs, once nothing changes any more. */
+/** The most bytes of this thread that something needs, until they stand still or were looked at often: the kernel takes a little now and then. */
 async function heldBytes(): Promise<number> {
   const seen: number[] = [];
   for (let look = 0; look < looksMax; look++) {
@@ -38,7 +43,12 @@ async function heldBytes(): Promise<number> {
     const last = seen.slice(-stillLooks);
     if (last.length === stillLooks && Math.max(...last) - Math.min(...last) < stillBytes) break;
   }
-  return seen.at(-1) ?? 0;
+  return Math.max(...seen.slice(-stillLooks));
+}
+
+/** Connections whose bytes nobody takes. */
+function stalled({ accepted, dialled }: OneWorker): number {
+  return [...accepted, ...dialled].filter(({ queuedBytes }) => queuedBytes > 0).length;
 }
 
 /** Bytes of one connection more, in a worker that had some before. */
@@ -52,16 +62,19 @@ export async function waitingBytes(waiting: Waiting, count: number): Promise<num
       routes: [routeOf("waiting", "waiting.test", "w"), routeOf("unread", "unread.test", "u")],
       backends: [backendOf("w", addresses.answering), backendOf("u", addresses.unread)],
     });
-    const open = async (message: OpenMessage): Promise<void> => {
+    const open = async (message: OpenMessage): Promise<number> => {
       peers.postMessage(message);
       await once(peers, "message");
+      const wanted = waiting === "idle" ? 0 : worker.accepted.length;
+      await until(() => stalled(worker) >= wanted, "all connections to stall", stallMsMax);
+      return await heldBytes();
     };
     // What is made once for all is made.
-    await open({ waiting, count: 100 });
-    const before = await heldBytes();
-    await open({ waiting, count });
-    const after = await heldBytes();
-    if (worker.counter("connectionsOpen") !== count + 100) throw new Error("connections were lost");
+    const before = await open({ waiting, count: firstCount });
+    const after = await open({ waiting, count });
+    if (worker.counter("connectionsOpen") !== firstCount + count) {
+      throw new Error("connections were lost");
+    }
     return (after - before) / count;
   } finally {
     await peers.terminate();
