@@ -14,20 +14,15 @@ import {
 } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
 import { type Backend, backendWeightDefault, backendWeightMax } from "../model/backend.ts";
-import { type FieldViolation, invalidField, RouterError } from "../model/errors.ts";
+import { invalidField, RouterError } from "../model/errors.ts";
+import { Fields } from "../model/fields.ts";
 import { parseIp } from "../model/ip-address.ts";
-import {
-  parseDomain,
-  parseLabels,
-  parsePathPrefix,
-  parsePort,
-  parseRouteName,
-  parseServiceName,
-} from "../model/names.ts";
+import { parseLabels, parsePort, parseRouteName, parseServiceName } from "../model/names.ts";
 import { parseRevision, type Revision } from "../model/revision.ts";
-import type { RouteMatch } from "../model/route.ts";
 import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
-import type { ChangeDraft, RouteDraft } from "./change-plan.ts";
+import type { ChangeDraft } from "./change-plan.ts";
+import { parseDurationMs } from "./duration.ts";
+import { parseRoute } from "./parse-route.ts";
 
 /** How far a change must have travelled before the call answers. */
 export type Wait = "none" | "node" | "all";
@@ -65,52 +60,6 @@ export function parseRequestId(id: string): string {
     throw invalidField("request_id", "holds something else than printable ASCII");
   }
   return id;
-}
-
-export function parseRoute(
-  message: proto.Route | undefined,
-  mode: RouteDraft["mode"],
-  field: string,
-): ChangeDraft {
-  if (message === undefined) throw invalidField(field, "is required");
-  const fields = new Fields();
-  const name = fields.read(() =>
-    message.name === "" ? undefined : parseRouteName(message.name, `${field}.name`),
-  );
-  const match = fields.read(() => parseMatch(message, field));
-  const service = fields.read(() => parseServiceName(message.service, `${field}.service`));
-  const labels = fields.read(() => parseLabels(message.labels, `${field}.labels`));
-  fields.read(() => {
-    if (message.sticky && message.match?.$case === "tcp") {
-      throw invalidField(`${field}.sticky`, "works with cookies, which TCP routes do not have");
-    }
-  });
-  fields.throwIfWrong();
-  const { sticky } = message;
-  return {
-    kind: "put-route",
-    route: { mode, field, name, match: match!, service: service!, labels: labels!, sticky },
-  };
-}
-
-/** A TCP port of 0 asks for one of the node's range. */
-function parseMatch(message: proto.Route, field: string): RouteMatch {
-  switch (message.match?.$case) {
-    case "http": {
-      const { domain, pathPrefix } = message.match.value;
-      const fields = new Fields();
-      const parsed = fields.read(() => parseDomain(domain, `${field}.http.domain`));
-      const prefix = fields.read(() => parsePathPrefix(pathPrefix, `${field}.http.path_prefix`));
-      fields.throwIfWrong();
-      return { kind: "http", domain: parsed!, pathPrefix: prefix! };
-    }
-    case "tcp": {
-      const { port } = message.match.value;
-      return { kind: "tcp", port: port === 0 ? 0 : parsePort(port, `${field}.tcp.port`) };
-    }
-    default:
-      throw invalidField(`${field}.match`, "one of http and tcp is required");
-  }
 }
 
 export function parseService(message: proto.Service | undefined, field: string): Service {
@@ -220,11 +169,7 @@ function parseWeight(weight: number): number {
 }
 
 function parseTtlMs(ttl: Duration): number {
-  const ms = Number(ttl.seconds) * 1_000 + Math.ceil(ttl.nanos / 1_000_000);
-  const mixed = (ttl.seconds > 0n && ttl.nanos < 0) || (ttl.seconds < 0n && ttl.nanos > 0);
-  if (mixed || Math.abs(ttl.nanos) > 999_999_999) {
-    throw invalidField("ttl", "is not a duration: seconds and nanos disagree");
-  }
+  const ms = parseDurationMs(ttl, "ttl");
   if (ms < backendTtlMsMin || ms > backendTtlMsMax) {
     throw invalidField(
       "ttl",
@@ -283,29 +228,4 @@ function notBuilt(field: string, description: string): RouterError {
   return new RouterError("unimplemented", `${field}: ${description}`, {
     violations: [{ field, description }],
   });
-}
-
-/** Reads fields one after the other, so that one answer names every wrong one. */
-class Fields {
-  readonly #violations: FieldViolation[] = [];
-
-  /** undefined when it was wrong; `throwIfWrong` then throws. */
-  read<T>(parse: () => T): T | undefined {
-    try {
-      return parse();
-    } catch (error) {
-      if (!(error instanceof RouterError) || error.code !== "invalid-argument") throw error;
-      this.#violations.push(...(error.details.violations ?? []));
-      return undefined;
-    }
-  }
-
-  throwIfWrong(): void {
-    const [first, ...others] = this.#violations;
-    if (first === undefined) return;
-    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-    throw new RouterError("invalid-argument", `${first.field}: ${first.description}${more}`, {
-      violations: this.#violations,
-    });
-  }
 }

@@ -2,7 +2,6 @@
 
 import type { BackendMeasure } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
-import type { Duration } from "../gen/google/protobuf/duration.ts";
 import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
@@ -10,46 +9,12 @@ import type { ReadonlyChurnMap } from "../model/churn-map.ts";
 import { unreachable } from "../model/errors.ts";
 import type { RouteName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
-import type { Route, RouteMatch } from "../model/route.ts";
 import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
+import { renderDuration } from "./duration.ts";
+import { renderRoute } from "./render-route.ts";
 import type { NodeLag } from "./serving.ts";
 import type { StoreStanding } from "./store-standing.ts";
-
-export function renderRoute(route: Route): proto.Route {
-  return {
-    name: route.name,
-    match: renderMatch(route.match),
-    service: route.service ?? "",
-    split: [],
-    pages: [],
-    sticky: route.sticky,
-    labels: { ...route.labels },
-    revision: BigInt(route.revision),
-    createTime: renderTime(route.createTimeMs),
-    updateTime: renderTime(route.updateTimeMs),
-  };
-}
-
-/** 0: not known, as of what a hand wrote into the store. */
-function renderTime(epochMs: number): Date | undefined {
-  return epochMs === 0 ? undefined : new Date(epochMs);
-}
-
-function renderMatch(match: RouteMatch): proto.Route["match"] {
-  if (match.kind === "tcp") return { $case: "tcp", value: { port: match.port } };
-  return {
-    $case: "http",
-    value: {
-      domain: match.domain,
-      pathPrefix: match.pathPrefix,
-      path: "",
-      methods: [],
-      headers: [],
-      query: [],
-    },
-  };
-}
 
 export function renderService(service: Service): proto.Service {
   return {
@@ -88,10 +53,6 @@ export function renderBackend(backend: Backend): proto.Backend {
     labels: { ...backend.labels },
     ...(backend.ttlMs === undefined ? {} : { ttl: renderDuration(backend.ttlMs) }),
   };
-}
-
-function renderDuration(ms: number): Duration {
-  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
 }
 
 /**

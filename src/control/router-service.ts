@@ -22,12 +22,13 @@ import {
   parseFieldRevision,
   parseQuestion,
   parseRequestId,
-  parseRoute,
   parseService,
   parseWait,
   refuseDrain,
 } from "./parse-request.ts";
-import { renderBackendStatus, renderLagging, renderRoute, renderService } from "./render.ts";
+import { parseRoute } from "./parse-route.ts";
+import { renderBackendStatus, renderLagging, renderService } from "./render.ts";
+import { renderRoute } from "./render-route.ts";
 import { acceptStore, getStore, listRejectedEntries } from "./store-calls.ts";
 import { watchEvents } from "./watch-stream.ts";
 import { caughtUp, Writer, type WriterParts } from "./writer.ts";

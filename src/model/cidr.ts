@@ -39,7 +39,8 @@ function isIn(words: IpWords, { network, masks }: Range): boolean {
 }
 
 function parseRange(text: string, field: string): Range {
-  const refuse = (why: string) => invalidField(field, `${JSON.stringify(text)} ${why}`);
+  const refuse = (why: string) =>
+    invalidField(field, `${JSON.stringify(text.slice(0, 80))} ${why}`);
   const slash = text.indexOf("/");
   const ipText = slash < 0 ? text : text.slice(0, slash);
   const network = parseIp(ipText);

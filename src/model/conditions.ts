@@ -5,6 +5,7 @@
 // pattern of one route must not be able to slow down the others.
 
 import { invalidField } from "./errors.ts";
+import { Fields, inside } from "./fields.ts";
 
 export interface Conditions {
   /** As sent, sorted; none: any method. */
@@ -41,31 +42,38 @@ const fieldValuePattern = /^(?:[!-~](?:[\t -~]*[!-~])?)?$/;
 const queryPattern = /^[!$%'-;=?-Z[\]_a-z|~]*$/;
 
 /**
- * Checks and puts in order; undefined when nothing is asked for. Throws "invalid-argument" naming
- * `field`.methods, .headers or .query.
+ * Checks and puts in order; undefined when nothing is asked for. Throws "invalid-argument" naming every wrong one of
+ * `field`.methods, .headers and .query.
  */
 export function parseConditions(wish: ConditionsWish, field: string): Conditions | undefined {
-  const methods = parseMethods(wish.methods, `${field}.methods`);
-  const headers = parseValues(wish.headers, `${field}.headers`, checkHeader);
-  const query = parseValues(wish.query, `${field}.query`, checkParameter);
-  if (methods.length + headers.length + query.length === 0) return undefined;
-  return { methods, headers, query };
+  if (wish.methods.length + wish.headers.length + wish.query.length === 0) return undefined;
+  const fields = new Fields();
+  const methods = fields.read(() => parseMethods(wish.methods, inside(field, "methods")));
+  const headers = fields.read(() =>
+    parseValues(wish.headers, inside(field, "headers"), checkHeader),
+  );
+  const query = fields.read(() => parseValues(wish.query, inside(field, "query"), checkParameter));
+  fields.throwIfWrong();
+  return { methods: methods!, headers: headers!, query: query! };
 }
 
 function parseMethods(methods: readonly string[], field: string): readonly string[] {
   checkCount(methods, field);
-  for (const [index, method] of methods.entries()) {
-    const path = `${field}[${index}]`;
-    if (!tokenPattern.test(method) || method.length > nameCharactersMax) {
-      throw invalidField(path, `${shown(method)} is not a method, such as GET`);
-    }
-    if (method === "CONNECT") throw invalidField(path, "CONNECT is never forwarded");
-    const upper = method.toUpperCase();
-    if (upper !== method && knownMethods.has(upper)) {
-      throw invalidField(path, `methods have a case: ${upper} is meant, not ${method}`);
-    }
-  }
+  const fields = new Fields();
+  fields.readAll(methods, (method, index) => checkMethod(method, `${field}[${index}]`));
+  fields.throwIfWrong();
   return [...new Set(methods)].toSorted();
+}
+
+function checkMethod(method: string, path: string): void {
+  if (!tokenPattern.test(method) || method.length > nameCharactersMax) {
+    throw invalidField(path, `${shown(method)} is not a method, such as GET`);
+  }
+  const upper = method.toUpperCase();
+  if (upper === "CONNECT") throw invalidField(path, "CONNECT is never forwarded");
+  if (upper !== method && knownMethods.has(upper)) {
+    throw invalidField(path, `methods have a case: ${upper} is meant, not ${method}`);
+  }
 }
 
 const knownMethods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]);
@@ -76,15 +84,17 @@ function parseValues(
   check: (condition: ValueCondition, path: string) => ValueCondition,
 ): readonly ValueCondition[] {
   checkCount(values, field);
+  const fields = new Fields();
   const checked = new Map<string, ValueCondition>();
-  for (const [index, value] of values.entries()) {
+  fields.readAll(values, (value, index) => {
     const condition = check(value, `${field}[${index}]`);
-    const other = checked.get(condition.name);
-    if (other !== undefined && conditionText(other) !== conditionText(condition)) {
+    const other = checked.get(condition.name) ?? condition;
+    if (other.op !== condition.op || other.value !== condition.value) {
       throw invalidField(`${field}[${index}].name`, `${shown(value.name)} is named twice`);
     }
     checked.set(condition.name, condition);
-  }
+  });
+  fields.throwIfWrong();
   return [...checked.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -96,7 +106,7 @@ function checkHeader({ name, op, value }: ValueCondition, path: string): ValueCo
     throw invalidField(`${path}.name`, "the host is what the domain of the match is for");
   }
   checkValue(op, value, fieldValuePattern, path);
-  return { name: name.toLowerCase(), op, value };
+  return { name: name.toLowerCase(), op, value: hasValue(op) ? value : "" };
 }
 
 function checkParameter({ name, op, value }: ValueCondition, path: string): ValueCondition {
@@ -108,18 +118,21 @@ function checkParameter({ name, op, value }: ValueCondition, path: string): Valu
     );
   }
   checkValue(op, value, queryPattern, path);
-  return { name, op, value };
+  return { name, op, value: hasValue(op) ? value : "" };
 }
 
 function checkValue(op: ValueCondition["op"], value: string, form: RegExp, path: string): void {
-  if (op === "present" || op === "absent") return;
-  if (!form.test(value) || value.length > valueCharactersMax) {
-    throw invalidField(`${path}.${op}`, `${shown(value)} cannot stand there in a request`);
-  }
+  if (!hasValue(op)) return;
   if (op === "prefix" && value === "") {
     throw invalidField(`${path}.prefix`, "is empty: present says the same");
   }
+  // Of a prefix the end is not yet the end: "Bearer " is one.
+  if (!form.test(op === "prefix" ? `${value}x` : value) || value.length > valueCharactersMax) {
+    throw invalidField(`${path}.${op}`, `${shown(value)} cannot stand there in a request`);
+  }
 }
+
+const hasValue = (op: ValueCondition["op"]): boolean => op === "exact" || op === "prefix";
 
 function checkCount(entries: readonly unknown[], field: string): void {
   if (entries.length <= entriesMax) return;
@@ -132,23 +145,28 @@ const shown = (text: string): string => JSON.stringify(text.slice(0, 80).toWellF
 export function conditionText({ name, op, value }: ValueCondition): string {
   switch (op) {
     case "exact":
-      return `${name}=${value}`;
+      return `${plainOrQuoted(name)}=${plainOrQuoted(value)}`;
     case "prefix":
-      return `${name}=${value}*`;
+      return `${plainOrQuoted(name)}=${plainOrQuoted(value)}*`;
     case "present":
-      return name;
+      return plainOrQuoted(name);
     default:
-      return `!${name}`;
+      return `!${plainOrQuoted(name)}`;
   }
 }
 
-/** `GET|HEAD header x-canary=1 query v=2`; "" for none. */
+/** `GET|HEAD header x-canary=1 query v=2`; "" for none. Different for different conditions. */
 export function conditionsText(conditions: Conditions | undefined): string {
   if (conditions === undefined) return "";
   const { methods, headers, query } = conditions;
   return [
-    ...(methods.length === 0 ? [] : [methods.join("|")]),
+    ...(methods.length === 0 ? [] : [methods.map(plainOrQuoted).join("|")]),
     ...headers.map((one) => `header ${conditionText(one)}`),
     ...query.map((one) => `query ${conditionText(one)}`),
   ].join(" ");
+}
+
+/** In quotes where it could be taken for something else: a blank, a star at its end, nothing at all. */
+function plainOrQuoted(text: string): string {
+  return /^[\w.~:;,/+%@$-]+$/.test(text) ? text : JSON.stringify(text);
 }

@@ -5,6 +5,7 @@
 
 import { CidrSet } from "./cidr.ts";
 import { invalidField } from "./errors.ts";
+import { Fields, inside } from "./fields.ts";
 import {
   type Domain,
   parseDomain,
@@ -12,7 +13,6 @@ import {
   parsePathPrefix,
   parsePort,
   parseServiceName,
-  type ServiceName,
 } from "./names.ts";
 import type {
   Access,
@@ -93,79 +93,78 @@ const textType = "text/plain; charset=utf-8";
 const pageType = "text/html; charset=utf-8";
 
 /**
- * Checks and fills in; undefined when nothing is asked for. Throws "invalid-argument" naming the field below
- * `field`. Whether the options fit each other and the match is `checkTarget`'s question.
+ * Checks and fills in; undefined when nothing is asked for. Throws "invalid-argument" naming every wrong field below
+ * `field`. Whether the options fit each other and the match is asked in
+ * route-target.ts.
  */
 export function parseOptions(wish: OptionsWish, field: string): RouteOptions | undefined {
-  const { redirect, answer, rewrite, mirror, access, rateLimit } = wish;
+  const fields = new Fields();
+  const read = <W, T>(
+    asked: W | undefined,
+    name: string,
+    parse: (asked: W, field: string) => T,
+  ): T | undefined =>
+    asked === undefined ? undefined : fields.read(() => parse(asked, inside(field, name)));
+  const split = read(someOf(wish.split), "split", parseSplit);
+  const redirect = read(wish.redirect, "redirect", parseRedirect);
+  const answer = read(wish.answer, "answer", parseAnswer);
+  const rewrite = read(wish.rewrite, "rewrite", parseRewrite);
+  const mirror = read(wish.mirror, "mirror", parseMirror);
+  const access = read(wish.access, "access", parseAccess);
+  const rateLimit = read(wish.rateLimit, "rate_limit", parseRate);
+  const pages = read(someOf(wish.pages), "pages", parsePages);
+  fields.throwIfWrong();
+  // What was not asked for has no key, so that the same options are the same text.
   const options: RouteOptions = {
-    ...(wish.split.length === 0 ? {} : { split: parseSplit(wish.split, `${field}.split`) }),
-    ...(redirect === undefined ? {} : { redirect: parseRedirect(redirect, `${field}.redirect`) }),
-    ...(answer === undefined ? {} : { answer: parseAnswer(answer, `${field}.answer`) }),
-    ...(rewrite === undefined ? {} : { rewrite: parseRewrite(rewrite, `${field}.rewrite`) }),
-    ...(mirror === undefined ? {} : { mirror: parseMirror(mirror, `${field}.mirror`) }),
-    ...(access === undefined ? {} : { access: parseAccess(access, `${field}.access`) }),
-    ...(rateLimit === undefined ? {} : { rateLimit: parseRate(rateLimit, `${field}.rate_limit`) }),
-    ...(wish.pages.length === 0 ? {} : { pages: parsePages(wish.pages, `${field}.pages`) }),
+    ...(split === undefined ? {} : { split }),
+    ...(redirect === undefined ? {} : { redirect }),
+    ...(answer === undefined ? {} : { answer }),
+    ...(rewrite === undefined ? {} : { rewrite }),
+    ...(mirror === undefined ? {} : { mirror }),
+    ...(access === undefined ? {} : { access }),
+    ...(rateLimit === undefined ? {} : { rateLimit }),
+    ...(pages === undefined ? {} : { pages }),
   };
   if (Object.keys(options).length === 0) return undefined;
-  const bodies = [...(options.pages ?? []), ...(answer === undefined ? [] : [answer])];
-  const bytes = bodies.reduce((sum, { body }) => sum + bytesOf(body), 0);
-  if (bytes > bodiesBytesMax) {
-    throw invalidField(
-      `${field}.pages`,
-      `all bodies of a route together have ${bytes} bytes; at most ${bodiesBytesMax} are allowed`,
-    );
-  }
+  checkBodies(options, inside(field, "pages"));
   return options;
 }
 
-/** Throws "invalid-argument" when nobody would answer, or two would, or an option is not for this kind of route. */
-export function checkTarget(
-  route: {
-    readonly match: { readonly kind: "http" | "tcp" };
-    readonly service: ServiceName | undefined;
-    readonly options?: RouteOptions | undefined;
-  },
-  field: string,
-): void {
-  const { split, redirect, answer, rewrite, mirror, pages } = route.options ?? {};
-  if (route.match.kind === "tcp") {
-    for (const [name, value] of Object.entries({ redirect, answer, rewrite, mirror, pages })) {
-      if (value === undefined) continue;
-      throw invalidField(`${field}.${name}`, "is for HTTP routes; a TCP route has bytes only");
-    }
-  }
-  const hasService = route.service !== undefined;
-  if (hasService && split !== undefined) {
-    throw invalidField(`${field}.split`, "stands in place of service: name one of them");
-  }
-  if (answer !== undefined && (hasService || split !== undefined || redirect !== undefined)) {
-    throw invalidField(`${field}.answer`, "stands in place of service, split and redirect");
-  }
-  if (hasService || split !== undefined || answer !== undefined) return;
-  if (redirect === undefined)
-    throw invalidField(`${field}.service`, "is required: the service that answers");
+function someOf<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
+}
+
+function checkBodies({ pages = [], answer }: RouteOptions, field: string): void {
+  const bytes = [...pages, ...(answer === undefined ? [] : [answer])].reduce(
+    (sum, { body }) => sum + bytesOf(body),
+    0,
+  );
+  if (bytes <= bodiesBytesMax) return;
+  throw invalidField(
+    field,
+    `all bodies of a route together have ${bytes} bytes; at most ${bodiesBytesMax} are allowed`,
+  );
 }
 
 function parseSplit(shares: OptionsWish["split"], field: string): readonly Share[] {
   checkCount(shares, sharesMax, field);
-  const parsed = shares.map(({ service, weight }, index) => {
-    const name = parseServiceName(service, `${field}[${index}].service`);
-    if (!Number.isInteger(weight) || weight < 0 || weight > shareWeightMax) {
-      throw invalidField(
-        `${field}[${index}].weight`,
-        `${weight} is not a weight (0 to ${shareWeightMax})`,
-      );
-    }
-    return { service: name, weight };
-  });
+  const fields = new Fields();
+  const parsed = fields.readAll(shares, (share, index) => parseShare(share, `${field}[${index}]`));
+  fields.throwIfWrong();
   const names = new Set(parsed.map(({ service }) => service));
   if (names.size < parsed.length) throw invalidField(field, "names a service twice");
   if (parsed.every(({ weight }) => weight === 0)) {
     throw invalidField(field, "has weights of 0 only: nobody would answer");
   }
   return parsed.toSorted((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+function parseShare({ service, weight }: OptionsWish["split"][number], field: string): Share {
+  const name = parseServiceName(service, `${field}.service`);
+  if (!Number.isInteger(weight) || weight < 0 || weight > shareWeightMax) {
+    throw invalidField(`${field}.weight`, `${weight} is not a weight (0 to ${shareWeightMax})`);
+  }
+  return { service: name, weight };
 }
 
 function parseRedirect(wish: NonNullable<OptionsWish["redirect"]>, field: string): Redirect {
@@ -208,18 +207,29 @@ function parseAnswer(wish: NonNullable<OptionsWish["answer"]>, field: string): F
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw invalidField(`${field}.status`, `${status} is not the status of an answer (200 to 599)`);
   }
-  if (wish.body !== "" && (status === 204 || status === 304)) {
+  if (wish.body !== "" && bodilessStatuses.has(status)) {
     throw invalidField(`${field}.body`, `an answer of ${status} has none`);
   }
   const headers = Object.entries(wish.headers);
-  checkCount(headers, headersMax, `${field}.headers`);
-  for (const [name, value] of headers) checkField(name, value, `${field}.headers`);
+  checkFields(headers, `${field}.headers`);
   return {
     status,
     contentType: parseContentType(wish.contentType, textType, `${field}.content_type`),
     body: parseBody(wish.body, `${field}.body`),
     headers: Object.fromEntries(headers.toSorted(([a], [b]) => (a < b ? -1 : 1))),
   };
+}
+
+/** RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
+const bodilessStatuses = new Set([204, 205, 304]);
+
+function checkFields(headers: readonly (readonly [string, string])[], field: string): void {
+  checkCount(headers, headersMax, field);
+  const fields = new Fields();
+  fields.readAll(headers, ([name, value]) => checkField(name, value, field));
+  fields.throwIfWrong();
+  const names = new Set(headers.map(([name]) => name.toLowerCase()));
+  if (names.size < headers.length) throw invalidField(field, "names a field twice");
 }
 
 /** What frames the message, or is between two neighbours only (RFC 9110 section 7.6.1), is ours to say. */
@@ -241,7 +251,9 @@ function checkField(name: string, value: string, field: string): void {
 
 function parsePages(pages: OptionsWish["pages"], field: string): readonly Page[] {
   checkCount(pages, pagesMax, field);
-  const parsed = pages.map((page, index) => parsePage(page, `${field}[${index}]`));
+  const fields = new Fields();
+  const parsed = fields.readAll(pages, (page, index) => parsePage(page, `${field}[${index}]`));
+  fields.throwIfWrong();
   const statuses = new Set(parsed.map(({ status }) => status));
   if (statuses.size < parsed.length) throw invalidField(field, "names a status twice");
   return parsed.toSorted((a, b) => a.status - b.status);
@@ -298,11 +310,19 @@ function parseMirror(
 
 function parseAccess({ allow, deny }: NonNullable<OptionsWish["access"]>, field: string): Access {
   if (allow.length + deny.length === 0) throw invalidField(field, "names nobody: name ranges");
+  const fields = new Fields();
   for (const [name, ranges] of Object.entries({ allow, deny })) {
-    checkCount(ranges, rangesMax, `${field}.${name}`);
-    CidrSet.parse(ranges, `${field}.${name}`);
+    fields.read(() => checkRanges(ranges, `${field}.${name}`));
   }
+  fields.throwIfWrong();
   return { allow: [...new Set(allow)].toSorted(), deny: [...new Set(deny)].toSorted() };
+}
+
+function checkRanges(ranges: readonly string[], field: string): void {
+  checkCount(ranges, rangesMax, field);
+  const fields = new Fields();
+  fields.readAll(ranges, (range, index) => CidrSet.parse([range], `${field}[${index}]`));
+  fields.throwIfWrong();
 }
 
 function parseRate(wish: NonNullable<OptionsWish["rateLimit"]>, field: string): RateLimit {

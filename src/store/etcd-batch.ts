@@ -18,14 +18,9 @@ import type { Change } from "../model/change.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 import { type EntryPlace, type EtcdLayout, isEntry, removalOf } from "./etcd-layout.ts";
+import { decodeRoute, encodeRoute } from "./etcd-route-values.ts";
 import { type Outcomes, tooLarge } from "./etcd-transaction.ts";
-import {
-  decodeBackend,
-  decodeRoute,
-  decodeService,
-  type EntryFacts,
-  encodeRoute,
-} from "./etcd-values.ts";
+import { decodeBackend, decodeService, type EntryFacts } from "./etcd-values.ts";
 
 /** What a batch does to one key. */
 export interface BatchEntry {

@@ -69,13 +69,26 @@ export class JsonFields {
       : fieldsOf(value, this.path(name), `${this.path(name)}.`);
   }
 
+  /** A list of objects; none is an empty one. */
+  objects(name: string): readonly JsonFields[] {
+    const value = this.#take(name) ?? [];
+    if (!Array.isArray(value)) throw wrongType(this.path(name), value, "a list of objects");
+    if (value.length > entriesMax) {
+      throw invalidField(this.path(name), `has ${value.length} entries, far too many`);
+    }
+    return value.map((one, index) => {
+      const path = `${this.path(name)}[${index}]`;
+      return fieldsOf(one, path, `${path}.`);
+    });
+  }
+
   /** An object of texts. */
   texts(name: string): Readonly<Record<string, string>> {
     const fields = this.object(name);
     if (fields === undefined) return {};
     const names = [...fields.#fields.keys()];
     // Building an object of 100,000 takes a third of a second, to be told that they are too many.
-    if (names.length > textsMax) {
+    if (names.length > entriesMax) {
       throw invalidField(this.path(name), `has ${names.length} entries, far too many`);
     }
     return Object.fromEntries(names.map((key) => [key, fields.exact(key)]));
@@ -162,8 +175,8 @@ function nameWrittenTwice(text: string): string | undefined {
 /** A bracket, or a string; the group is there when the string is the name of a field. */
 const tokenPattern = /[{}[\]]|("[^"\\]*(?:\\.[^"\\]*)*")(?=\s*:)|"[^"\\]*(?:\\.[^"\\]*)*"/g;
 
-/** Entries of a map that are looked at: those of labels are at most 32, and whoever has a few more is told so. */
-const textsMax = 1_000;
+/** Entries of a map or list that are looked at: labels are at most 32, and whoever has a few more is told so. */
+const entriesMax = 1_000;
 
 /** No longer than what 64 bits hold. */
 const integerPattern = /^-?\d{1,20}$/;

@@ -12,7 +12,8 @@ import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import { type EtcdLayout, placeOfChange } from "./etcd-layout.ts";
-import { encodeBackend, encodeRoute, encodeService } from "./etcd-values.ts";
+import { encodeRoute } from "./etcd-route-values.ts";
+import { encodeBackend, encodeService } from "./etcd-values.ts";
 
 /** What a write leaves under a key. */
 export interface Outcome {

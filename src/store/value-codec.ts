@@ -8,20 +8,19 @@ import { parseAddress } from "../model/address.ts";
 import { type Backend, backendWeightMax } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { invalidField } from "../model/errors.ts";
-import {
-  type Labels,
-  parseDomain,
-  parseLabels,
-  parsePathPrefix,
-  parsePort,
-  parseRouteName,
-  parseServiceName,
-} from "../model/names.ts";
-import { parseRevision } from "../model/revision.ts";
-import type { Route, RouteMatch } from "../model/route.ts";
+import { parseLabels, parseRouteName, parseServiceName } from "../model/names.ts";
+import type { Route } from "../model/route.ts";
 import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
+import {
+  fieldsOf,
+  numberOf,
+  optional,
+  parseFields,
+  textOf,
+  textsOf,
+  type ValueFields,
+} from "./value-fields.ts";
+import { routeOf } from "./value-route.ts";
 
 export function encodeValue(value: Route | Service | Backend | Change): string {
   return JSON.stringify(value);
@@ -64,102 +63,33 @@ export function decodeChange(text: string): Change {
   }
 }
 
-function routeOf(fields: Fields): Route {
-  return {
-    name: parseRouteName(textOf(fields, "name")),
-    match: matchOf(fieldsOf(fields, "match")),
-    service: parseServiceName(textOf(fields, "service")),
-    sticky: flagOf(fields, "sticky"),
-    labels: labelsOf(fields),
-    revision: parseRevision(numberOf(fields, "revision")),
-    // Version 0.1 did not write it.
-    matchRevision: parseRevision(
-      numberOf(fields, fields["matchRevision"] === undefined ? "revision" : "matchRevision"),
-    ),
-    createTimeMs: numberOf(fields, "createTimeMs"),
-    updateTimeMs: numberOf(fields, "updateTimeMs"),
-  };
-}
-
-function matchOf(fields: Fields): RouteMatch {
-  const kind = textOf(fields, "kind");
-  if (kind === "tcp") return { kind, port: parsePort(numberOf(fields, "port")) };
-  if (kind !== "http") throw invalidField("match", `${JSON.stringify(kind)} is not http or tcp`);
-  return {
-    kind,
-    domain: parseDomain(textOf(fields, "domain")),
-    pathPrefix: parsePathPrefix(textOf(fields, "pathPrefix")),
-  };
-}
-
-function serviceOf(fields: Fields): Service {
+function serviceOf(fields: ValueFields): Service {
   const name = parseServiceName(textOf(fields, "name"), "name");
   const policy = choiceOf(fields, "policy", Object.values(Policy));
   const proxyProtocol = choiceOf(fields, "proxyProtocol", Object.values(ProxyProtocol));
   return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
 }
 
-function choiceOf<T>(fields: Fields, name: string, choices: readonly T[]): T | undefined {
-  const written = fields[name];
+function choiceOf<T>(fields: ValueFields, name: string, choices: readonly T[]): T | undefined {
+  const written = fields.values[name];
   if (written === undefined) return undefined;
   const choice = choices.find((known) => known === written);
   if (choice !== undefined) return choice;
   throw invalidField(name, `${JSON.stringify(written)} is not one this version knows`);
 }
 
-function backendOf(fields: Fields): Backend {
+function backendOf(fields: ValueFields): Backend {
   const weight = numberOf(fields, "weight");
   if (!Number.isInteger(weight) || weight < 1 || weight > backendWeightMax) {
     throw invalidField("weight", `${weight} is not within 1 to ${backendWeightMax}`);
   }
-  const ttlMs = fields["ttlMs"] === undefined ? undefined : numberOf(fields, "ttlMs");
+  const ttlMs = optional(fields, "ttlMs", numberOf);
   if (ttlMs !== undefined && ttlMs <= 0) throw invalidField("ttlMs", `${ttlMs} is not positive`);
   return {
     service: parseServiceName(textOf(fields, "service")),
     address: parseAddress(textOf(fields, "address")),
     weight,
-    labels: labelsOf(fields),
+    labels: parseLabels(textsOf(fields, "labels")),
     ttlMs,
   };
-}
-
-function labelsOf(fields: Fields): Labels {
-  const labels = fieldsOf(fields, "labels");
-  return parseLabels(
-    Object.fromEntries(Object.keys(labels).map((key) => [key, textOf(labels, key)])),
-  );
-}
-
-function parseFields(text: string): Fields {
-  const value: unknown = JSON.parse(text);
-  if (!isFields(value)) throw invalidField("value", "is not a JSON object");
-  return value;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function fieldsOf(fields: Fields, field: string): Fields {
-  const value = fields[field];
-  if (!isFields(value)) throw invalidField(field, "is not a JSON object");
-  return value;
-}
-
-function textOf(fields: Fields, field: string): string {
-  const value = fields[field];
-  if (typeof value !== "string") throw invalidField(field, "is not a text");
-  return value;
-}
-
-function numberOf(fields: Fields, field: string): number {
-  const value = fields[field];
-  if (typeof value !== "number") throw invalidField(field, "is not a number");
-  return value;
-}
-
-function flagOf(fields: Fields, field: string): boolean {
-  const value = fields[field];
-  if (typeof value !== "boolean") throw invalidField(field, "is not true or false");
-  return value;
 }

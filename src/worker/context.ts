@@ -5,6 +5,7 @@ import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
+import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
@@ -26,6 +27,12 @@ export interface SessionLimits {
   readonly connectMsMax: number;
   readonly connectTriesMax: number;
   readonly replayBodyBytesMax: number;
+  readonly retriesMax: number;
+  readonly retryFreshAnswers: number;
+  readonly retryReusedAnswers: number;
+  readonly retryReserveAnswers: number;
+  readonly retryAnswersMax: number;
+  readonly unrepeatableIdleMsMax: number;
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
@@ -55,6 +62,8 @@ export interface WorkerContext {
   readonly accessLog: AccessLog | undefined;
   /** Reused by every request: read before the next head is parsed. */
   readonly requestHead: RequestHead;
+  /** Of `requestHead`, for the conditions of routes. */
+  readonly requestFacts: RequestFacts;
   /** Reused by every answer. */
   readonly responseHead: ResponseHead;
   /** Reused for everything that is sent: flushed before the call that fills it returns. */

@@ -108,10 +108,10 @@ export class Exchange {
 
   /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
   begin(bytes: Uint8Array, host: string): void {
-    const { requestHead: head, table } = this.#context;
+    const { requestHead: head, requestFacts, table } = this.#context;
     this.#describe(bytes);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
-    const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd);
+    const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
     this.route = route;
     const service = route?.service;
     if (route === undefined || service === undefined) {

@@ -16,6 +16,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -57,6 +58,7 @@ export function makeContext(
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
   });
+  const requestHead = new RequestHead(limits);
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
@@ -71,7 +73,8 @@ export function makeContext(
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
-    requestHead: new RequestHead(limits),
+    requestHead,
+    requestFacts: new HeadFacts(requestHead),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),

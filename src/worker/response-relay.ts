@@ -21,8 +21,6 @@ const keptBytesMax = 2048;
 export class ResponseRelay {
   /** The head of the final answer has been sent. */
   begun = false;
-  /** The backend has sent anything at all. */
-  anyByte = false;
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
   readonly #body = new BodyRelay();
@@ -52,7 +50,7 @@ export class ResponseRelay {
     const { upgrade, upgradeStart, upgradeEnd } = this.#context.requestHead;
     // A copy, which `slice` of a Buffer is not.
     this.#offered = upgrade ? new Uint8Array(request.subarray(upgradeStart, upgradeEnd)) : noBytes;
-    this.begun = this.anyByte = false;
+    this.begun = false;
     this.#partialLength = 0;
     this.#interims = 0;
     this.#options.close = false;
@@ -80,7 +78,6 @@ export class ResponseRelay {
   }
 
   receive(bytes: Uint8Array, start: number, end: number): void {
-    this.anyByte = true;
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
       const at = this.#readHeads(bytes, start, end);
@@ -190,7 +187,7 @@ export class ResponseRelay {
       !exchange.keepAlive ||
       this.#context.draining ||
       framing === Framing.UntilClose ||
-      !exchange.requestBody.done ||
+      (!exchange.requestBody.done && !streamsBeside(head.status, framing)) ||
       (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
@@ -261,4 +258,13 @@ export class ResponseRelay {
     this.#partial.set(bytes.subarray(start, end), this.#partialLength);
     this.#partialLength = length;
   }
+}
+
+/**
+ * A 2xx in chunks may stream beside its request and outlast it: whether the connection can be kept shows at the end
+ * (Exchange.answered). To say "close" at its head would make clients let go of the connection at once, as Python's
+ * http.client does, and lose the rest of the request. A refusal (413) that cuts the request short still says it.
+ */
+function streamsBeside(status: number, framing: number): boolean {
+  return framing === Framing.Chunked && status < 300;
 }

@@ -10,12 +10,11 @@ import { parseRouteName, parseServiceName } from "../../src/model/names.ts";
 import { parseRevision, revisionZero } from "../../src/model/revision.ts";
 import type { Route } from "../../src/model/route.ts";
 import { Policy, ProxyProtocol } from "../../src/model/service.ts";
+import { decodeRoute, encodeRoute } from "../../src/store/etcd-route-values.ts";
 import {
   decodeBackend,
-  decodeRoute,
   decodeService,
   encodeBackend,
-  encodeRoute,
   encodeService,
 } from "../../src/store/etcd-values.ts";
 import { backendAt, routeNamed } from "./samples.ts";

@@ -15,6 +15,7 @@ import { Table } from "../../src/model/table.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { anyTarget } from "../support/any-route.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { backendAt, putBackend, putRoute, removeRoute, sorted, take } from "./samples.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
@@ -46,16 +47,8 @@ const labels = fc.dictionary(
 
 const change: fc.Arbitrary<Change> = fc.oneof(
   fc
-    .record({
-      name: routeName,
-      labels,
-      sticky: fc.boolean(),
-      service,
-      port: fc.option(fc.integer({ min: 1, max: 65_535 })),
-    })
-    .map(({ name, port, ...parts }) =>
-      putRoute(name, port === null ? parts : { ...parts, match: { kind: "tcp", port } }),
-    ),
+    .record({ name: routeName, labels, target: anyTarget })
+    .map(({ name, target, ...parts }) => putRoute(name, { ...parts, ...target })),
   routeName.map((name) => removeRoute(name)),
   fc
     .record(
