@@ -47,7 +47,7 @@ async function heldBytes(): Promise<number> {
 }
 
 /** Connections whose bytes nobody takes. */
-function stalled({ accepted, dialled }: OneWorker): number {
+function countStalled({ accepted, dialled }: OneWorker): number {
   return [...accepted, ...dialled].filter(({ queuedBytes }) => queuedBytes > 0).length;
 }
 
@@ -66,7 +66,7 @@ export async function waitingBytes(waiting: Waiting, count: number): Promise<num
       peers.postMessage(message);
       await once(peers, "message");
       const wanted = waiting === "idle" ? 0 : worker.accepted.length;
-      await until(() => stalled(worker) >= wanted, "all connections to stall", stallMsMax);
+      await until(() => countStalled(worker) >= wanted, "all connections to stall", stallMsMax);
       return await heldBytes();
     };
     // What is made once for all is made.

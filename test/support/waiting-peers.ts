@@ -65,11 +65,13 @@ async function open(waiting: Waiting): Promise<void> {
   else fill(socket);
 }
 
-parentPort!.on("message", async ({ waiting, count }: OpenMessage) => {
+async function openAll({ waiting, count }: OpenMessage): Promise<void> {
   for (let opened = 0; opened < count; opened += batch) {
     const size = Math.min(batch, count - opened);
     await Promise.all(Array.from({ length: size }, () => open(waiting)));
   }
   parentPort!.postMessage("opened");
-});
+}
+
+parentPort!.on("message", (message: OpenMessage) => void openAll(message));
 parentPort!.postMessage({ answering: await addressOf(answering), unread: await addressOf(unread) });

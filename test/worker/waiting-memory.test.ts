@@ -1,4 +1,4 @@
-// Goal: a connection that waits holds no more of the worker's memory than docs/OPERATING.md says, whatever it waits for.
+// Goal: a connection that waits holds no more of the worker's memory than docs/LIFE_OF_A_REQUEST.md says, whatever it waits for.
 // Method: the soak program with fewer connections; both ends of them in another thread.
 
 import { expect, test } from "vitest";
