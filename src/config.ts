@@ -9,6 +9,7 @@ import { availableParallelism, homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
+import { type LimitSettings, limitOption } from "./config-limits.ts";
 import { many, one, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
@@ -64,6 +65,7 @@ export interface Config {
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
   readonly proxyProtocol: readonly string[];
+  readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
   /** Where backends come from besides the API. */
@@ -188,6 +190,7 @@ export const serveOptions = {
     parseCidr,
     { fallback: "nobody's" },
   ),
+  limit: limitOption,
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -236,6 +239,7 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,

@@ -66,6 +66,7 @@ describe("with no settings at all", () => {
       accessLog: { kind: "off" },
       trustForwarded: [],
       proxyProtocol: [],
+      limits: {},
       discover: [],
       acceptStore: false,
       logFormat: "json",
@@ -161,6 +162,11 @@ const understood: readonly {
     flag: "proxy-protocol",
     text: ["10.0.0.7", "fd00::/8"],
     means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
+  },
+  {
+    flag: "limit",
+    text: ["head-time=5s", "body-bytes=10MiB"],
+    means: { limits: { requestHeadMsMax: 5_000, bodyBytesMax: 10 * 1024 * 1024 } },
   },
   { flag: "log-format", text: "text", means: { logFormat: "text" } },
 ];

@@ -16,6 +16,8 @@ export type Reason =
   | "request-slow"
   | "client-slow"
   | "request-malformed"
+  | "request-too-large"
+  | "upgraded-limit"
   | "method-refused"
   | "draining";
 
@@ -47,6 +49,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
+  "request-too-large": "the request's body is larger than this node takes",
+  "upgraded-limit": "this node has as many upgraded connections as it may",
   "method-refused": "this method is not forwarded",
   draining: "this node is leaving",
 };

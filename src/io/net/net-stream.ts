@@ -7,7 +7,7 @@
 // to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
-import { errnoName, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
+import { errnoName, outputQueue, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
@@ -134,6 +134,11 @@ export class NetStream implements Stream, BatchTarget {
 
   get queuedBytes(): number {
     return this.#socket.writableLength + (this.#waiting?.length ?? 0);
+  }
+
+  get unacknowledgedBytes(): number {
+    const { writableLength, destroyed } = this.#socket;
+    return this.#fd < 0 || destroyed ? writableLength : writableLength + outputQueue(this.#fd);
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
