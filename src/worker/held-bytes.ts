@@ -34,7 +34,6 @@ export class HeldBytes {
   /** Appends a copy of source[from..to). */
   add(source: Uint8Array, from: number, to: number): void {
     const count = to - from;
-    if (this.length === 0) this.#scanner?.reset();
     if (this.end + count > this.bytes.length) this.#makeRoom(count);
     this.bytes.set(source.subarray(from, to), this.end);
     this.end += count;
@@ -43,14 +42,15 @@ export class HeldBytes {
   /** What is before `at` was used. */
   dropTo(at: number): void {
     if (at === this.start) return;
-    if (at >= this.end) this.clear();
-    else this.start = at;
+    if (at >= this.end) return this.clear();
+    this.start = at;
     this.#scanner?.reset();
   }
 
   /** The bytes are none any more: whoever still reads them must be done before others add to theirs. */
   clear(): void {
     this.start = this.end = 0;
+    this.#scanner?.reset();
     this.#giveUp();
   }
 

@@ -79,6 +79,10 @@ test("what was dropped is no part of the next head, whole or half", () => {
   expect(whole.mayBeHead(limits)).toBe(false);
   whole.dropTo(whole.end);
   expect(add(whole, "GET\r\n\r\n").mayBeHead(limits)).toBe(true);
+  const cleared = add(new HeldBytes(), "GET / HTTP/1.1");
+  expect(cleared.mayBeHead(limits)).toBe(false);
+  cleared.clear();
+  expect(add(cleared, "GET\r\n\r\n").mayBeHead(limits)).toBe(true);
 });
 
 test.for([
