@@ -7,7 +7,7 @@ import type { RequestFacts } from "./request-facts.ts";
 
 const nothing = new Uint8Array(0);
 
-/** `header x-canary is not "1" and the method is GET, not POST`; undefined: all hold. */
+/** `the method is GET, not POST, and header x-canary is not "1"`; undefined: all hold. */
 export function whyConditionsFail(
   { route: { match } }: CompiledRoute,
   { method }: { readonly method: string },
@@ -22,7 +22,7 @@ export function whyConditionsFail(
     ...failed(headers, "header", (sought) => facts.hasField(nothing, sought)),
     ...failed(query, "query parameter", (sought) => facts.hasParameter(nothing, sought)),
   ];
-  return reasons.length === 0 ? undefined : reasons.join(" and ");
+  return reasons.length === 0 ? undefined : reasons.join(", and ");
 }
 
 function failed(
