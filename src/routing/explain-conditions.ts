@@ -2,7 +2,7 @@
 
 import type { Conditions, ValueCondition } from "../model/conditions.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
-import { preparedValue } from "./prepared-conditions.ts";
+import { isWanted } from "./conditions-hold.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 const nothing = new Uint8Array(0);
@@ -28,12 +28,11 @@ export function whyConditionsFail(
 function failed(
   conditions: Conditions["headers"],
   noun: string,
-  has: (sought: ReturnType<typeof preparedValue>) => boolean,
+  has: (sought: ValueCondition) => boolean,
 ): string[] {
   return conditions.flatMap((condition) => {
-    const sought = preparedValue(condition);
-    if (has(sought) === sought.isWanted) return [];
-    const isThere = has(preparedValue({ ...condition, op: "present" }));
+    if (has(condition) === isWanted(condition)) return [];
+    const isThere = has({ ...condition, op: "present" });
     return [whyOneFails(condition, noun, isThere)];
   });
 }
