@@ -4,6 +4,7 @@ import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { limited } from "./limited.ts";
 import { Timer } from "./timer-wheel.ts";
 
 /** Whoever uses the connection at the moment. */
@@ -26,6 +27,8 @@ export interface SentPreface {
 const noBytes = new Uint8Array(0);
 /** A buffer up to this size stays with an idle connection; a larger one is given back. */
 const keptBytesMax = 2048;
+/** What a buffer that grew has to spare at most: a connection that stalls holds little more than its bytes. */
+const spareBytesMax = 4096;
 
 export class UpstreamConnection implements StreamEvents {
   readonly endpoint: Endpoint;
@@ -75,7 +78,7 @@ export class UpstreamConnection implements StreamEvents {
   saveMore(bytes: Uint8Array, start: number, end: number): void {
     const length = this.savedLength + (end - start);
     if (this.saved.length < length) {
-      const grown = new Uint8Array(length * 2);
+      const grown = new Uint8Array(length + Math.min(length, spareBytesMax));
       grown.set(this.saved.subarray(0, this.savedLength));
       this.saved = grown;
     }
@@ -149,6 +152,7 @@ export class UpstreamConnection implements StreamEvents {
   onTimeout(): void {
     const { owner } = this;
     const { connectMsMax } = this.#context.limits;
+    if (!this.connected) limited(this.#context.counters, "connect-time");
     this.destroy(!this.connected);
     owner?.onUpstreamClose("unreachable", `no connection within ${connectMsMax} ms`);
   }

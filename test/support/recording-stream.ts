@@ -1,6 +1,7 @@
 // A Stream without a socket: keeps what it is given, and lets a test say how much the peer takes.
 
 import type { Stream, StreamEvents } from "../../src/io/stream.ts";
+import { sendQueueBytesHigh } from "../../src/limits.ts";
 
 const nobody: StreamEvents = {
   onConnect() {},
@@ -24,12 +25,18 @@ export class RecordingStream implements Stream {
   readonly calls: string[] = [];
   paused = false;
   queuedBytes = 0;
+  /** Of what was written, taken by the kernel and not by the peer. */
+  kernelBytes = 0;
   /** Written bytes stay in the queue until `drain`. */
   stuck = false;
   readonly #high: number;
 
-  constructor(high = 64 * 1024) {
+  constructor(high: number = sendQueueBytesHigh) {
     this.#high = high;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.queuedBytes + this.kernelBytes;
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
