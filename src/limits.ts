@@ -2,12 +2,52 @@
 
 import { assert } from "./model/errors.ts";
 
+/** What a limit is that is set to none. */
+export const unlimited = Number.MAX_SAFE_INTEGER;
 /** Bytes of request line and fields before 431. Node's own default (--max-http-header-size) is 16 KiB. */
 export const headBytesMax = 16 * 1024;
 /** Fields in one head before 431. Apache's LimitRequestFields default is 100; nginx has none. */
 export const headFieldsMax = 128;
 /** Bytes of a request target before 414. RFC 9110 section 4.1 asks for at least 8000. */
 export const targetBytesMax = 8 * 1024;
+/** Bytes of a request's body before 413. HAProxy and Envoy have no such limit; nginx's client_max_body_size is 1 MiB. */
+export const bodyBytesMax = unlimited;
+/** Bytes of a body's trailer section before 431: half a head's; what is in it goes nowhere. */
+export const trailerBytesMax = 8 * 1024;
+/** Fields in a body's trailer section before 431: half a head's. */
+export const trailerFieldsMax = 64;
+/** Bytes per second that a request's body must bring, or a client that keeps us waiting must take of its answer, on average. Kestrel's MinRequestBodyDataRate and MinResponseDataRate are 240. */
+export const bodyRateMin = 240;
+/** Time until that average counts, in ms. Kestrel's grace period is 5 s. */
+export const bodyRateGraceMs = 5_000;
+/** How often a body that is under way is looked at for its rate, in ms; Kestrel's heartbeat is 1 s. */
+export const bodyRateLookMs = 1_000;
+/** Time for a whole request, from the end of its head to the end of its answer, in ms. HAProxy and nginx have no such limit; Envoy's route timeout is 15 s. */
+export const requestMsMax = unlimited;
+/** Requests on one connection; the last answer says that it ends. HAProxy has no such limit; nginx's keepalive_requests is 1000. */
+export const requestsPerConnectionMax = unlimited;
+/** Client connections of one node, all listeners and workers together; what the file descriptors allow when less, as HAProxy derives its global maxconn. */
+export const connectionsPerNodeMax = unlimited;
+/** Client connections of one listener, all workers together; those of the node when none, as with HAProxy's maxconn of a frontend. */
+export const connectionsPerListenerMax = unlimited;
+/** Client connections from one address (IPv6: /64), all workers together. HAProxy, nginx and Envoy have no such limit: a thousand people may share one address. */
+export const connectionsPerAddressMax = unlimited;
+/** Upgraded connections of one node. HAProxy, nginx and Envoy count them with all the others. */
+export const upgradedConnectionsMax = unlimited;
+/** Idle pooled connections to backends of one worker; fewer when the file descriptors do not suffice. */
+export const upstreamIdleMax = 65_536;
+/** Share of the file descriptors that is kept for everything but clients and backends: 1 of this many. */
+export const descriptorsReservedShare = 20;
+/** File descriptors that are kept so at least: stores, logs, API calls, watches of threads. */
+export const descriptorsReservedMin = 256;
+/** Share of the file descriptors for idle connections to backends: 1 of this many. HAProxy closes them from a quarter on (tune.pool-high-fd-ratio). */
+export const descriptorsIdleShare = 5;
+/** File descriptors where the system does not say: what many a system gives. */
+export const descriptorsUnknown = 1_024;
+/** Listeners that are counted each for themselves, in the order in which they came; further ones only with the node. */
+export const listenersCountedMax = 8_192;
+/** A worker without a connection to make room with looks again after this, in ms: looking takes a walk over all of them. */
+export const roomLookMs = 100;
 /** Time for a whole request head, from its first byte, in ms, before 408. nginx's client_header_timeout is 60 s; flynn's 1 min; HAProxy's guides say 10 s. */
 export const requestHeadMsMax = 10_000;
 /** Time for a whole PROXY protocol preface, from the connection's beginning, in ms. HAProxy's doc/proxy-protocol.txt asks for at least 3 s, so that a lost packet can be sent again. */
@@ -22,10 +62,22 @@ export const bodyIdleMsMax = 60_000;
 export const responseHeadMsMax = 60_000;
 /** Time for one dial, in ms (flynn's router: 1 s). */
 export const connectMsMax = 1_000;
-/** Backends tried for one request while nothing was sent (flynn's router: 4). */
+/** Tries for one request, those where nothing was sent and retries together (flynn's router: 4). */
 export const connectTriesMax = 4;
-/** Bytes of the body of an idempotent request that are kept for sending it once more when an idle connection turns out dead. */
+/** Bytes of the body of an idempotent request that are kept until its answer begins, for sending it again when the connection breaks. */
 export const replayBodyBytesMax = 16 * 1024;
+/** Times that one request is sent again after connections broke. Envoy's num_retries is 1, HAProxy's retries 3; a request that kills whoever gets it kills no more than three. */
+export const retriesMax = 2;
+/** Answers that buy one retry after a fresh connection broke: retries stay under 20 % of what is answered, as in Finagle, Linkerd and Envoy's retry budget. */
+export const retryFreshAnswers = 5;
+/** Answers that buy one retry after a connection broke that had answered before: that answer has paid for it, and an old connection tells little of its backend. */
+export const retryReusedAnswers = 1;
+/** Answers that a service may spend on retries before it has given any: ten retries, the least that Finagle and Linkerd allow in a second. */
+export const retryReserveAnswers = 50;
+/** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
+export const retryAnswersMax = 5_000;
+/** Idle time after which a connection gets no request that could not be repeated on another, in ms: far below the shortest time that common servers keep one (gunicorn: 2 s). */
+export const unrepeatableIdleMsMax = 1_000;
 /** Interim answers (1xx) to one request before 502. Go's client takes 5; a backend that says 102 every second for a minute needs more. */
 export const interimAnswersMax = 100;
 /** Idle time after which a pooled upstream connection is closed, in ms. */
@@ -38,6 +90,12 @@ export const upstreamIdlePerBackendMax = 256;
 export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */
 export const tunnelIdleMsMax = 3_700_000;
+/** The same once one side has ended its direction, in ms: it may wait for an answer, or be gone. As long as Linux keeps a socket for the end of a peer's direction (tcp_fin_timeout, 60 s); HAProxy has `timeout client-fin` and `timeout server-fin` for it. */
+export const tunnelHalfClosedMsMax = 60_000;
+/** Time without a byte of its answer after an HTTP client ended its side, in ms: most have left by that, a few wait. nginx, Envoy, Go and Node wait for nobody. */
+export const clientEndedMsMax = 5_000;
+/** How often a request may have passed this router, as its Via tells, before 508: more than the tiers (edge, region, host) of one site that share a name. */
+export const viaNamedMax = 5;
 /** Bytes queued towards a slow reader before the other side is paused. */
 export const sendQueueBytesHigh = 64 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
@@ -191,6 +249,7 @@ assert(
   upstreamIdleMsMax < backendKeepAliveMsMin,
   "we close idle upstream connections before the backend does",
 );
+assert(unrepeatableIdleMsMax <= upstreamIdleMsMax, "some idle connections serve every request");
 assert(heartbeatEveryMs * 4 < workerSilentMsMax, "a worker may miss some heartbeats");
 assert(accessLogLineBytesMax * 2 <= accessLogPageBytes, "a page holds more than one line");
 assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");

@@ -37,7 +37,13 @@ test("the settings, the limits, the exit statuses and the fields of the log are 
   const told = all.flatMap(({ text: markdown }) =>
     [...markdown.matchAll(/<!-- table:([a-z-]+) -->/g)].map(([, name = ""]) => name),
   );
-  expect(told.toSorted()).toEqual(["access-log", "exit-statuses", "limits", "settings"]);
+  expect(told.toSorted()).toEqual([
+    "access-log",
+    "exit-statuses",
+    "limits",
+    "settable-limits",
+    "settings",
+  ]);
 });
 
 describe("links and paths", () => {
@@ -144,14 +150,12 @@ describe("lists of the API and of answers", () => {
   });
 
   test("LIFE_OF_A_REQUEST.md names every reason for which the router answers by itself", () => {
-    const answer = /(?:#answer|\bfail|#answerAndClose)\(\s*\d+,\s*"([a-z-]+)"/g;
+    const answer = /(?:#answer|\bfail|#refuse)\(\s*\d+,\s*"([a-z-]+)"/g;
     const given = new Set([
       ...words(answer, "src/worker/"),
       "request-malformed",
       "backend-malformed",
     ]);
-    // CONNECT is refused by the head's reader already, as malformed; the exchange only makes sure.
-    given.delete("method-refused");
     const table =
       /\| reason \| status [^]*?\n\n/.exec(named("docs/LIFE_OF_A_REQUEST.md"))?.[0] ?? "";
     const told = [...table.matchAll(/^\| `([a-z-]+)`/gm)].map(([, word = ""]) => word);

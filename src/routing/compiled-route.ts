@@ -1,34 +1,83 @@
-// A route as requests use it: bound to the state of its service.
+// A route as requests use it: bound to the state of its services.
 
-import type { PathPrefix, RouteName, ServiceName } from "../model/names.ts";
-import type { Revision } from "../model/revision.ts";
-import { matchText, type Route } from "../model/route.ts";
+import type { RouteName, ServiceName } from "../model/names.ts";
+import { matchKeyOf, matchText, type Route } from "../model/route.ts";
+import type { RouteOptions } from "../model/route-options.ts";
+import { PreparedConditions } from "./prepared-conditions.ts";
 import type { ServiceState } from "./service-state.ts";
+import { Split } from "./split.ts";
+
+/** Of the few routes that have any of it; the others share the one reference to nothing. */
+interface Extras {
+  readonly when: PreparedConditions | undefined;
+  readonly split: Split | undefined;
+  readonly mirror: ServiceState | undefined;
+}
 
 /** Never changes: a changed route is another object, and a request keeps the one it began with. */
-export interface CompiledRoute {
+export class CompiledRoute {
   readonly name: RouteName;
   readonly route: Route;
   /** Who answers; undefined: a split, or the router itself. */
   readonly service: ServiceState | undefined;
   readonly sticky: boolean;
-  /** That last changed this route. */
-  readonly revision: Revision;
+  /** Of the route; undefined on most: one comparison tells that there is nothing else to do. */
+  readonly options: RouteOptions | undefined;
+  readonly #extras: Extras | undefined;
+
+  /** @param stateOf The state of a service that the route names. */
+  constructor(route: Route, stateOf: (name: ServiceName) => ServiceState) {
+    this.name = route.name;
+    this.route = route;
+    this.service = route.service === undefined ? undefined : stateOf(route.service);
+    this.sticky = route.sticky;
+    this.options = route.options;
+    this.#extras = extrasOf(route, stateOf);
+  }
+
+  /** What must hold beside host and path; undefined: nothing. */
+  get when(): PreparedConditions | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.when;
+  }
+  /** The services that share the requests; undefined: there is one, or none. */
+  get split(): Split | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.split;
+  }
+  /** Who gets copies; how many, `options.mirror` says. */
+  get mirror(): ServiceState | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.mirror;
+  }
+
+  /** Who answers this request: drawn, of a split; undefined: the router itself. Allocates nothing. */
+  serviceFor(random: () => number): ServiceState | undefined {
+    const { split } = this;
+    return split === undefined ? this.service : split.pick(random);
+  }
 }
 
-/** @param stateOf The state of a service that the route names. */
-export function compileRoute(
-  route: Route,
+function extrasOf(
+  { match, options }: Route,
   stateOf: (name: ServiceName) => ServiceState,
-): CompiledRoute {
-  const service = route.service === undefined ? undefined : stateOf(route.service);
-  return { name: route.name, route, service, sticky: route.sticky, revision: route.revision };
+): Extras | undefined {
+  const conditions = match.kind === "http" ? match.when : undefined;
+  const { split, mirror } = options ?? {};
+  if (conditions === undefined && split === undefined && mirror === undefined) return undefined;
+  return {
+    when:
+      conditions === undefined ? undefined : new PreparedConditions(conditions, matchKeyOf(match)),
+    split: split === undefined ? undefined : new Split(split, stateOf),
+    mirror: mirror === undefined ? undefined : stateOf(mirror.service),
+  };
 }
 
-/** "/" for a TCP route, which has none. */
-export function prefixOf(compiled: CompiledRoute): PathPrefix | "/" {
-  const { match } = compiled.route;
-  return match.kind === "http" ? match.pathPrefix : "/";
+/** The path that the route is for, exact or a prefix; "/" for a TCP route, which has none. */
+export function pathOf({ route: { match } }: CompiledRoute): string {
+  return match.kind === "tcp" ? "/" : (match.exactPath ?? match.pathPrefix);
+}
+
+/** Only for its path, not for what is below it. */
+export function isExact({ route: { match } }: CompiledRoute): boolean {
+  return match.kind === "http" && match.exactPath !== undefined;
 }
 
 /** For people: `app.example.com/api (route "app-api")`. */

@@ -1,13 +1,15 @@
-// HTTP routes by domain: exact, then the longest wildcard, then "*"; within each the longest path
-// prefix. A domain whose paths all miss hands on to the next less specific one.
+// HTTP routes by domain: exact, then the longest wildcard, then "*"; within each by path and conditions. A
+// domain none of whose routes fits hands on to the next less specific one.
 //
-// Most domains have one route, for "/": then that route itself is the entry, and nothing is walked.
-// Only domains with paths get a PathTable.
+// Most domains have one route, for "/" and without conditions: then that route itself is the entry, and
+// nothing is walked. Only domains with more get a PathTable.
 
 import { ChurnMap } from "../model/churn-map.ts";
-import { type Domain, domainCharactersMax, type PathPrefix } from "../model/names.ts";
-import { type CompiledRoute, prefixOf } from "./compiled-route.ts";
+import { type Domain, domainCharactersMax } from "../model/names.ts";
+import type { HttpMatch, MatchKey } from "../model/route.ts";
+import type { CompiledRoute } from "./compiled-route.ts";
 import { PathTable } from "./path-table.ts";
+import type { RequestFacts } from "./request-facts.ts";
 
 type RoutesOfDomain = CompiledRoute | PathTable;
 
@@ -17,7 +19,7 @@ export interface Candidate {
   /** All of them. */
   readonly routes: Iterable<CompiledRoute>;
   readonly routeCount: number;
-  /** Those whose prefix covers the path, the longest first. */
+  /** Those whose path fits, in the order in which they are asked; whether conditions hold is not asked. */
   readonly covering: readonly CompiledRoute[];
 }
 
@@ -28,12 +30,12 @@ export class DomainIndex {
   /** "*" under "*"; a map like the others, so that all three are kept by the same lines. */
   readonly #any = new ChurnMap<string, RoutesOfDomain>();
 
-  /** The route's place (domain and prefix) must be free. */
-  put(domain: Domain, route: CompiledRoute): void {
-    const { map, key } = this.#place(domain);
+  /** The route's match must be free. */
+  put(match: HttpMatch, route: CompiledRoute): void {
+    const { map, key } = this.#place(match.domain);
     const held = map.get(key);
     if (held instanceof PathTable) return held.put(route);
-    if (held === undefined && prefixOf(route) === "/") {
+    if (held === undefined && isPlain(match)) {
       map.set(key, route);
       return;
     }
@@ -44,37 +46,43 @@ export class DomainIndex {
   }
 
   /** Harmless when it is not there. */
-  remove(domain: Domain, route: CompiledRoute): void {
+  remove({ domain }: HttpMatch, route: CompiledRoute): void {
     const { map, key } = this.#place(domain);
     const held = map.get(key);
     if (held === route) map.delete(key);
     if (!(held instanceof PathTable)) return;
     held.remove(route);
     if (held.size === 0) map.delete(key);
-    else if (held.size === 1 && held.root !== undefined) map.set(key, held.root);
+    else if (held.size === 1 && held.plainRoot !== undefined) map.set(key, held.plainRoot);
   }
 
-  /** The route at exactly this place. */
-  holder(domain: Domain, prefix: PathPrefix): CompiledRoute | undefined {
-    const { map, key } = this.#place(domain);
+  /** The route with exactly this match. */
+  holder(match: HttpMatch, matchKey: MatchKey): CompiledRoute | undefined {
+    const { map, key } = this.#place(match.domain);
     const held = map.get(key);
-    if (held instanceof PathTable) return held.holder(prefix);
-    return prefix === "/" ? held : undefined;
+    if (held instanceof PathTable) return held.holder(match, matchKey);
+    return isPlain(match) ? held : undefined;
   }
 
   /** See RouteTable.matchHttp. */
-  match(host: string, bytes: Uint8Array, start: number, end: number): CompiledRoute | undefined {
+  match(
+    host: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    facts: RequestFacts,
+  ): CompiledRoute | undefined {
     const exact = this.#exact.get(host);
     if (exact !== undefined) {
-      const route = exact instanceof PathTable ? exact.match(bytes, start, end) : exact;
+      const route = exact instanceof PathTable ? exact.match(bytes, start, end, facts) : exact;
       if (route !== undefined) return route;
     }
     if (this.#wildcards.size > 0) {
-      const route = this.#matchWildcard(host, bytes, start, end);
+      const route = this.#matchWildcard(host, bytes, start, end, facts);
       if (route !== undefined) return route;
     }
     const any = this.#any.get("*");
-    return any instanceof PathTable ? any.match(bytes, start, end) : any;
+    return any instanceof PathTable ? any.match(bytes, start, end, facts) : any;
   }
 
   /** Every domain pattern that covers the host, the most specific first. For explaining. */
@@ -103,11 +111,12 @@ export class DomainIndex {
     bytes: Uint8Array,
     start: number,
     end: number,
+    facts: RequestFacts,
   ): CompiledRoute | undefined {
     for (let at = parentAt(host, 0); at > 0; at = parentAt(host, at)) {
       const held = this.#wildcards.get(host.slice(at));
       if (held === undefined) continue;
-      const route = held instanceof PathTable ? held.match(bytes, start, end) : held;
+      const route = held instanceof PathTable ? held.match(bytes, start, end, facts) : held;
       if (route !== undefined) return route;
     }
     return undefined;
@@ -118,6 +127,11 @@ export class DomainIndex {
     if (domain.startsWith("*.")) return { map: this.#wildcards, key: domain.slice(2) };
     return { map: this.#exact, key: domain };
   }
+}
+
+/** Everything under the domain, whatever else the request is. */
+function isPlain({ pathPrefix, exactPath, when }: HttpMatch): boolean {
+  return pathPrefix === "/" && exactPath === undefined && when === undefined;
 }
 
 /**

@@ -1,60 +1,50 @@
-// Why a request goes where it goes, in sentences for people.
+// Why a request goes where it goes, in sentences for people: which route, of all candidates.
 //
-// Asks the same indexes as matching does, one candidate at a time; test/routing checks that both
-// always name the same route.
+// Asks the same indexes and the same conditions as matching does, one candidate at a time; test/routing checks
+// that both always name the same route. What the route then does, explain-outcome.ts tells.
 
-import type { BackendState } from "./backend-state.ts";
-import { type CompiledRoute, prefixOf, shownRoute } from "./compiled-route.ts";
+import { type CompiledRoute, isExact, pathOf, shownRoute } from "./compiled-route.ts";
 import type { Candidate, DomainIndex } from "./domain-index.ts";
+import { whyConditionsFail } from "./explain-conditions.ts";
+import {
+  explainHttpOutcome,
+  explainTcpOutcome,
+  type RoutingExplanation,
+} from "./explain-outcome.ts";
 import { hostOf } from "./host.ts";
+import { whyFirst } from "./precedence.ts";
+import { type HttpQuestion, QuestionFacts } from "./question-facts.ts";
+import type { RequestFacts } from "./request-facts.ts";
 
-/** Routes per domain whose path misses that are named; a domain may have thousands. */
-const missesShownMax = 20;
+/** Routes of one domain that are named for one kind of reason; a domain may have thousands. */
+const routesShownMax = 20;
 
 /** What is asked; the channel's ExplainQuestion fits. */
-export type ExplainQuestionLike =
-  | {
-      readonly kind: "http";
-      /** As in the Host field; case, port and trailing dot do not matter. */
-      readonly host: string;
-      /** As sent; a query is cut off. */
-      readonly path: string;
-    }
-  | { readonly kind: "tcp"; readonly port: number };
-
-/** Names are empty strings when there is none; the steps say why. */
-export interface RoutingExplanation {
-  readonly route: string;
-  readonly service: string;
-  /** "10.0.0.7:8080" */
-  readonly backend: string;
-  readonly steps: readonly string[];
-  /** What the router would answer by itself; 0: a backend answers, or bytes have no status. */
-  readonly status: number;
-}
+export type ExplainQuestionLike = HttpQuestion | { readonly kind: "tcp"; readonly port: number };
 
 const encoder = new TextEncoder();
 
 export function explainHttp(
   domains: DomainIndex,
-  question: { readonly host: string; readonly path: string },
+  question: HttpQuestion,
   random: () => number,
 ): RoutingExplanation {
   const hostBytes = encoder.encode(question.host);
   const host = hostOf(hostBytes, 0, hostBytes.length);
-  const path = /^[^?#]*/.exec(question.path)?.[0] ?? "";
+  const { path, query } = partsOf(question.path);
   const steps = [
     `looking for a route for host ${JSON.stringify(host)}, path ${JSON.stringify(path)}`,
   ];
+  const facts = new QuestionFacts(question, query.slice(1));
   let winner: CompiledRoute | undefined;
   for (const candidate of domains.candidates(host, encoder.encode(path))) {
-    winner = explainCandidate(candidate, winner, steps);
+    winner = explainCandidate(candidate, winner, { question, facts, steps });
   }
   if (winner === undefined) {
     steps.push("no route matches: 404 no-route");
     return { route: "", service: "", backend: "", steps, status: 404 };
   }
-  return explainBackend(winner, steps, random);
+  return explainHttpOutcome(winner, { question, path, query }, steps, random);
 }
 
 export function explainTcp(
@@ -66,69 +56,93 @@ export function explainTcp(
     const steps = [`no route has TCP port ${port}: nothing listens there`];
     return { route: "", service: "", backend: "", steps, status: 0 };
   }
-  return explainBackend(route, [`${shownRoute(route)} wins: it has the port`], random);
+  return explainTcpOutcome(route, [`${shownRoute(route)} wins: it has the port`], random);
+}
+
+/** The path, and the query with its "?". */
+function partsOf(target: string): { readonly path: string; readonly query: string } {
+  const parts = /^([^?#]*)(\?[^#]*)?/.exec(target);
+  return { path: parts?.[1] ?? "", query: parts?.[2] ?? "" };
+}
+
+interface Asked {
+  readonly question: HttpQuestion;
+  readonly facts: RequestFacts;
+  readonly steps: string[];
 }
 
 /** Tells how one domain's routes fared; answers the winner so far. */
 function explainCandidate(
-  candidate: Candidate,
+  { domain, routes, routeCount, covering }: Candidate,
   winnerBefore: CompiledRoute | undefined,
-  steps: string[],
+  { question, facts, steps }: Asked,
 ): CompiledRoute | undefined {
-  const { domain, routes, routeCount, covering } = candidate;
   let winner = winnerBefore;
+  const lost = new ShortList(steps, `more routes of ${domain} lose`);
+  const failed = new ShortList(steps, `more routes of ${domain} ask for something else`);
   for (const route of covering) {
-    if (winner === undefined) {
+    const why = whyConditionsFail(route, question, facts);
+    if (why !== undefined) {
+      failed.add(() => `${shownRoute(route)} does not match: ${why}`);
+    } else if (winner === undefined) {
       winner = route;
       steps.push(`${shownRoute(route)} wins`);
-    } else if (winner === winnerBefore) {
-      steps.push(`${shownRoute(route)} loses: ${shownRoute(winner)} has the more specific domain`);
     } else {
-      steps.push(`${shownRoute(route)} loses: ${prefixOf(winner)} is the longer prefix`);
+      const first = winner;
+      lost.add(() => `${shownRoute(route)} loses: ${whyItLoses(first, route, winnerBefore)}`);
     }
   }
-  const missed = routeCount - covering.length;
-  let shown = 0;
+  lost.end();
+  failed.end();
+  const missed = new ShortList(steps, `more routes of ${domain} do not match the path`);
+  const isCovering = new Set(covering);
   for (const route of routes) {
-    if (shown === missed || shown === missesShownMax) break;
-    if (covering.includes(route)) continue;
-    shown++;
-    steps.push(`${shownRoute(route)} does not match: the path is not under ${prefixOf(route)}`);
+    if (missed.isFull) break;
+    if (isCovering.has(route)) continue;
+    missed.add(() => `${shownRoute(route)} does not match: ${whyPathMisses(route)}`);
   }
-  if (missed > shown)
-    steps.push(`${missed - shown} more routes of ${domain} do not match the path`);
+  missed.end(routeCount - covering.length);
   return winner;
 }
 
-function explainBackend(
-  route: CompiledRoute,
-  steps: string[],
-  random: () => number,
-): RoutingExplanation {
-  const { service } = route;
-  if (service === undefined)
-    return { route: route.name, service: "", backend: "", steps, status: 404 };
-  const count = service.backends.length;
-  const backend = service.picker.peek(random);
-  const answer = { route: route.name, service: service.name, steps, status: 0 };
-  if (backend === undefined) {
-    steps.push(
-      route.route.match.kind === "tcp"
-        ? `service ${service.name} has no backend: the connection is closed`
-        : `service ${service.name} has no backend: 503 no-backend`,
-    );
-    const status = route.route.match.kind === "tcp" ? 0 : 503;
-    return { ...answer, backend: "", status };
-  }
-  steps.push(
-    `service ${service.name} picks among ${count} ${count === 1 ? "backend" : "backends"} by ${service.policy}`,
-  );
-  if (route.sticky) steps.push("the route is sticky: a valid cookie's backend would come first");
-  steps.push(`backend ${shownBackend(backend)}`);
-  return { ...answer, backend: backend.address };
+function whyItLoses(
+  winner: CompiledRoute,
+  loser: CompiledRoute,
+  winnerBefore: CompiledRoute | undefined,
+): string {
+  return winner === winnerBefore
+    ? `${shownRoute(winner)} has the more specific domain`
+    : whyFirst(winner, loser);
 }
 
-function shownBackend(backend: BackendState): string {
-  const failure = backend.lastFailure === "" ? "" : `, last failure: ${backend.lastFailure}`;
-  return `${backend.address}, weight ${backend.weight}, ${backend.endpoint.inFlight} in flight${failure}`;
+function whyPathMisses(route: CompiledRoute): string {
+  return isExact(route)
+    ? `the path is not ${pathOf(route)}`
+    : `the path is not under ${pathOf(route)}`;
+}
+
+/** Writes the first `routesShownMax` of its sentences, and at the end how many more there were. */
+class ShortList {
+  readonly #steps: string[];
+  readonly #more: string;
+  #count = 0;
+
+  constructor(steps: string[], more: string) {
+    this.#steps = steps;
+    this.#more = more;
+  }
+
+  get isFull(): boolean {
+    return this.#count >= routesShownMax;
+  }
+
+  add(sentence: () => string): void {
+    if (!this.isFull) this.#steps.push(sentence());
+    this.#count++;
+  }
+
+  /** @param count Of all, when not every one was added. */
+  end(count = this.#count): void {
+    if (count > routesShownMax) this.#steps.push(`${count - routesShownMax} ${this.#more}`);
+  }
 }

@@ -1,5 +1,5 @@
-// The routes of one domain by path prefix: the longest one that covers a path, in one walk over its
-// bytes, without making a string.
+// The routes of one domain by path: the exact path, else the longest prefix that covers it, in one walk over
+// its bytes, without making a string. A route whose conditions fail is as if it were not there.
 //
 // A prefix covers whole segments of the path as sent: "/api" covers "/api", "/api/" and "/api/v1",
 // not "/apix" and not "//api"; nothing is decoded. "/" covers everything, "*" of OPTIONS included.
@@ -7,81 +7,110 @@
 // The walk hashes as it goes; at every place where a segment ends, the hash so far is looked up. So
 // a prefix costs one entry, whatever it is nested in, and removing one cannot disturb its siblings.
 
-import { ChurnMap } from "../model/churn-map.ts";
-import { type CompiledRoute, prefixOf } from "./compiled-route.ts";
+import type { HttpMatch, MatchKey } from "../model/route.ts";
+import { type CompiledRoute, isExact, pathOf } from "./compiled-route.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import {
+  firstThatHolds,
+  hashBasis,
+  hashOfBytes,
+  hashPrime,
+  holderAmong,
+  insert,
+  RoutesByPath,
+  take,
+} from "./routes-by-path.ts";
 
 const slash = 0x2f;
-// FNV-1a, 32 bits (RFC 9923). Equal hashes are told apart by comparing bytes.
-const hashBasis = 0x811c9dc5 | 0;
-const hashPrime = 0x01000193;
 
 export class PathTable {
-  #root: CompiledRoute | undefined;
-  readonly #byHash = new ChurnMap<number, CompiledRoute[]>();
+  /** Of the prefix "/". */
+  readonly #roots: CompiledRoute[] = [];
+  readonly #prefixes = new RoutesByPath();
+  /** Made when a route has an exact path: most domains have none. */
+  #exact: RoutesByPath | undefined = undefined;
   /** Segments of the deepest prefix there ever was; the walk over a path goes no further. */
   #depthMax = 0;
+  /** Of the longest exact path there ever was; longer ones are not hashed. */
+  #exactLengthMax = 0;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
-  /** The route of "/". */
-  get root(): CompiledRoute | undefined {
-    return this.#root;
+  /** The route of "/" without conditions. */
+  get plainRoot(): CompiledRoute | undefined {
+    const last = this.#roots.at(-1);
+    return last?.when === undefined ? last : undefined;
   }
 
   *routes(): IterableIterator<CompiledRoute> {
-    for (const routes of this.#byHash.values()) yield* routes;
-    if (this.#root !== undefined) yield this.#root;
+    if (this.#exact !== undefined) yield* this.#exact.routes();
+    yield* this.#prefixes.routes();
+    yield* this.#roots;
   }
 
-  /** The place must be free. */
+  /** Its match must be free. */
   put(route: CompiledRoute): void {
     this.#size++;
-    const prefix = prefixOf(route);
-    if (prefix === "/") {
-      this.#root = route;
-      return;
+    const path = pathOf(route);
+    if (isExact(route)) {
+      this.#exact ??= new RoutesByPath();
+      this.#exact.put(route);
+      this.#exactLengthMax = Math.max(this.#exactLengthMax, path.length);
+    } else if (path === "/") {
+      insert(this.#roots, route);
+    } else {
+      this.#prefixes.put(route);
+      this.#depthMax = Math.max(this.#depthMax, depthOf(path));
     }
-    const hash = hashOf(prefix);
-    const routes = this.#byHash.get(hash);
-    if (routes === undefined) this.#byHash.set(hash, [route]);
-    else routes.push(route);
-    this.#depthMax = Math.max(this.#depthMax, depthOf(prefix));
   }
 
   /** Harmless when it is not there. */
   remove(route: CompiledRoute): void {
-    const prefix = prefixOf(route);
-    if (prefix === "/") {
-      if (this.#root !== route) return;
-      this.#root = undefined;
-      this.#size--;
-      return;
+    if (this.#take(route)) this.#size--;
+  }
+
+  #take(route: CompiledRoute): boolean {
+    if (isExact(route)) return this.#exact?.remove(route) ?? false;
+    return pathOf(route) === "/" ? take(this.#roots, route) : this.#prefixes.remove(route);
+  }
+
+  /** The route with exactly this match. */
+  holder(match: HttpMatch, key: MatchKey): CompiledRoute | undefined {
+    const { exactPath, pathPrefix } = match;
+    if (exactPath !== undefined) return this.#exact?.holder(exactPath, match, key);
+    if (pathPrefix === "/") return holderAmong(this.#roots, match, key);
+    return this.#prefixes.holder(pathPrefix, match, key);
+  }
+
+  /** The first route for the path `bytes[start]` up to, not including, `bytes[end]`. */
+  match(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    facts: RequestFacts,
+  ): CompiledRoute | undefined {
+    if (this.#exact !== undefined && end - start <= this.#exactLengthMax) {
+      const hash = hashOfBytes(bytes, start, end);
+      const route = this.#exact.match(hash, bytes, start, end, facts);
+      if (route !== undefined) return route;
     }
-    const hash = hashOf(prefix);
-    const routes = this.#byHash.get(hash) ?? [];
-    const position = routes.indexOf(route);
-    if (position < 0) return;
-    routes.splice(position, 1);
-    if (routes.length === 0) this.#byHash.delete(hash);
-    this.#size--;
+    return this.#matchPrefix(bytes, start, end, facts) ?? firstThatHolds(this.#roots, bytes, facts);
   }
 
-  /** The route of exactly this prefix. */
-  holder(prefix: string): CompiledRoute | undefined {
-    if (prefix === "/") return this.#root;
-    return this.#byHash.get(hashOf(prefix))?.find((route) => prefixOf(route) === prefix);
-  }
-
-  /** The longest prefix that covers the path `bytes[start]` up to, not including, `bytes[end]`. */
-  match(bytes: Uint8Array, start: number, end: number): CompiledRoute | undefined {
-    let longest = this.#root;
-    if (start >= end) return longest;
+  #matchPrefix(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    facts: RequestFacts,
+  ): CompiledRoute | undefined {
+    if (start >= end) return undefined;
+    let longest: CompiledRoute | undefined;
     let hash = Math.imul(hashBasis ^ slash, hashPrime);
     for (let at = start + 1, depth = 1; depth <= this.#depthMax; at++) {
       if (at === end || bytes[at] === slash) {
-        longest = this.#find(hash, bytes, start, at) ?? longest;
+        longest = this.#prefixes.match(hash, bytes, start, at, facts) ?? longest;
         if (at === end) break;
         depth++;
       }
@@ -90,42 +119,18 @@ export class PathTable {
     return longest;
   }
 
-  /** Every prefix that covers the path, the longest first. For explaining: asks about each one alone. */
+  /**
+   * Every route whose path fits, whatever its conditions, in the order in which they are asked. For
+   * explaining: asks about each prefix alone.
+   */
   covering(path: Uint8Array): CompiledRoute[] {
-    const covering: CompiledRoute[] = this.#root === undefined ? [] : [this.#root];
+    const covering = [...this.#roots];
     for (let end = 1; end <= path.length; end++) {
       if (path[0] !== slash || (end < path.length && path[end] !== slash)) continue;
-      const found = this.#find(hashOfBytes(path, end), path, 0, end);
-      if (found !== undefined) covering.unshift(found);
+      covering.unshift(...this.#prefixes.all(path.subarray(0, end)));
     }
-    return covering;
+    return [...(this.#exact?.all(path) ?? []), ...covering];
   }
-
-  #find(hash: number, bytes: Uint8Array, start: number, end: number): CompiledRoute | undefined {
-    const routes = this.#byHash.get(hash);
-    if (routes === undefined) return undefined;
-    for (const route of routes) if (isAt(prefixOf(route), bytes, start, end)) return route;
-    return undefined;
-  }
-}
-
-/** Whether `bytes[start]` to `bytes[end]` spell `text` (ASCII, as every prefix is). */
-function isAt(text: string, bytes: Uint8Array, start: number, end: number): boolean {
-  if (text.length !== end - start) return false;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return false;
-  return true;
-}
-
-function hashOf(text: string): number {
-  let hash = hashBasis;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), hashPrime);
-  return hash;
-}
-
-function hashOfBytes(bytes: Uint8Array, end: number): number {
-  let hash = hashBasis;
-  for (let i = 0; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, hashPrime);
-  return hash;
 }
 
 /** Segments of a prefix: 2 for "/a/b". */

@@ -15,15 +15,12 @@ import type { RouteName } from "../model/names.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
 import { type MatchKey, matchKeyOf, matchText, type Route, servicesOf } from "../model/route.ts";
 import type { Endpoint } from "./backend-state.ts";
-import { type CompiledRoute, compileRoute } from "./compiled-route.ts";
+import { CompiledRoute } from "./compiled-route.ts";
 import { DomainIndex } from "./domain-index.ts";
-import {
-  type ExplainQuestionLike,
-  explainHttp,
-  explainTcp,
-  type RoutingExplanation,
-} from "./explain.ts";
+import { type ExplainQuestionLike, explainHttp, explainTcp } from "./explain.ts";
+import type { RoutingExplanation } from "./explain-outcome.ts";
 import { type NetChange, netChangeOf } from "./net-change.ts";
+import type { RequestFacts } from "./request-facts.ts";
 import { ServiceRegistry } from "./service-registry.ts";
 import type { ServiceState } from "./service-state.ts";
 
@@ -111,14 +108,16 @@ export class RouteTable {
    *
    * @param host As `hostOf` answers it: lower case, no port, no trailing dot; "" when there was none.
    * @param bytes Hold the path as sent, without query, from `pathStart` up to, not including, `pathEnd`.
+   * @param facts What conditions are asked of; asked only of routes that have some.
    */
   matchHttp(
     host: string,
     bytes: Uint8Array,
     pathStart: number,
     pathEnd: number,
+    facts: RequestFacts,
   ): CompiledRoute | undefined {
-    return this.#domains.match(host, bytes, pathStart, pathEnd);
+    return this.#domains.match(host, bytes, pathStart, pathEnd, facts);
   }
 
   matchTcp(port: number): CompiledRoute | undefined {
@@ -138,7 +137,7 @@ export class RouteTable {
     for (const route of net.routes.values()) {
       if (route === undefined) continue;
       const key = matchKeyOf(route.match);
-      const rival = claimed.get(key) ?? this.#holderAfter(net, route);
+      const rival = claimed.get(key) ?? this.#holderAfter(net, route, key);
       if (rival !== undefined) throw conflict(route, rival);
       claimed.set(key, route.name);
     }
@@ -146,11 +145,9 @@ export class RouteTable {
   }
 
   /** The route that has this match in the table, if the change does not name it. */
-  #holderAfter(net: NetChange, route: Route): RouteName | undefined {
+  #holderAfter(net: NetChange, { match }: Route, key: MatchKey): RouteName | undefined {
     const holder =
-      route.match.kind === "tcp"
-        ? this.#byPort.get(route.match.port)
-        : this.#domains.holder(route.match.domain, route.match.pathPrefix);
+      match.kind === "tcp" ? this.#byPort.get(match.port) : this.#domains.holder(match, key);
     // What the change says of the holder itself, `claimed` knows.
     return holder === undefined || net.routes.has(holder.name) ? undefined : holder.name;
   }
@@ -192,7 +189,7 @@ export class RouteTable {
 
   #compile(route: Route): CompiledRoute {
     const states = new Map(servicesOf(route).map((name) => [name, this.#registry.retain(name)]));
-    return compileRoute(route, (name) => {
+    return new CompiledRoute(route, (name) => {
       const state = states.get(name);
       assert(state !== undefined, "a route is compiled with the services that it names");
       return state;
@@ -210,13 +207,13 @@ export class RouteTable {
     const { match } = compiled.route;
     this.#routes.set(compiled.name, compiled);
     if (match.kind === "tcp") this.#byPort.set(match.port, compiled);
-    else this.#domains.put(match.domain, compiled);
+    else this.#domains.put(match, compiled);
   }
 
   #unplace(compiled: CompiledRoute): void {
     const { match } = compiled.route;
     if (match.kind === "tcp") this.#byPort.delete(match.port);
-    else this.#domains.remove(match.domain, compiled);
+    else this.#domains.remove(match, compiled);
   }
 }
 

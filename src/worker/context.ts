@@ -1,10 +1,13 @@
 // What every session of one worker shares: the table, the counters, the clock and the reused buffers.
 // One per worker; made by worker-loop.ts.
 
+import type { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
+import type { TrailerLimits } from "../protocol/chunked.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
+import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
@@ -13,10 +16,22 @@ import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
+import type { Via } from "./via.ts";
 
 /** Bounds that sessions keep; values and sources in limits.ts. Bytes and ms. */
-export interface SessionLimits {
+export interface SessionLimits extends TrailerLimits {
   readonly headBytesMax: number;
+  readonly bodyBytesMax: number;
+  readonly bodyRateMin: number;
+  readonly bodyRateGraceMs: number;
+  readonly bodyRateLookMs: number;
+  readonly requestMsMax: number;
+  readonly requestsPerConnectionMax: number;
+  readonly connectionsPerNodeMax: number;
+  readonly connectionsPerListenerMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly upgradedConnectionsMax: number;
+  readonly upstreamIdleMax: number;
   readonly requestHeadMsMax: number;
   readonly prefaceMsMax: number;
   readonly prefaceBytesMax: number;
@@ -26,11 +41,20 @@ export interface SessionLimits {
   readonly connectMsMax: number;
   readonly connectTriesMax: number;
   readonly replayBodyBytesMax: number;
+  readonly retriesMax: number;
+  readonly retryFreshAnswers: number;
+  readonly retryReusedAnswers: number;
+  readonly retryReserveAnswers: number;
+  readonly retryAnswersMax: number;
+  readonly unrepeatableIdleMsMax: number;
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;
   readonly exchangesIdleMax: number;
   readonly tunnelIdleMsMax: number;
+  readonly tunnelHalfClosedMsMax: number;
+  readonly clientEndedMsMax: number;
+  readonly viaNamedMax: number;
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
   readonly sendQueueBytesHigh: number;
@@ -43,18 +67,26 @@ export interface WorkerContext {
   readonly io: Io;
   readonly limits: SessionLimits;
   readonly counters: Float64Array;
+  /** Of all workers together. */
+  readonly connections: ConnectionCounts;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;
+  /** What we call ourselves in Via; undefined: we write none. */
+  readonly via: Via | undefined;
+  /** Requests get Forwarded beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   readonly sticky: StickyCookie;
   readonly requestIds: RequestIds;
   /** undefined: no access log. */
   readonly accessLog: AccessLog | undefined;
   /** Reused by every request: read before the next head is parsed. */
   readonly requestHead: RequestHead;
+  /** Of `requestHead`, for the conditions of routes. */
+  readonly requestFacts: RequestFacts;
   /** Reused by every answer. */
   readonly responseHead: ResponseHead;
   /** Reused for everything that is sent: flushed before the call that fills it returns. */

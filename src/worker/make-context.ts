@@ -1,6 +1,7 @@
 // Puts the parts of one worker together: what its sessions share, made from the settings, the limits
 // and the clock that it is given.
 
+import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
@@ -16,11 +17,13 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
+import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
 export interface WorkerLimits extends SessionLimits, HeadLimits {
@@ -57,21 +60,26 @@ export function makeContext(
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
   });
+  const requestHead = new RequestHead(limits);
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
     io: ioOf(io),
     limits,
     counters,
+    connections: new ConnectionCounts(start.connections, start.slot),
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    via: settings.via === undefined ? undefined : new Via(settings.via),
+    forwarded: settings.forwarded,
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
-    requestHead: new RequestHead(limits),
+    requestHead,
+    requestFacts: new HeadFacts(requestHead),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),

@@ -7,6 +7,7 @@ import { wasOffered } from "../protocol/upgrade.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import type { Exchange } from "./exchange.ts";
 import {
   type ResponseHeadOptions,
@@ -21,16 +22,16 @@ const keptBytesMax = 2048;
 export class ResponseRelay {
   /** The head of the final answer has been sent. */
   begun = false;
-  /** The backend has sent anything at all. */
-  anyByte = false;
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
-  readonly #body = new BodyRelay();
+  readonly #body: BodyRelay;
   readonly #options: ResponseHeadOptions = {
     framing: Framing.None,
     close: false,
     sayKeepAlive: false,
     stickyCookie: undefined,
+    dateLine: undefined,
+    viaLine: undefined,
   };
   /** The beginning of a head that has not arrived whole. */
   #partial: Uint8Array = noBytes;
@@ -45,6 +46,7 @@ export class ResponseRelay {
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
     this.#exchange = exchange;
+    this.#body = new BodyRelay(context.limits);
   }
 
   /** For the request that `context.requestHead` has just parsed out of `request`. */
@@ -52,7 +54,7 @@ export class ResponseRelay {
     const { upgrade, upgradeStart, upgradeEnd } = this.#context.requestHead;
     // A copy, which `slice` of a Buffer is not.
     this.#offered = upgrade ? new Uint8Array(request.subarray(upgradeStart, upgradeEnd)) : noBytes;
-    this.begun = this.anyByte = false;
+    this.begun = false;
     this.#partialLength = 0;
     this.#interims = 0;
     this.#options.close = false;
@@ -80,7 +82,6 @@ export class ResponseRelay {
   }
 
   receive(bytes: Uint8Array, start: number, end: number): void {
-    this.anyByte = true;
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
       const at = this.#readHeads(bytes, start, end);
@@ -190,10 +191,12 @@ export class ResponseRelay {
       !exchange.keepAlive ||
       this.#context.draining ||
       framing === Framing.UntilClose ||
-      !exchange.requestBody.done ||
+      (!exchange.requestBody.done && !streamsBeside(head.status, framing)) ||
       (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
+    options.dateLine = head.hasDate ? undefined : dateLineAt(this.#context.wallMs());
+    options.viaLine = this.#context.via?.line(head.minor);
     this.begun = true;
     this.#upstreamKeepAlive = head.keepAlive;
     exchange.record.status = head.status;
@@ -225,6 +228,7 @@ export class ResponseRelay {
     this.#exchange.client.progressed(limits.bodyIdleMsMax);
     if (stream.queuedBytes > limits.sendQueueBytesHigh && !this.#paused) {
       this.#paused = true;
+      this.#exchange.limits.pace.watchAnswer();
       this.#exchange.delivery.connection?.stream.pause();
     }
   }
@@ -260,4 +264,13 @@ export class ResponseRelay {
     this.#partial.set(bytes.subarray(start, end), this.#partialLength);
     this.#partialLength = length;
   }
+}
+
+/**
+ * A 2xx in chunks may stream beside its request and outlast it: whether the connection can be kept shows at the end
+ * (Exchange.answered). To say "close" at its head would make clients let go of the connection at once, as Python's
+ * http.client does, and lose the rest of the request. A refusal (413) that cuts the request short still says it.
+ */
+function streamsBeside(status: number, framing: number): boolean {
+  return framing === Framing.Chunked && status < 300;
 }

@@ -27,12 +27,10 @@ describe("in small", () => {
     expect(figures.connections).toBe(20);
   });
 
-  test("backends die and come back: no POST is executed twice, none is answered unexecuted", async () => {
+  test("backends die and come back: no GET fails, no POST is executed twice or answered unexecuted", async () => {
     const figures = await runBackendChurn(12, 3);
-    // A GET whose connection is new when its backend dies is told so, as a POST is: nothing else may fail it.
-    const told = (what: string): boolean => what.includes("broke off before it had answered");
-    const failedGets = figures.failedGets.filter((what) => !told(what));
-    expect(backendChurnFailures({ ...figures, failedGets })).toEqual([]);
+    expect(backendChurnFailures(figures)).toEqual([]);
+    expect(figures.retries).toBeGreaterThan(0);
   });
 
   test("good clients do not notice slow ones", async () => {
@@ -44,18 +42,29 @@ describe("in small", () => {
   });
 
   test("stalled readers cost what is bounded", async () => {
-    const figures = await runStalledReaders(50, 1);
+    // Few: here the kernel's buffers have their full size.
+    const figures = await runStalledReaders(20, 1);
     expect(stalledReadersFailures(figures)).toEqual([]);
-    expect(figures.readers).toBe(50);
+    expect(figures.readers).toBe(20);
   });
 });
 
-const ws: WsEchoFigures = { connections: 1, cut: [], echoesMin: 2, echoes: 2, writes: 1 };
+const ws: WsEchoFigures = {
+  connections: 1,
+  cut: [],
+  echoesMin: 1,
+  echoes: 2,
+  writes: 1,
+  ownWrites: 1,
+  renewed: 1,
+};
 
 test.for<[Partial<WsEchoFigures>, string]>([
   [{ cut: ["closed with 1006"] }, "closed with 1006"],
-  [{ echoesMin: 1 }, "a connection did not echo twice"],
+  [{ echoesMin: 0 }, "a connection did not echo"],
   [{ writes: 0 }, "nothing changed"],
+  [{ ownWrites: 0 }, "nothing changed"],
+  [{ renewed: 0 }, "nobody came amid the changes"],
 ])("ws-echo's judge sees %j", ([wrong, says]) => {
   expect(wsEchoFailures(ws)).toEqual([]);
   expect(wsEchoFailures({ ...ws, ...wrong })).toEqual([says]);
@@ -65,11 +74,16 @@ const churn: BackendChurnFigures = {
   kills: 1,
   gets: 9,
   failedGets: [],
+  repeatedGets: 1,
   posts: 9,
   failedPosts: 1,
+  failedAndExecuted: 1,
   executedTwice: [],
   notExecuted: 0,
-  ms: [],
+  getMs: [],
+  postMs: [],
+  retries: 1,
+  retriesRefused: 0,
 };
 
 test.for<[Partial<BackendChurnFigures>, string]>([
@@ -102,6 +116,7 @@ test.for<[Partial<SlowClientsFigures>, string]>([
 
 const stalled: StalledReadersFigures = {
   readers: 100,
+  stalled: 90,
   ended: 0,
   emptyBytes: 1e8,
   residentBytes: [1.01e8, 1.01e8, 1.01e8],
@@ -113,6 +128,7 @@ test.for<[Partial<StalledReadersFigures>, string]>([
   [{ failures: ["502"] }, "a good client got 502"],
   [{ residentBytes: [3e8, 3e8, 3e8] }, "191 MiB for 100 readers"],
   [{ residentBytes: [1e8, 1e8, 1.4e8] }, "memory grew by 38 MiB"],
+  [{ stalled: 89 }, "the node had to wait for only 89 of 100 readers"],
   [{ asked: 0 }, "nothing was shown"],
 ])("stalled-readers' judge sees %j", ([wrong, says]) => {
   expect(stalledReadersFailures(stalled)).toEqual([]);

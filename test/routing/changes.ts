@@ -3,7 +3,13 @@
 import { parseAddress } from "../../src/model/address.ts";
 import type { Change } from "../../src/model/change.ts";
 import {
+  type ConditionsWish,
+  parseConditions,
+  type ValueCondition,
+} from "../../src/model/conditions.ts";
+import {
   parseDomain,
+  parseExactPath,
   parsePathPrefix,
   parseRouteName,
   parseServiceName,
@@ -12,20 +18,49 @@ import { parseRevision, type Revision } from "../../src/model/revision.ts";
 import type { RouteMatch } from "../../src/model/route.ts";
 import type { Policy } from "../../src/model/service.ts";
 import type { CompiledRoute } from "../../src/routing/compiled-route.ts";
+import { type HttpQuestion, QuestionFacts } from "../../src/routing/question-facts.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 
-/** "app.example.com/api" or "tcp:5432". */
+/** "app.example.com/api", "app.example.com=/api [GET|HEAD header x-canary=1 query !v]" or "tcp:5432". */
 export function matchOf(text: string): RouteMatch {
   if (text.startsWith("tcp:")) return { kind: "tcp", port: Number(text.slice(4)) };
-  const slash = text.indexOf("/");
+  const [, domain, exact, path, conditions] =
+    /^([^=/ ]*)(=)?([^ ]*)(?: \[(.*)\])?$/.exec(text) ?? [];
+  const when = parseConditions(wishOf(conditions ?? ""), "when");
   return {
     kind: "http",
-    domain: parseDomain(slash < 0 ? text : text.slice(0, slash)),
-    pathPrefix: parsePathPrefix(slash < 0 ? "" : text.slice(slash)),
+    domain: parseDomain(domain ?? ""),
+    pathPrefix: parsePathPrefix(exact === undefined ? (path ?? "") : ""),
+    ...(exact === undefined ? {} : { exactPath: parseExactPath(path ?? "") }),
+    ...(when === undefined ? {} : { when }),
   };
 }
 
-export function route(name: string, match: string, serviceName = "web", sticky = false): Change {
+function wishOf(text: string): ConditionsWish {
+  const methods = /^[A-Z|]+/.exec(text)?.[0].split("|") ?? [];
+  const valuesOf = (kind: string): ValueCondition[] =>
+    [...text.matchAll(new RegExp(`\\b${kind} ([^ ]+)`, "g"))].map(([, word]) => valueOf(word!));
+  return { methods, headers: valuesOf("header"), query: valuesOf("query") };
+}
+
+/** "x=1", "x=1*" (begins with), "x" (present), "!x" (absent). */
+function valueOf(word: string): ValueCondition {
+  if (word.startsWith("!")) return { name: word.slice(1), op: "absent", value: "" };
+  const [name, value] = word.split(/=(.*)/s);
+  if (value === undefined) return { name: name!, op: "present", value: "" };
+  return value.endsWith("*")
+    ? { name: name!, op: "prefix", value: value.slice(0, -1) }
+    : { name: name!, op: "exact", value };
+}
+
+/** @param matchRevision Since when it has its match: the earlier of two that are equal otherwise is asked first. */
+export function route(
+  name: string,
+  match: string,
+  serviceName = "web",
+  sticky = false,
+  matchRevision = 1,
+): Change {
   return {
     kind: "route-put",
     route: {
@@ -35,7 +70,7 @@ export function route(name: string, match: string, serviceName = "web", sticky =
       sticky,
       labels: {},
       revision: parseRevision(1),
-      matchRevision: parseRevision(1),
+      matchRevision: parseRevision(matchRevision),
       createTimeMs: 0,
       updateTimeMs: 0,
     },
@@ -90,12 +125,24 @@ export function change(table: RouteTable, ...changes: readonly Change[]): void {
 
 const encoder = new TextEncoder();
 
+/** A request, or a question about one. */
+export function asking(
+  host: string,
+  path: string,
+  rest: Partial<Pick<HttpQuestion, "method" | "headers" | "clientAddress">> = {},
+): HttpQuestion {
+  return { kind: "http", method: "GET", host, path, headers: {}, clientAddress: "", ...rest };
+}
+
 /** With other bytes around the path, as in a real request. */
 export function matchHttp(
   table: RouteTable,
   host: string,
-  path: string,
+  target: string,
+  rest: Partial<Pick<HttpQuestion, "method" | "headers">> = {},
 ): CompiledRoute | undefined {
-  const bytes = encoder.encode(`GET ${path}?x=/y HTTP/1.1`);
-  return table.matchHttp(host, bytes, 4, 4 + encoder.encode(path).length);
+  const [path, query] = target.split(/\?(.*)/s);
+  const bytes = encoder.encode(`GET ${path}?${query ?? "x=/y"} HTTP/1.1`);
+  const facts = new QuestionFacts(asking(host, target, rest), query ?? "");
+  return table.matchHttp(host, bytes, 4, 4 + encoder.encode(path).length, facts);
 }

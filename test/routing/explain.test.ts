@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { Policy } from "../../src/model/service.ts";
-import { backend, route, service, tableOf } from "./changes.ts";
+import { asking, backend, route, service, tableOf } from "./changes.ts";
 
 const random = (): number => 0;
 
@@ -25,8 +25,8 @@ describe("explain", () => {
   table.service("postgres")!.backends[0]!.endpoint.inFlight = 2;
 
   test("names every candidate and why it lost, then the backend", () => {
-    const question = { kind: "http", host: "App.Example.COM.:8080", path: "/api/v2?q=/api/v1" };
-    expect(table.explain({ ...question, kind: "http" }, random)).toEqual({
+    const question = asking("App.Example.COM.:8080", "/api/v2?q=/api/v1");
+    expect(table.explain(question, random)).toEqual({
       route: "api",
       service: "api",
       backend: "10.0.0.1:80",
@@ -46,8 +46,7 @@ describe("explain", () => {
   });
 
   test("does not take a turn in the rotation", () => {
-    const ask = (): string =>
-      table.explain({ kind: "http", host: "app.example.com", path: "/api" }, random).backend;
+    const ask = (): string => table.explain(asking("app.example.com", "/api"), random).backend;
     expect([ask(), ask(), ask()]).toEqual([ask(), ask(), ask()]);
     const picked = table.service("api")?.picker.pick(random, [], 0)?.address;
     expect(picked).toBe("10.0.0.1:80");
@@ -55,7 +54,7 @@ describe("explain", () => {
 
   test("says that no route matches", () => {
     const lonely = tableOf(route("a", "a.com/x"));
-    expect(lonely.explain({ kind: "http", host: "a.com", path: "/y" }, random)).toEqual({
+    expect(lonely.explain(asking("a.com", "/y"), random)).toEqual({
       route: "",
       service: "",
       backend: "",
@@ -73,7 +72,7 @@ describe("explain", () => {
       route: name,
       backend: address,
       steps,
-    } = table.explain({ kind: "http", host: "lonely.com", path: "/" }, random);
+    } = table.explain(asking("lonely.com", "/"), random);
     expect([name, address]).toEqual(["lonely", ""]);
     expect(steps.at(-1)).toBe("service nobody has no backend: 503 no-backend");
   });
@@ -99,10 +98,7 @@ describe("explain", () => {
     const many = tableOf(
       ...Array.from({ length: 1000 }, (_, i) => route(`r${i}`, `a.com/path-${i}`)),
     );
-    const { route: name, steps } = many.explain(
-      { kind: "http", host: "a.com", path: "/path-999/x" },
-      random,
-    );
+    const { route: name, steps } = many.explain(asking("a.com", "/path-999/x"), random);
     expect(name).toBe("r999");
     expect(steps).toHaveLength(1 + 1 + 20 + 1 + 1);
     expect(steps).toContain("979 more routes of a.com do not match the path");

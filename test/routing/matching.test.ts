@@ -2,7 +2,8 @@
 // Method: tables of hosts and paths; the rules of the manual and the cases of the predecessors.
 
 import { describe, expect, test } from "vitest";
-import { matchHttp, route, tableOf } from "./changes.ts";
+import { QuestionFacts } from "../../src/routing/question-facts.ts";
+import { asking, matchHttp, route, tableOf } from "./changes.ts";
 
 interface Case {
   readonly name: string;
@@ -154,7 +155,7 @@ describe("matchHttp", () => {
     for (const [host, path, expected] of requests) {
       expect(matchHttp(forwards, host, path)?.name, `${host} ${path}`).toBe(expected);
       expect(matchHttp(backwards, host, path)?.name, `${host} ${path}, reversed`).toBe(expected);
-      const explained = forwards.explain({ kind: "http", host, path }, () => 0).route;
+      const explained = forwards.explain(asking(host, path), () => 0).route;
       expect(explained, `explain ${host} ${path}`).toBe(expected ?? "");
     }
   });
@@ -162,10 +163,11 @@ describe("matchHttp", () => {
   test("reads the path where it lies, not what is around it", () => {
     const table = tableOf(route("r0", "a.com/api"));
     const bytes = new TextEncoder().encode("/api/api/x");
-    expect(table.matchHttp("a.com", bytes, 0, 4)?.name).toBe("r0");
-    expect(table.matchHttp("a.com", bytes, 4, 8)?.name).toBe("r0");
-    expect(table.matchHttp("a.com", bytes, 0, 3)).toBeUndefined();
-    expect(table.matchHttp("a.com", bytes, 8, 10)).toBeUndefined();
+    const facts = new QuestionFacts(asking("a.com", "/api"), "");
+    expect(table.matchHttp("a.com", bytes, 0, 4, facts)?.name).toBe("r0");
+    expect(table.matchHttp("a.com", bytes, 4, 8, facts)?.name).toBe("r0");
+    expect(table.matchHttp("a.com", bytes, 0, 3, facts)).toBeUndefined();
+    expect(table.matchHttp("a.com", bytes, 8, 10, facts)).toBeUndefined();
   });
 
   test("finds a prefix of 1024 characters under a path of a thousand segments", () => {

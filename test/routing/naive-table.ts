@@ -2,7 +2,17 @@
 // RouteTable must agree with, written without looking at it.
 
 import type { Change } from "../../src/model/change.ts";
-import { type Route, servicesOf } from "../../src/model/route.ts";
+import type { ValueCondition } from "../../src/model/conditions.ts";
+import { type HttpMatch, type Route, servicesOf } from "../../src/model/route.ts";
+
+/** As a client sends it. */
+export interface NaiveRequest {
+  readonly host: string;
+  /** The path, and behind a "?" the query. */
+  readonly target: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 export class NaiveTable {
   readonly routes: readonly Route[];
@@ -45,13 +55,14 @@ export class NaiveTable {
     return matches.size === routes.length ? new NaiveTable(routes, backends, settings) : undefined;
   }
 
-  matchHttp(host: string, path: string): Route | undefined {
+  matchHttp(request: NaiveRequest): Route | undefined {
     return this.routes
       .flatMap((route) => {
-        const score = route.match.kind === "http" ? scoreOf(route.match, host, path) : undefined;
-        return score === undefined ? [] : [{ route, score }];
+        const score = route.match.kind === "http" ? scoreOf(route.match, request) : undefined;
+        return score === undefined ? [] : [{ route, score: [...score, -route.matchRevision] }];
       })
-      .toSorted((a, b) => b.score - a.score)[0]?.route;
+      .toSorted((a, b) => before(a.score, b.score) || (a.route.name < b.route.name ? -1 : 1))[0]
+      ?.route;
   }
 
   matchTcp(port: number): Route | undefined {
@@ -75,24 +86,60 @@ export class NaiveTable {
   }
 }
 
-/** Larger is more specific: the domain first, then the path. Undefined: does not match. */
-function scoreOf(
-  match: { readonly domain: string; readonly pathPrefix: string },
-  host: string,
-  path: string,
-): number | undefined {
-  const prefix = match.pathPrefix === "/" ? [] : match.pathPrefix.split("/");
-  const segments = path.split("/");
-  if (!prefix.every((segment, i) => segment === segments[i])) return undefined;
+/** Below 0: the first that differs is larger in `a`. */
+function before(a: readonly number[], b: readonly number[]): number {
+  const position = a.findIndex((score, i) => score !== b[i]);
+  return position < 0 ? 0 : b[position]! - a[position]!;
+}
+
+/** What counts first stands first, larger comes before. Undefined: does not match. */
+function scoreOf(match: HttpMatch, request: NaiveRequest): number[] | undefined {
+  const { methods = [], headers = [], query = [] } = match.when ?? {};
+  const [path = "", queryText] = request.target.split(/\?(.*)/s);
+  const domain = domainScoreOf(match.domain, request.host);
+  const length = pathScoreOf(match, path);
+  const fields = Object.entries(request.headers).map(([name, value]) => [
+    name.toLowerCase(),
+    value,
+  ]);
+  const parameters = (queryText ?? "")
+    .split("&")
+    .map((parameter) => parameter.split(/=(.*)/s))
+    .map(([name = "", value = ""]) => [name, value]);
+  const holds =
+    (methods.length === 0 || methods.includes(request.method)) &&
+    headers.every((one) => isMet(one, fields)) &&
+    query.every((one) => isMet(one, parameters));
+  if (domain === undefined || length === undefined || !holds) return undefined;
+  return [domain, length, methods.length > 0 ? 1 : 0, headers.length, query.length];
+}
+
+function isMet(
+  { name, op, value }: ValueCondition,
+  values: readonly (readonly string[])[],
+): boolean {
+  const own = values.filter(([other]) => other === name).map(([, own = ""]) => own);
+  if (op === "absent") return own.length === 0;
+  if (op === "present") return own.length > 0;
+  return own.some((one) => (op === "exact" ? one === value : one.startsWith(value)));
+}
+
+function domainScoreOf(domain: string, host: string): number | undefined {
   const labels = host.split(".").toReversed();
-  const wanted = match.domain.split(".").toReversed();
+  const wanted = domain.split(".").toReversed();
   const isWild = wanted.at(-1) === "*";
-  if (match.domain !== "*") {
+  if (domain !== "*") {
     const fixed = isWild ? wanted.slice(0, -1) : wanted;
     if (!fixed.every((label, i) => label === labels[i])) return undefined;
     const rest = labels.slice(fixed.length);
     if (isWild ? rest.length === 0 || rest.includes("") : rest.length > 0) return undefined;
   }
-  const domainScore = isWild ? wanted.length : 1_000;
-  return domainScore * 10_000 + prefix.length;
+  return isWild ? wanted.length : 1_000;
+}
+
+function pathScoreOf({ pathPrefix, exactPath }: HttpMatch, path: string): number | undefined {
+  if (exactPath !== undefined) return exactPath === path ? 10_000 : undefined;
+  const prefix = pathPrefix === "/" ? [] : pathPrefix.split("/");
+  const segments = path.split("/");
+  return prefix.every((segment, i) => segment === segments[i]) ? prefix.length : undefined;
 }

@@ -10,6 +10,7 @@ import { Policy } from "../../src/model/service.ts";
 import { Table } from "../../src/model/table.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import {
+  asking,
   backend,
   backendRemoved,
   matchHttp,
@@ -19,10 +20,22 @@ import {
   service,
   serviceRemoved,
 } from "./changes.ts";
-import { NaiveTable } from "./naive-table.ts";
+import { type NaiveRequest, NaiveTable } from "./naive-table.ts";
 
 const domains = ["a.com", "x.a.com", "*.a.com", "*.x.a.com", "*.com", "*"];
-const prefixes = ["/", "/p", "/p/q", "/p/q/r", "/q", "/p//q", "/pp"];
+const prefixes = ["/", "/p", "/p/q", "/p/q/r", "/q", "/p//q", "/pp", "=/p", "=/p/", "=/p/q", "=/"];
+const conditions = [
+  "",
+  " [GET]",
+  " [POST|GET]",
+  " [header x-a=1]",
+  " [header x-a=1 header x-b]",
+  " [header !x-a]",
+  " [header x-a=1*]",
+  " [query v=2]",
+  " [query !v query w]",
+  " [GET header x-a query v=2*]",
+];
 const hosts = [
   "a.com",
   "x.a.com",
@@ -35,6 +48,21 @@ const hosts = [
   "z..a.com",
 ];
 const paths = ["/", "/p", "/p/", "/p/q", "/p/qq", "/p/q/r/s", "/q", "//p", "/p//q", "/pp", "*", ""];
+const rests: readonly Pick<NaiveRequest, "method" | "headers">[] = [
+  { method: "GET", headers: {} },
+  { method: "POST", headers: { "X-A": "1" } },
+  { method: "GET", headers: { "x-a": "12", "X-B": "" } },
+  { method: "get", headers: { "x-a": "1", "X-A": "2", "x-b": "1" } },
+];
+const queries = ["", "?", "?v=2", "?w&v=23", "?vv=2&v", "?v=3&v=2&&w="];
+/** Every host with every path, each with one of the rests. */
+const requests: readonly NaiveRequest[] = hosts.flatMap((host, h) =>
+  paths.map((path, p) => ({
+    host,
+    target: `${path}${queries[(h + p) % queries.length]}`,
+    ...rests[(h * 3 + p) % rests.length]!,
+  })),
+);
 const ports = [1, 2, 3];
 
 const name = fc.constantFrom("r1", "r2", "r3", "r4", "r5", "r6");
@@ -44,13 +72,22 @@ const match = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .tuple(fc.constantFrom(...domains), fc.constantFrom(...prefixes))
-      .map((pair) => pair.join("")),
+      .tuple(
+        fc.constantFrom(...domains),
+        fc.constantFrom(...prefixes),
+        fc.oneof(fc.constant(""), fc.constantFrom(...conditions)),
+      )
+      .map((parts) => parts.join("")),
   },
   { weight: 1, arbitrary: fc.constantFrom(...ports).map((port) => `tcp:${port}`) },
 );
 const anyChange: fc.Arbitrary<Change> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(name, match, serviceName).map(([n, m, s]) => route(n, m, s)) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(name, match, serviceName, fc.constantFrom(1, 2))
+      .map(([n, m, s, since]) => route(n, m, s, false, since)),
+  },
   { weight: 2, arbitrary: name.map(routeRemoved) },
   {
     weight: 3,
@@ -81,7 +118,7 @@ function builtFrom(table: Table, previous?: RouteTable): RouteTable {
 /** Everything a table says to the outside. */
 function answersOf(table: RouteTable): unknown {
   return {
-    http: hosts.map((host) => paths.map((path) => matchHttp(table, host, path)?.name)),
+    http: requests.map(({ host, target, ...rest }) => matchHttp(table, host, target, rest)?.name),
     tcp: ports.map((port) => table.matchTcp(port)?.name),
     routeCount: table.routeCount,
     services: [...table.services()]
@@ -99,7 +136,7 @@ function answersOf(table: RouteTable): unknown {
 
 function expectedOf(naive: NaiveTable): unknown {
   return {
-    http: hosts.map((host) => paths.map((path) => naive.matchHttp(host, path)?.name)),
+    http: requests.map((request) => naive.matchHttp(request)?.name),
     tcp: ports.map((port) => naive.matchTcp(port)?.name),
     routeCount: naive.routes.length,
     services: naive.serviceNames().map((each) => ({
@@ -115,14 +152,12 @@ function expectedOf(naive: NaiveTable): unknown {
 }
 
 function expectExplainAgrees(table: RouteTable): void {
-  for (const host of hosts) {
-    for (const path of paths) {
-      const explained = table.explain({ kind: "http", host: host.toUpperCase(), path }, () => 0.5);
-      const matched = matchHttp(table, host, path);
-      expect(explained.route, `${host} ${path}`).toBe(matched?.name ?? "");
-      expect(explained.service).toBe(matched?.service?.name ?? "");
-      expect(explained.backend === "").toBe((matched?.service?.backends.length ?? 0) === 0);
-    }
+  for (const { host, target, ...rest } of requests) {
+    const explained = table.explain(asking(host.toUpperCase(), target, rest), () => 0.5);
+    const matched = matchHttp(table, host, target, rest);
+    expect(explained.route, `${host} ${target}`).toBe(matched?.name ?? "");
+    expect(explained.service).toBe(matched?.service?.name ?? "");
+    expect(explained.backend === "").toBe((matched?.service?.backends.length ?? 0) === 0);
   }
 }
 

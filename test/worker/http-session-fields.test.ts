@@ -202,6 +202,9 @@ describe("the request line", () => {
 
 const ask = (cookie: string): string =>
   `GET / HTTP/1.1\r\nHost: a.test\r\n${cookie === "" ? "" : `Cookie: x=y; ${cookie}; z=_backend\r\n`}\r\n`;
+const asking = (method: string, cookie: string, fields: string, body = ""): string =>
+  ask(cookie).replace("GET", method).replace(/\r\n$/, `${fields}\r\n${body}`);
+const upgradeFields = "Connection: upgrade\r\nUpgrade: echo\r\n";
 const cookieOf = (answer: StrictMessage): string =>
   valuesOf(answer, "set-cookie")[0]?.split(";")[0] ?? "";
 
@@ -231,18 +234,30 @@ describe("a sticky route", () => {
     expect(cookieOf(moved)).not.toBe(cookie);
   });
 
-  test("goes elsewhere when the backend is dead, and says so (TestClosedBackendRetriesAnotherBackend)", async () => {
-    const { client, backends } = await serve({ sticky: true, scripts: twice });
-    const peer = await client();
-    peer.send(ask(""));
-    const first = await peer.takeAnswer();
-    await backends[first.body === "one" ? 0 : 1]!.refuse();
-    peer.send(ask(cookieOf(first)));
-    const moved = await peer.takeAnswer();
-    expect(statusOf(moved)).toBe(200);
-    expect(moved.body).not.toBe(first.body);
-    expect(cookieOf(moved)).not.toBe("");
-  });
+  test.for([
+    ["GET", (cookie: string) => ask(cookie)],
+    [
+      "POST with a body",
+      (cookie: string) => asking("POST", cookie, "Content-Length: 4\r\n", "body"),
+    ],
+    ["a plain upgrade", (cookie: string) => asking("GET", cookie, upgradeFields)],
+    ["an upgrade with a POST", (cookie: string) => asking("POST", cookie, upgradeFields)],
+  ] as const)(
+    "%s goes elsewhere when the backend is dead, and says so (TestClosedBackendRetriesAnotherBackend)",
+    async ([, request]) => {
+      const { client, backends } = await serve({ sticky: true, scripts: twice });
+      const peer = await client();
+      peer.send(ask(""));
+      const first = await peer.takeAnswer();
+      await backends[first.body === "one" ? 0 : 1]!.refuse();
+      peer.send(request(cookieOf(first)));
+      const moved = await peer.takeAnswer();
+      expect(statusOf(moved)).toBe(200);
+      expect(moved.body).not.toBe(first.body);
+      expect(cookieOf(moved)).not.toBe("");
+      expect(cookieOf(moved)).not.toBe(cookieOf(first));
+    },
+  );
 
   test("does not believe a cookie that is not ours", async () => {
     const { client } = await serve({ sticky: true, scripts: twice });

@@ -1,0 +1,45 @@
+// What the conditions of routes ask about a request, answered from its head where it lies.
+//
+// All fields that came are asked, also those that end here (Connection names them, or they are hop-by-hop):
+// a condition is about what the client sent, not about what goes on. A name with "_" is another name.
+
+import { equalsWord } from "../protocol/octets.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
+import { fits, queryHas, type RequestFacts, type ValueSought } from "../routing/request-facts.ts";
+
+/** One for all requests of a worker: of the head that was parsed last. */
+export class HeadFacts implements RequestFacts {
+  readonly #head: RequestHead;
+
+  constructor(head: RequestHead) {
+    this.#head = head;
+  }
+
+  hasMethod(bytes: Uint8Array, method: Uint8Array): boolean {
+    const { methodStart, methodEnd } = this.#head;
+    if (methodEnd - methodStart !== method.length) return false;
+    for (let i = 0; i < method.length; i++) {
+      if (bytes[methodStart + i] !== method[i]) return false;
+    }
+    return true;
+  }
+
+  hasField(bytes: Uint8Array, sought: ValueSought): boolean {
+    const { fields } = this.#head;
+    const { name } = sought;
+    for (let i = 0; i < fields.count; i++) {
+      if (
+        equalsWord(bytes, fields.nameStart[i]!, fields.nameEnd[i]!, name) &&
+        fits(bytes, fields.valueStart[i]!, fields.valueEnd[i]!, sought)
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  hasParameter(bytes: Uint8Array, sought: ValueSought): boolean {
+    const { pathEnd, targetEnd } = this.#head;
+    return queryHas(bytes, pathEnd + 1, targetEnd, sought);
+  }
+}
