@@ -96,8 +96,8 @@ export const tunnelHalfClosedMsMax = 60_000;
 export const clientEndedMsMax = 5_000;
 /** How often a request may have passed this router, as its Via tells, before 508: more than the tiers (edge, region, host) of one site that share a name. */
 export const viaNamedMax = 5;
-/** Bytes queued towards a slow reader before the other side is paused. */
-export const sendQueueBytesHigh = 64 * 1024;
+/** Bytes queued towards a slow reader before the other side is paused; what one read brings may come on top. With both, a stalled connection stays below 96 KiB. */
+export const sendQueueBytesHigh = 16 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
 export const listenBacklog = 4096;
 /** A worker writes its heartbeat at least this often, in ms. */

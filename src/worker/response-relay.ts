@@ -198,6 +198,7 @@ export class ResponseRelay {
     options.dateLine = head.hasDate ? undefined : dateLineAt(this.#context.wallMs());
     options.viaLine = this.#context.via?.line(head.minor);
     this.begun = true;
+    exchange.delivery.connection?.forgetSaved();
     this.#upstreamKeepAlive = head.keepAlive;
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);

@@ -2,6 +2,7 @@
 // Method: two recorded streams, events given by hand.
 
 import { describe, expect, test } from "vitest";
+import { sendQueueBytesHigh } from "../../src/limits.ts";
 import { Tunnel } from "../../src/worker/tunnel.ts";
 import { recordingContext } from "../support/recording-context.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
@@ -68,9 +69,9 @@ describe("a tunnel", () => {
       const { client, upstream } = made();
       const [reader, writer] = side === "client" ? [client, upstream] : [upstream, client];
       reader.stuck = true;
-      writer.receive("x".repeat(60_000));
+      writer.receive("x".repeat(sendQueueBytesHigh));
       expect(writer.paused).toBe(false);
-      writer.receive("x".repeat(60_000));
+      writer.receive("x");
       expect(writer.paused).toBe(true);
       expect(reader.paused).toBe(false);
       reader.drain();
