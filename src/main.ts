@@ -22,6 +22,8 @@ import { openDiscovery } from "./discovery/open-discovery.ts";
 import { provisionForward } from "./forward-route.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
+import type { Page } from "./model/route-options.ts";
+import { readPages } from "./node-pages.ts";
 import type { Revision } from "./model/revision.ts";
 import type { MemberInfo } from "./store/members.ts";
 import { openStore, type StoreSpec } from "./store/open-store.ts";
@@ -195,7 +197,7 @@ async function startFleet(
     workers: config.workers,
     listeners,
     source,
-    settings: workerSettings(options, sealing),
+    settings: workerSettings(options, sealing, await readPages(config.pages)),
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
@@ -290,12 +292,14 @@ function openSealingKeys({ config, log }: NodeOptions): Promise<SealingKeys> {
 function workerSettings(
   { config, faultHooks = false }: NodeOptions,
   { keys: stickyKeys }: SealingKeys,
+  pages: readonly Page[],
 ): WorkerSettings {
   return {
     io: "net",
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
+    pages,
     stickyKeys,
     faultHooks,
   };

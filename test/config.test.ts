@@ -66,6 +66,7 @@ describe("with no settings at all", () => {
       accessLog: { kind: "off" },
       trustForwarded: [],
       proxyProtocol: [],
+      pages: [],
       discover: [],
       acceptStore: false,
       logFormat: "json",

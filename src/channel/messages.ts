@@ -4,6 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Change } from "../model/change.ts";
 import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
+import type { Page } from "../model/route-options.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
 export interface TableVersion {
@@ -35,6 +36,8 @@ export interface WorkerSettings {
   readonly trustForwarded: readonly string[];
   /** CIDR ranges whose connections begin with a PROXY protocol preface. */
   readonly proxyProtocol: readonly string[];
+  /** What the node says instead of the router's own words, by status. */
+  readonly pages: readonly Page[];
   /** As the worker's first table comes; see the message `sticky-keys`. */
   readonly stickyKeys: StickyKeys;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */

@@ -3,6 +3,7 @@
 
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
+import type { Page } from "../model/route-options.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
@@ -50,6 +51,8 @@ export interface WorkerContext {
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;
+  /** What stands in for the router's own words, by status. */
+  readonly pages: readonly Page[];
   readonly sticky: StickyCookie;
   readonly requestIds: RequestIds;
   /** undefined: no access log. */

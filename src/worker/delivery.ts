@@ -66,11 +66,12 @@ export class Delivery implements UpstreamOwner {
   send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
     const { writer, requestHead: head } = context;
-    const { record, client, requestBody } = this.#exchange;
+    const { record, client, requestBody, route } = this.#exchange;
     const connection = this.choice.take(backend, this);
     record.backend = backend.endpoint.address;
     writer.length = 0;
-    writeRequestHead(context, bytes, head, client.downstream, backend.endpoint.address);
+    const { address } = backend.endpoint;
+    writeRequestHead(context, bytes, head, client.downstream, address, route);
     record.rememberId(bytes);
     if (connection === undefined) {
       this.#phase = Phase.Dialling;

@@ -9,19 +9,19 @@
 // of others: what must outlive the request stays with the connection.
 
 import type { Stream } from "../io/stream.ts";
+import type { RouteOptions } from "../model/route-options.ts";
 import { Method } from "../protocol/request-head.ts";
-import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
-import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
+import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
-import { stickyAddressOf } from "./sticky-choice.ts";
+import { type StickyPlace, stickyPlaceOf } from "./sticky-choice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** What an exchange needs of the connection it is lent to. */
@@ -54,8 +54,8 @@ export class Exchange {
   method = 0;
   keepAlive = true;
   route: CompiledRoute | undefined;
-  /** The address that the client's sticky cookie named, or undefined. */
-  stickyAddress: string | undefined;
+  /** Where the client's sticky cookie leads, or undefined. */
+  stickyPlace: StickyPlace | undefined;
   /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
   waitsForContinue = false;
   readonly #context: WorkerContext;
@@ -82,7 +82,7 @@ export class Exchange {
   /** It is nobody's: nothing of the last request is kept that is large, or that belongs to others. */
   rest(): void {
     this.#client = undefined;
-    this.route = undefined;
+    this.route = this.stickyPlace = undefined;
     this.response.rest();
   }
 
@@ -113,15 +113,32 @@ export class Exchange {
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
     this.route = route;
-    const service = route?.service;
-    if (route === undefined || service === undefined) {
+    if (route === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
+    const own = route.options && this.#ownAnswer(bytes, route, route.options);
+    if (own !== undefined) return this.#answer(own.status, own.reason, "", own);
+    this.#serve(bytes, route);
+  }
+
+  /** What the route itself says to this request; undefined: a service answers. */
+  #ownAnswer(bytes: Uint8Array, route: CompiledRoute, options: RouteOptions): OwnAnswer | undefined {
+    const { trusted } = this.client.downstream;
+    return ownAnswerOf(options, route, bytes, this.#context.requestHead, trusted);
+  }
+
+  #serve(bytes: Uint8Array, route: CompiledRoute): void {
+    const { sticky, requestHead: head, random } = this.#context;
+    const place = route.sticky ? stickyPlaceOf(sticky, route, bytes, head.fields) : undefined;
+    const service = place === undefined ? route.serviceFor(random) : place.service;
+    // It only redirects, and to where the request is already.
+    if (service === undefined) return this.#answer(404, "redirect-to-itself", "");
+    this.stickyPlace = place;
     this.record.service = service.name;
     this.delivery.choice.begin(service, this.client.downstream);
-    const backend = this.delivery.choice.next(this.#preferred(bytes, route, service));
+    const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;
       return this.#answer(503, "no-backend", "");
@@ -137,24 +154,12 @@ export class Exchange {
     this.method = head.method;
     this.headOnly = isHead(head);
     this.keepAlive = head.keepAlive && !this.#context.draining;
-    this.stickyAddress = undefined;
+    this.stickyPlace = undefined;
     this.waitsForContinue = head.expectContinue;
     this.delivery.begin(head);
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
     this.response.begin(bytes);
     this.#json = wantsJson(bytes, head);
-  }
-
-  /** The backend that the client's cookie names, where the route wants that. */
-  #preferred(
-    bytes: Uint8Array,
-    route: CompiledRoute,
-    service: ServiceState,
-  ): BackendState | undefined {
-    if (!route.sticky) return undefined;
-    const { sticky, requestHead: head } = this.#context;
-    this.stickyAddress = stickyAddressOf(sticky, service, bytes, head.fields);
-    return this.stickyAddress === undefined ? undefined : service.backendAt(this.stickyAddress);
   }
 
   /** The head has gone out on a new connection. */
@@ -265,8 +270,8 @@ export class Exchange {
     this.#answer(status, reason, detail);
   }
 
-  #answer(status: number, reason: Reason, detail: string): void {
-    const { writer } = this.#context;
+  #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {
+    const { writer, pages } = this.#context;
     // What follows a CONNECT may be anything but a request.
     const isOpaque = this.method === Method.Connect;
     const close = !this.keepAlive || !this.requestBody.done || status === 400 || isOpaque;
@@ -282,6 +287,8 @@ export class Exchange {
       headOnly: this.headOnly,
       json: this.#json,
       sayKeepAlive: this.minor === 0,
+      page: own === undefined ? pageFor(status, this.route?.options?.pages, pages) : own.page,
+      lines: own?.lines,
     });
     this.record.bytesOut = writer.length;
     flush(writer, this.client.stream);

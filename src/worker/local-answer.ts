@@ -17,6 +17,10 @@ export type Reason =
   | "client-slow"
   | "request-malformed"
   | "method-refused"
+  | "redirect"
+  | "redirect-to-itself"
+  | "fixed-answer"
+  | "no-host"
   | "draining";
 
 const texts: Readonly<Record<number, string>> = {
@@ -48,6 +52,10 @@ const sentences: Readonly<Record<Reason, string>> = {
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
   "method-refused": "this method is not forwarded",
+  redirect: "what was asked for is elsewhere",
+  "redirect-to-itself": "the route leads to where the request is already, and names no service",
+  "fixed-answer": "the route answers by itself",
+  "no-host": "the request names no host, which its redirect needs",
   draining: "this node is leaving",
 };
 

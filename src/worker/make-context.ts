@@ -70,6 +70,7 @@ export function makeContext(
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    pages: settings.pages,
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,

@@ -4,7 +4,6 @@
 import { Framing } from "../protocol/framing.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
-import { stickyCookieName } from "./sticky-cookie.ts";
 
 const version = ascii("HTTP/1.1 ");
 const contentLength = ascii("Content-Length: ");
@@ -24,7 +23,7 @@ export interface ResponseHeadOptions {
   close: boolean;
   /** The client spoke HTTP/1.0 and asked to keep the connection. */
   sayKeepAlive: boolean;
-  /** Sealed value to set, or undefined. */
+  /** The whole Set-Cookie line, or undefined. */
   stickyCookie: string | undefined;
 }
 
@@ -47,19 +46,25 @@ export function writeResponseHead(
   if (options.close) writer.all(close);
   else if (options.sayKeepAlive) writer.all(keepAlive);
   if (options.stickyCookie !== undefined) {
-    writer.text(`Set-Cookie: ${stickyCookieName}=${options.stickyCookie}; Path=/; HttpOnly\r\n`);
+    writer.text(options.stickyCookie);
   }
   writer.all(crlf);
 }
 
 /** Appends the head of a 1xx answer; for 101 with what it upgrades to. */
-export function writeInterimHead(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
+export function writeInterimHead(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  head: ResponseHead,
+  stickyCookie?: string,
+): void {
   writeStatusAndFields(writer, bytes, head);
   if (head.status === 101) {
     writer.all(upgradeFields);
     writer.range(bytes, head.upgradeStart, head.upgradeEnd);
     writer.all(crlf);
   }
+  if (stickyCookie !== undefined) writer.text(stickyCookie);
   writer.all(crlf);
 }
 

@@ -119,6 +119,7 @@ export class OneWorker {
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
+          pages: [],
           stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,
           ...options.settings,

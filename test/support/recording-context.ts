@@ -48,6 +48,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
+        pages: [],
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,
       },

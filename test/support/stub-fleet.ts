@@ -71,6 +71,7 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
+      pages: [],
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,
     },
