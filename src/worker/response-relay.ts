@@ -192,7 +192,7 @@ export class ResponseRelay {
       !exchange.keepAlive ||
       this.#context.draining ||
       framing === Framing.UntilClose ||
-      !exchange.requestBody.done ||
+      (!exchange.requestBody.done && !streamsBeside(head.status, framing)) ||
       (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
@@ -262,4 +262,13 @@ export class ResponseRelay {
     this.#partial.set(bytes.subarray(start, end), this.#partialLength);
     this.#partialLength = length;
   }
+}
+
+/**
+ * A 2xx in chunks may stream beside its request and outlast it: whether the connection can be kept shows at the end
+ * (Exchange.answered). To say "close" at its head would make clients let go of the connection at once, as Python's
+ * http.client does, and lose the rest of the request. A refusal (413) that cuts the request short still says it.
+ */
+function streamsBeside(status: number, framing: number): boolean {
+  return framing === Framing.Chunked && status < 300;
 }

@@ -50,12 +50,22 @@ describe("in small", () => {
   });
 });
 
-const ws: WsEchoFigures = { connections: 1, cut: [], echoesMin: 2, echoes: 2, writes: 1 };
+const ws: WsEchoFigures = {
+  connections: 1,
+  cut: [],
+  echoesMin: 1,
+  echoes: 2,
+  writes: 1,
+  ownWrites: 1,
+  renewed: 1,
+};
 
 test.for<[Partial<WsEchoFigures>, string]>([
   [{ cut: ["closed with 1006"] }, "closed with 1006"],
-  [{ echoesMin: 1 }, "a connection did not echo twice"],
+  [{ echoesMin: 0 }, "a connection did not echo"],
   [{ writes: 0 }, "nothing changed"],
+  [{ ownWrites: 0 }, "nothing changed"],
+  [{ renewed: 0 }, "nobody came amid the changes"],
 ])("ws-echo's judge sees %j", ([wrong, says]) => {
   expect(wsEchoFailures(ws)).toEqual([]);
   expect(wsEchoFailures({ ...ws, ...wrong })).toEqual([says]);

@@ -1,160 +1,103 @@
-// Feeds the parsers mutated messages for a while: `node test/soak/http-fuzz.ts [SECONDS] [SEED]`.
+// Mutated messages for a while: node test/soak/http-fuzz.ts [seconds=10] [SEED]
 //
-// The visible cases are the corpus; each round takes one or two, changes a few octets, splices,
-// repeats, and checks what must hold of any octets at all:
-//   1. the outcome is the same given whole, in random pieces, and octet by octet;
-//   2. what is accepted is copied as lines that a strict reader accepts, without framing fields;
-//   3. an independent reader that is at least as strict understands the forwarded message alike;
-//   4. nothing throws, and nothing takes longer than `roundMsMax`.
-// Prints the seed first and the failing input last. Ends by itself.
+// Requests to the router and answers of backends, made of the cases of test/transcripts by changing a few octets. One
+// thread gives them to the sans-IO parsers (fuzz-core.ts), another sends them through the sockets of a running worker
+// (fuzz-sockets.ts); these two files say what must hold. A thread that throws, stands still, or dies ends the run with
+// its input. Prints the seed first and one line of figures per thread last; status 1 when anything was wrong.
 
-import { readStrict } from "../support/strict-http.ts";
-import { httpCases } from "../transcripts/http-cases.ts";
+import { Worker } from "node:worker_threads";
 import {
-  byteByByte,
-  readRequests,
-  readResponses,
-  type Understood,
-} from "../transcripts/parser-driver.ts";
+  currentInput,
+  type FuzzKind,
+  FuzzPlace,
+  type FuzzWork,
+  fuzzMemoryBytes,
+} from "../support/fuzz-thread.ts";
 
-const seconds = Number(process.argv[2] ?? 10);
-const seed = Number(process.argv[3] ?? Date.now() % 1_000_000_007);
-/** One round on a busy machine, in ms. */
-const roundMsMax = 500;
-const inputBytesMax = 4000;
+/** An input that takes longer hangs, in ms: SplitSockets gives up on an exchange much earlier. */
+const hangMsMax = 30_000;
+const lookMs = 1_000;
 
-let state = seed >>> 0;
-
-/** 0 <= x < bound; xorshift32, so that a seed replays a run. */
-function random(bound: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % bound;
+export interface FuzzFigures {
+  readonly kind: FuzzKind;
+  readonly executions: number;
+  /** Began with a message that was accepted; for sockets: were answered. */
+  readonly accepted: number;
+  /** Of the executions: answers of backends; the others were requests. */
+  readonly answers: number;
+  readonly minutes: number;
+  /** What was wrong, and with which input; undefined: nothing. */
+  readonly trouble: string | undefined;
 }
 
-function choose<T>(values: readonly T[]): T {
-  const value = values[random(values.length)];
-  if (value === undefined) throw new Error("nothing to choose from");
-  return value;
+/** Resolves when the thread has ended, however it did. */
+export async function runFuzz(
+  kind: FuzzKind,
+  options: { readonly seconds: number; readonly seed: number },
+): Promise<FuzzFigures> {
+  const memory = new SharedArrayBuffer(fuzzMemoryBytes);
+  const places = new Int32Array(memory);
+  const workerData: FuzzWork = { kind, memory, ...options };
+  const begunMs = performance.now();
+  const thread = new Worker(new URL("../support/fuzz-thread.ts", import.meta.url), { workerData });
+  let trouble: string | undefined;
+  const complain = (what: string): void => {
+    trouble ??= `${what}\n${kind}, execution ${places[FuzzPlace.executions]}: ${currentInput(memory)}`;
+  };
+  let last = { executions: -1, atMs: begunMs };
+  const timer = setInterval(() => {
+    const executions = places[FuzzPlace.executions]!;
+    const nowMs = performance.now();
+    if (executions !== last.executions) last = { executions, atMs: nowMs };
+    if (nowMs - last.atMs < hangMsMax) return;
+    complain(`hangs for ${hangMsMax} ms`);
+    void thread.terminate();
+  }, lookMs);
+  await new Promise<void>((resolve) => {
+    thread.on("error", (error) => complain(String(error)));
+    thread.on("exit", (status) => {
+      if (status !== 0) complain(`the thread ended with ${status}`);
+      resolve();
+    });
+  });
+  clearInterval(timer);
+  return {
+    kind,
+    executions: places[FuzzPlace.executions]!,
+    accepted: places[FuzzPlace.accepted]!,
+    answers: places[FuzzPlace.answers]!,
+    minutes: (performance.now() - begunMs) / 60_000,
+    trouble,
+  };
 }
 
-const corpus = {
-  c2p: httpCases
-    .filter(({ dir }) => dir === "c2p")
-    .map(({ bytes }) => bytes.slice(0, inputBytesMax)),
-  u2p: httpCases
-    .filter(({ dir }) => dir === "u2p")
-    .map(({ bytes }) => bytes.slice(0, inputBytesMax)),
-};
-const spices = [
-  "\r",
-  "\n",
-  "\r\n",
-  "\r\n\r\n",
-  " ",
-  "\t",
-  "\0",
-  ":",
-  ",",
-  ";",
-  "\x7f",
-  "\xff",
-  "_",
-  "0",
-  "5",
-  "\\",
-  "?",
-  "#",
-  "Transfer-Encoding: chunked\r\n",
-  "Content-Length: 5\r\n",
-  "Host: b.test\r\n",
-  "Connection: close, x\r\n",
-  "HTTP/1.1",
-  "http://a.test",
-  "chunked",
-  "0\r\n\r\n",
-];
-
-function mutate(text: string): string {
-  const at = random(text.length + 1);
-  const length = random(8);
-  switch (random(6)) {
-    case 0:
-      return text.slice(0, at) + choose(spices) + text.slice(at);
-    case 1:
-      return text.slice(0, at) + text.slice(at + length);
-    case 2:
-      return text.slice(0, at) + String.fromCharCode(random(256)) + text.slice(at + 1);
-    case 3:
-      return text.slice(0, at) + choose([...corpus.c2p, ...corpus.u2p]).slice(random(60));
-    case 4:
-      return text.slice(0, at) + text.slice(Math.max(0, at - length)).repeat(2);
-    default:
-      return text.slice(0, at) + choose(spices) + text.slice(at + length);
-  }
+/** Every promise that the figures break; empty when all were kept. */
+export function fuzzFailures({
+  kind,
+  trouble,
+  accepted,
+  executions,
+  answers,
+}: FuzzFigures): string[] {
+  const failures = trouble === undefined ? [] : [trouble];
+  const requests = executions - answers;
+  if (accepted === 0 || accepted === executions || answers === 0 || requests === 0)
+    failures.push(`${kind}: nothing was shown`);
+  return failures;
 }
 
-function randomCuts(text: string): number[] {
-  const cuts = Array.from({ length: random(5) }, () => random(text.length + 1));
-  return [...cuts.toSorted((a, b) => a - b), text.length];
-}
-
-const strictLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n$/;
-const framingField =
-  /^(content-length|transfer-encoding|connection|upgrade|te|trailer|keep-alive):/i;
-
-function checkMessage(message: Understood): void {
-  for (const line of message.lines) {
-    if (!strictLine.test(line)) throw new Error(`forwards ${JSON.stringify(line)}`);
-    if (framingField.test(line)) throw new Error(`forwards hop-by-hop ${JSON.stringify(line)}`);
-  }
-  if (message.kind !== "request" || message.bodyState !== "complete") return;
-  const hosts = message.lines.some((line) => /^host:/i.test(line)) ? "" : "Host: none\r\n";
-  const body = message.body;
-  const text = `${message.line}\r\n${hosts}${message.lines.join("")}Content-Length: ${body.length}\r\n\r\n${body}`;
-  const again = readStrict(text, "request");
-  if (again?.complete !== true || again.violations.length > 0 || again.body !== body) {
-    throw new Error(
-      `a strict reader objects: ${again?.violations.join()} to ${JSON.stringify(text)}`,
+if (import.meta.main) {
+  const seconds = Number(process.argv[2] ?? "10");
+  const seed = Number(process.argv[3] ?? Date.now() % 1_000_000_007);
+  console.log(`seed ${seed}, ${seconds} s`);
+  const kinds = ["core", "sockets"] as const;
+  const all = await Promise.all(kinds.map((kind) => runFuzz(kind, { seconds, seed })));
+  const failures = all.flatMap(fuzzFailures);
+  for (const line of failures) console.error(line);
+  for (const { kind, executions, answers, accepted, minutes, trouble } of all)
+    console.log(
+      `http-fuzz: ${kind}: ${executions} executions in ${minutes.toFixed(1)} minutes (${executions - answers} requests, ${answers} answers), ` +
+        `${accepted} were ${kind === "core" ? "accepted" : "answered"}; ${trouble === undefined ? 0 : 1} crashes, hangs or objections`,
     );
-  }
+  process.exitCode = failures.length === 0 ? 0 : 1;
 }
-
-function checkInput(text: string, read: typeof readRequests): void {
-  const begun = performance.now();
-  const whole = read(text, [text.length]);
-  const expected = JSON.stringify(whole);
-  for (const cuts of [randomCuts(text), byteByByte(text)]) {
-    const cut = JSON.stringify(read(text, cuts));
-    if (cut !== expected)
-      throw new Error(`cut differently, understood differently:\n${expected}\n${cut}`);
-  }
-  for (const message of whole) checkMessage(message);
-  const took = performance.now() - begun;
-  if (took > roundMsMax) throw new Error(`took ${took.toFixed(0)} ms`);
-}
-
-console.log(`seed ${seed}, ${seconds} s`);
-const end = performance.now() + seconds * 1000;
-let rounds = 0;
-let accepted = 0;
-while (performance.now() < end) {
-  const dir = random(3) === 0 ? "u2p" : "c2p";
-  let text = choose(corpus[dir]);
-  for (let changes = random(4); changes >= 0; changes--)
-    text = mutate(text).slice(0, inputBytesMax);
-  const read =
-    dir === "c2p"
-      ? readRequests
-      : (input: string, cuts: readonly number[]) => readResponses(input, cuts);
-  try {
-    checkInput(text, read);
-  } catch (failure) {
-    console.error(`seed ${seed}, round ${rounds}, ${dir}: ${JSON.stringify(text)}`);
-    throw failure;
-  }
-  if (read(text, [text.length])[0]?.bodyState === "complete") accepted++;
-  rounds++;
-}
-console.log(`${rounds} inputs, of which ${accepted} began with a whole message; nothing objected`);

@@ -4,7 +4,7 @@
 // bodies, and as many that read slowly. Their answers must be 200 (99.99 %), and the 99th percentile of their time at
 // most twice that of the quiet. Ends with one line of figures, and with status 1 when a promise was broken.
 //
-// slowhttptest does the same from outside: `slowhttptest -H|-B|-R|-X -c 1000 -u http://ADDRESS/` beside any client.
+// slowhttptest.ts does the same with that program's clients.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { startLargeBackend } from "../support/large-backend.ts";

@@ -16,6 +16,8 @@ const ownFields = new Set(["x-request-id", "x-request-start"]);
 
 /** A backend and a client for one exchange after the other. */
 export class SplitSockets {
+  /** What a strict reader objects to in what the router sent to either side, in the last exchange. */
+  objections: string[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #port: () => number;
@@ -51,6 +53,7 @@ export class SplitSockets {
   /** What came of the case when its octets were cut at `cuts`; "" for nothing within the time. */
   run(httpCase: HttpCase, cuts: readonly number[]): Promise<string> {
     this.#requests = [];
+    this.objections = [];
     this.#early = httpCase.early === true;
     return httpCase.dir === "c2p"
       ? this.#runRequest(httpCase.bytes, cuts)
@@ -71,7 +74,7 @@ export class SplitSockets {
     sent.resolve();
     await client.ended();
     const isHead = text.startsWith("HEAD ");
-    return JSON.stringify([answersIn(client.text, isHead), this.#requests]);
+    return JSON.stringify([this.#answersIn(client.text, isHead), this.#requests]);
   }
 
   async #runAnswer(httpCase: HttpCase, cuts: readonly number[]): Promise<string> {
@@ -89,7 +92,23 @@ export class SplitSockets {
     await answered.promise;
     client.socket.end();
     await client.ended();
-    return JSON.stringify(answersIn(client.text, request.startsWith("HEAD ")));
+    return JSON.stringify(this.#answersIn(client.text, request.startsWith("HEAD ")));
+  }
+
+  #answersIn(text: string, isHead: boolean): string[] {
+    const answers: string[] = [];
+    let rest = text;
+    for (;;) {
+      const message = readStrict(rest, "response", {
+        bodiless: isHead && answers.length === 0,
+        ended: false,
+      });
+      if (message === undefined) return answers;
+      this.objections.push(...message.violations);
+      if (!message.complete) return [...answers, `${message.startLine} and no end`];
+      answers.push(statusOf(message) < 200 ? message.startLine : describe(message));
+      rest = rest.slice(message.length);
+    }
   }
 
   async #connect(): Promise<Client> {
@@ -118,6 +137,7 @@ export class SplitSockets {
       text += data.toString("latin1");
       for (;;) {
         const message = readStrict(text, "request");
+        this.objections.push(...(message?.violations ?? []));
         if (message?.complete !== true) {
           if (this.#early && text.includes("\r\n\r\n")) answer();
           return;
@@ -166,19 +186,4 @@ async function sendPieces(socket: Socket, text: string, cuts: readonly number[])
 function describe({ startLine, fields, body, violations }: StrictMessage): string {
   const lines = fields.filter(([name]) => !ownFields.has(name)).map((line) => line.join(": "));
   return [startLine, ...lines, "", body, ...violations].join("\n");
-}
-
-function answersIn(text: string, isHead: boolean): string[] {
-  const answers: string[] = [];
-  let rest = text;
-  for (;;) {
-    const message = readStrict(rest, "response", {
-      bodiless: isHead && answers.length === 0,
-      ended: false,
-    });
-    if (message === undefined) return answers;
-    if (!message.complete) return [...answers, `${message.startLine} and no end`];
-    answers.push(statusOf(message) < 200 ? message.startLine : describe(message));
-    rest = rest.slice(message.length);
-  }
 }
