@@ -22,10 +22,22 @@ export const bodyIdleMsMax = 60_000;
 export const responseHeadMsMax = 60_000;
 /** Time for one dial, in ms (flynn's router: 1 s). */
 export const connectMsMax = 1_000;
-/** Backends tried for one request while nothing was sent (flynn's router: 4). */
+/** Tries for one request, those where nothing was sent and retries together (flynn's router: 4). */
 export const connectTriesMax = 4;
-/** Bytes of the body of an idempotent request that are kept for sending it once more when an idle connection turns out dead. */
+/** Bytes of the body of an idempotent request that are kept until its answer begins, for sending it again when the connection breaks. */
 export const replayBodyBytesMax = 16 * 1024;
+/** Times that one request is sent again after connections broke. Envoy's num_retries is 1, HAProxy's retries 3; a request that kills whoever gets it kills no more than three. */
+export const retriesMax = 2;
+/** Answers that buy one retry after a fresh connection broke: retries stay under 20 % of what is answered, as in Finagle, Linkerd and Envoy's retry budget. */
+export const retryFreshAnswers = 5;
+/** Answers that buy one retry after a connection broke that had answered before: that answer has paid for it, and an old connection tells little of its backend. */
+export const retryReusedAnswers = 1;
+/** Answers that a service may spend on retries before it has given any: ten retries, the least that Finagle and Linkerd allow in a second. */
+export const retryReserveAnswers = 50;
+/** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
+export const retryAnswersMax = 5_000;
+/** Idle time after which a connection gets no request that could not be repeated on another, in ms: far below the shortest time that common servers keep one (gunicorn: 2 s). */
+export const unrepeatableIdleMsMax = 1_000;
 /** Interim answers (1xx) to one request before 502. Go's client takes 5; a backend that says 102 every second for a minute needs more. */
 export const interimAnswersMax = 100;
 /** Idle time after which a pooled upstream connection is closed, in ms. */
@@ -189,6 +201,7 @@ assert(
   upstreamIdleMsMax < backendKeepAliveMsMin,
   "we close idle upstream connections before the backend does",
 );
+assert(unrepeatableIdleMsMax <= upstreamIdleMsMax, "some idle connections serve every request");
 assert(heartbeatEveryMs * 4 < workerSilentMsMax, "a worker may miss some heartbeats");
 assert(accessLogLineBytesMax * 2 <= accessLogPageBytes, "a page holds more than one line");
 assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");

@@ -159,6 +159,16 @@ const understood: readonly {
     means: { trustForwarded: ["10.1.2.3/32", "::1/128"] },
   },
   {
+    flag: "page",
+    text: ["503=/srv/sorry.html", "404=/srv/nowhere.txt"],
+    means: {
+      pages: [
+        { status: 503, path: "/srv/sorry.html" },
+        { status: 404, path: "/srv/nowhere.txt" },
+      ],
+    },
+  },
+  {
     flag: "proxy-protocol",
     text: ["10.0.0.7", "fd00::/8"],
     means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
@@ -274,6 +284,8 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["drain", "900h", /at most 24 days/],
   ["trust-forwarded", "10.0.0.0/33", /is not a range of addresses/],
   ["trust-forwarded", "everybody", /is not a range of addresses/],
+  ["page", "sorry.html", /is not the status of an error and a file/],
+  ["page", "200=fine.html", /is not the status of an error and a file/],
   ["proxy-protocol", "everybody", /is not a range of addresses/],
   ["log-format", "jsno", /did you mean "json"/],
 ];

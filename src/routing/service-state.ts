@@ -5,6 +5,7 @@ import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
 import type { BackendState } from "./backend-state.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
+import { RetryBudget } from "./retry-budget.ts";
 
 /** From so many backends on, looking one up goes through a map rather than along the list. */
 const indexedBackendsMin = 16;
@@ -16,6 +17,8 @@ export class ServiceState {
   settings: Service | undefined = undefined;
   /** Routes that lead here. */
   routeCount = 0;
+  /** What its answers have earned for retries; goes on in the table that replaces its own. */
+  retryBudget = new RetryBudget();
   #policy: Policy = policyDefault;
   #picker: Picker = nobodyPicker;
   #backends: BackendState[] = [];
@@ -97,6 +100,7 @@ export class ServiceState {
    */
   succeedBy(newer: ServiceState): void {
     this.#successor = newer;
+    newer.retryBudget = this.retryBudget;
     this.#backends = [];
     this.#byAddress = undefined;
     this.#picker = nobodyPicker;

@@ -28,6 +28,8 @@ const names = [
   "upstreamOpen",
   "upstreamIdle",
   "upstreamTries",
+  "upstreamRetries",
+  "retriesRefused",
   "upstreamTimeouts",
   "clientAborts",
   "bytesFromClients",

@@ -174,8 +174,10 @@ function upstream(): Family[] {
     sum(
       "upstreamTries",
       "upstream_tries_total",
-      "Backends tried; more than requests when dials fail.",
+      "Backends tried; more than requests when dials fail or connections break.",
     ),
+    sum("upstreamRetries", "upstream_retries_total", "Requests sent again: a connection broke."),
+    sum("retriesRefused", "upstream_retries_refused_total", "Retries over the budget (502)."),
     sum(
       "upstreamTimeouts",
       "upstream_timeouts_total",

@@ -1,6 +1,6 @@
 // Which backend one request or connection goes to, and what its outcome teaches: the tries so far,
-// the load that is counted while it lasts, the failures. And the connection there, which begins with a
-// preface about the client where the service wants one.
+// the load that is counted while it lasts, the failures, the retries that its service can pay. And the
+// connection there, which begins with a preface about the client where the service wants one.
 
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState } from "../routing/service-state.ts";
@@ -17,6 +17,10 @@ export class BackendChoice {
   readonly #tried: BackendState[] = [];
   #triedCount = 0;
   #service: ServiceState | undefined;
+  /** Times that the request was sent again. */
+  #retries = 0;
+  /** Its connection was old when it broke: when there is no other, it is tried once more. */
+  #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
 
   constructor(context: WorkerContext) {
@@ -27,18 +31,25 @@ export class BackendChoice {
     return this.#triedCount;
   }
 
+  /** The request, or a part of it, was sent to a backend before the current one. */
+  get wasSent(): boolean {
+    return this.#retries > 0;
+  }
+
   /** Nothing was tried for this request yet. */
   reset(): void {
     this.#service = undefined;
     this.#client = undefined;
     this.#triedCount = 0;
+    this.#retries = 0;
+    this.#spare = undefined;
   }
 
   /** @param client Whom a preface names. */
   begin(service: ServiceState, client: PrefacedClient): void {
+    this.reset();
     this.#service = service;
     this.#client = client;
-    this.#triedCount = 0;
   }
 
   /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
@@ -51,8 +62,49 @@ export class BackendChoice {
     const usable = preferred !== undefined && !preferred.removed && this.#triedCount === 0;
     const chosen = usable
       ? preferred
-      : service.picker.pick(this.#context.random, this.#tried, this.#triedCount);
+      : (service.picker.pick(this.#context.random, this.#tried, this.#triedCount) ??
+        this.#takeSpare());
+    return chosen === undefined ? undefined : this.#use(chosen);
+  }
+
+  /**
+   * Where to send the same request again, after the connection to the current backend broke: to another one, and
+   * only when there is none to the same, whose connection was old (`reused`). With `stays` it is asked first: this
+   * client belongs to it. Undefined: nobody is left, or the service has no answers to pay with (docs/decisions/0026).
+   */
+  retry(reused: boolean, stays: boolean): BackendState | undefined {
+    const { limits, counters } = this.#context;
+    const budget = this.#service?.retryBudget;
+    if (budget === undefined || this.#retries >= limits.retriesMax) return undefined;
+    const price = reused ? limits.retryReusedAnswers : limits.retryFreshAnswers;
+    if (!budget.affords(price, limits.retryReserveAnswers)) {
+      counters[Counter.retriesRefused]! += 1;
+      return undefined;
+    }
+    if (reused) this.#spare = this.current;
+    const chosen = this.#again(reused && stays);
     if (chosen === undefined) return undefined;
+    budget.pay(price);
+    this.#retries += 1;
+    counters[Counter.upstreamRetries]! += 1;
+    return chosen;
+  }
+
+  #again(stays: boolean): BackendState | undefined {
+    const same = stays && this.#triedCount < this.#context.limits.connectTriesMax;
+    const spare = same ? this.#takeSpare() : undefined;
+    if (spare === undefined) return this.next(undefined);
+    this.done();
+    return this.#use(spare);
+  }
+
+  #takeSpare(): BackendState | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare?.removed === true ? undefined : spare;
+  }
+
+  #use(chosen: BackendState): BackendState {
     this.#tried[this.#triedCount++] = chosen;
     this.current = chosen;
     chosen.endpoint.inFlight += 1;
@@ -61,9 +113,13 @@ export class BackendChoice {
     return chosen;
   }
 
-  /** An idle connection to the backend, now the owner's; or undefined. */
-  take({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection | undefined {
-    return this.#context.pool.take(endpoint, owner, this.#preface);
+  /** An idle connection to the backend, now the owner's; or undefined. As UpstreamPool.take. */
+  take(
+    { endpoint }: BackendState,
+    owner: UpstreamOwner,
+    repeatable: boolean,
+  ): UpstreamConnection | undefined {
+    return this.#context.pool.take(endpoint, owner, this.#preface, repeatable);
   }
 
   /** A new connection to the backend, already dialling. */
@@ -79,16 +135,16 @@ export class BackendChoice {
     return client.prefaces.of(version);
   }
 
-  /** The current backend did not do its part. */
-  failed(why: string): void {
-    const backend = this.current;
+  /** The backend did not do its part: the current one, unless another is named. */
+  failed(why: string, backend = this.current): void {
     if (backend === undefined) return;
     backend.failuresTotal += 1;
     backend.lastFailure = why;
   }
 
-  /** The current backend did. */
+  /** The current backend did; its service can pay for more retries. */
   succeeded(): void {
+    this.#service?.retryBudget.answered(this.#context.limits.retryAnswersMax);
     if (this.current !== undefined && this.current.lastFailure !== "")
       this.current.lastFailure = "";
   }

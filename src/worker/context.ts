@@ -28,6 +28,12 @@ export interface SessionLimits {
   readonly connectMsMax: number;
   readonly connectTriesMax: number;
   readonly replayBodyBytesMax: number;
+  readonly retriesMax: number;
+  readonly retryFreshAnswers: number;
+  readonly retryReusedAnswers: number;
+  readonly retryReserveAnswers: number;
+  readonly retryAnswersMax: number;
+  readonly unrepeatableIdleMsMax: number;
   readonly interimAnswersMax: number;
   readonly upstreamIdleMsMax: number;
   readonly upstreamIdlePerBackendMax: number;

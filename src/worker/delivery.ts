@@ -1,9 +1,10 @@
 // Brings one request to a backend: chooses one, takes an idle connection to it or dials, keeps what it sent for as
 // long as it may be sent again, and sends it again.
 //
-// Again means (RFC 9110 section 9.2.2): to another backend while nothing was sent; once more, on a fresh connection,
-// when a connection that had been idle died before it answered an idempotent request whose body, if any, is kept.
-// Does not know what the answer says: bytes of the backend go to the response-relay as they come.
+// Again means (RFC 9110 section 9.2.2): to another backend while nothing was sent; and an idempotent request, whose
+// body, if any, is kept whole, when the connection broke before a byte of its answer: on a fresh connection, to another
+// backend if there is one, as often as limits and the service's budget allow (docs/decisions/0026). Nothing else is
+// ever sent twice. Does not know what the answer says: its bytes go to the response-relay as they come.
 
 import type { CloseReason } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
@@ -25,6 +26,7 @@ export class Delivery implements UpstreamOwner {
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
   #phase: number = Phase.Idle;
+  /** It may be sent again if the connection breaks: what was sent is kept, and nothing was answered. */
   #replayable = false;
 
   constructor(context: WorkerContext, exchange: Exchange) {
@@ -67,7 +69,7 @@ export class Delivery implements UpstreamOwner {
     const context = this.#context;
     const { writer, requestHead: head } = context;
     const { record, client, requestBody, route } = this.#exchange;
-    const connection = this.choice.take(backend, this);
+    const connection = this.choice.take(backend, this, this.#replayable);
     record.backend = backend.endpoint.address;
     writer.length = 0;
     const { address } = backend.endpoint;
@@ -89,8 +91,7 @@ export class Delivery implements UpstreamOwner {
 
   /** These bytes of the request's body were sent. Framed by its length, a body leaves as it came. */
   sentBody(bytes: Uint8Array, start: number, end: number): void {
-    const { connection } = this;
-    if (this.#replayable && connection?.reused === true) connection.saveMore(bytes, start, end);
+    if (this.#replayable) this.connection?.saveMore(bytes, start, end);
   }
 
   /** Gives the backend's connection back, or up. */
@@ -116,10 +117,15 @@ export class Delivery implements UpstreamOwner {
     const connection = this.connection!;
     this.#phase = Phase.Sent;
     connection.stream.write(connection.saved, 0, connection.savedLength);
+    if (!this.#replayable) connection.forgetSaved();
     this.#exchange.delivered();
   }
 
   onUpstreamData(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#replayable) {
+      this.#replayable = false;
+      this.connection?.forgetSaved();
+    }
     this.#exchange.response.receive(bytes, start, end);
   }
 
@@ -143,42 +149,41 @@ export class Delivery implements UpstreamOwner {
     const failed = this.connection!;
     this.#context.counters[Counter.upstreamConnectFailures]! += 1;
     this.choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    this.connection = undefined;
     const backend = this.choice.next(undefined);
-    if (backend === undefined) {
-      this.connection = undefined;
-      this.#context.counters[Counter.noBackend]! += 1;
-      this.#exchange.fail(503, "no-backend-reachable", "");
-      return;
-    }
-    this.#exchange.record.backend = backend.endpoint.address;
-    this.#dialAgain(backend, failed);
+    if (backend !== undefined) return this.#dialAgain(backend, failed);
+    if (this.choice.wasSent) return this.#exchange.fail(502, "backend-closed", "");
+    this.#context.counters[Counter.noBackend]! += 1;
+    this.#exchange.fail(503, "no-backend-reachable", "");
   }
 
-  /** A fresh connection gets the head that `previous` kept. */
+  /** A fresh connection gets what `previous` kept. */
   #dialAgain(backend: BackendState, previous: UpstreamConnection): void {
     this.#phase = Phase.Dialling;
+    this.#exchange.record.backend = backend.endpoint.address;
     this.connection = this.choice.dial(backend, this);
     this.connection.save(previous.saved, previous.savedLength);
   }
 
   /** The connection broke after the request, or a part of it, went out. */
   #lost(message: string): void {
-    const connection = this.connection;
+    const { connection, choice } = this;
     if (connection === undefined) return;
-    const replay =
-      connection.reused &&
-      this.#replayable &&
-      !this.#exchange.response.anyByte &&
-      connection.savedLength > 0;
-    const backend = this.choice.current;
-    if (replay && backend !== undefined) {
-      this.#replayable = false;
-      this.connection = undefined;
-      connection.destroy(true);
-      this.#dialAgain(backend, connection);
-      return;
+    const { current } = choice;
+    const again = this.#replayable ? this.#nextAfter(connection) : undefined;
+    // That an idle connection was closed is no failure of its backend.
+    if (again === undefined || !connection.reused) {
+      choice.failed(message === "" ? "connection closed" : message, current);
     }
-    this.choice.failed(message === "" ? "connection closed" : message);
-    this.#exchange.fail(502, "backend-closed", "");
+    if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
+    this.connection = undefined;
+    connection.destroy(true);
+    this.#dialAgain(again, connection);
+  }
+
+  /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */
+  #nextAfter({ reused, endpoint }: UpstreamConnection): BackendState | undefined {
+    const stays = this.#exchange.stickyPlace?.backend.endpoint === endpoint;
+    return this.choice.retry(reused, stays);
   }
 }

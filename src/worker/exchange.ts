@@ -124,7 +124,11 @@ export class Exchange {
   }
 
   /** What the route itself says to this request; undefined: a service answers. */
-  #ownAnswer(bytes: Uint8Array, route: CompiledRoute, options: RouteOptions): OwnAnswer | undefined {
+  #ownAnswer(
+    bytes: Uint8Array,
+    route: CompiledRoute,
+    options: RouteOptions,
+  ): OwnAnswer | undefined {
     const { trusted } = this.client.downstream;
     return ownAnswerOf(options, route, bytes, this.#context.requestHead, trusted);
   }

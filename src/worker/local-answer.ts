@@ -1,6 +1,7 @@
 // The answers that come from the router itself: short text, or JSON when the client asks for it,
 // with the reason in X-Crosspoint-Reason.
 
+import { STATUS_CODES } from "node:http";
 import { Field } from "../protocol/field.ts";
 import { Method, type RequestHead } from "../protocol/request-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
@@ -70,28 +71,44 @@ export interface LocalAnswer {
   readonly json: boolean;
   /** HTTP/1.0 and the connection stays. */
   readonly sayKeepAlive: boolean;
+  /** What to say instead of our own words. */
+  readonly page?: { readonly contentType: string; readonly body: string } | undefined;
+  /** Further fields, each "Name: value". */
+  readonly lines?: readonly string[] | undefined;
 }
 
 /** Appends the whole answer. */
 export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void {
-  const { status, reason, detail } = answer;
-  const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
-  const body = answer.json
-    ? `${JSON.stringify({ status, reason, message: sentence })}\n`
-    : `${status} ${texts[status] ?? ""}: ${sentence}\n`;
-  const lines = [
-    `HTTP/1.1 ${status} ${texts[status] ?? ""}`,
-    `Content-Type: ${answer.json ? "application/json" : "text/plain; charset=utf-8"}`,
-    `Content-Length: ${body.length}`,
-    `X-Crosspoint-Reason: ${reason}`,
-  ];
-  if (status === 503) lines.push("Retry-After: 1");
+  const { status, reason, lines: own = [] } = answer;
+  const { contentType, body } = answer.page ?? ownPage(answer);
+  const bytes = encoder.encode(body);
+  // RFC 9110 sections 6.4.1 and 8.6: these two have neither body nor length.
+  const isBodiless = status === 204 || status === 304;
+  const lines = [`HTTP/1.1 ${status} ${texts[status] ?? STATUS_CODES[status] ?? ""}`, ...own];
+  if (!isBodiless) lines.push(`Content-Type: ${contentType}`, `Content-Length: ${bytes.length}`);
+  lines.push(`X-Crosspoint-Reason: ${reason}`);
+  if (status === 503 && !own.some((line) => /^retry-after:/i.test(line))) {
+    lines.push("Retry-After: 1");
+  }
   if (status === 405) lines.push("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   if (answer.close) lines.push("Connection: close");
   else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
   writer.text(`${lines.join("\r\n")}\r\n\r\n`);
-  if (!answer.headOnly) writer.text(body);
+  if (!answer.headOnly && !isBodiless) writer.all(bytes);
 }
+
+function ownPage(answer: LocalAnswer): { readonly contentType: string; readonly body: string } {
+  const { status, reason, detail } = answer;
+  const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
+  if (answer.json) {
+    const body = `${JSON.stringify({ status, reason, message: sentence })}\n`;
+    return { contentType: "application/json", body };
+  }
+  const body = `${status} ${texts[status] ?? STATUS_CODES[status] ?? ""}: ${sentence}\n`;
+  return { contentType: "text/plain; charset=utf-8", body };
+}
+
+const encoder = new TextEncoder();
 
 /** Whether the client would rather have JSON: it names it and does not name text first. No strings: every request asks. */
 export function wantsJson(bytes: Uint8Array, head: RequestHead): boolean {

@@ -4,9 +4,9 @@
 // Knows: what the options of a route mean for one request. Does not know how an answer is written (local-answer)
 // or a service is reached. Only routes with options come here, so that text is cheap enough.
 
+import type { Page, RouteOptions } from "../model/route-options.ts";
 import { Field } from "../protocol/field.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
-import type { Page, RouteOptions } from "../model/route-options.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { type AskedUrl, redirectTarget } from "../routing/redirect-target.ts";
 import type { Reason } from "./local-answer.ts";
@@ -49,8 +49,7 @@ export function pageFor(
   ofNode: readonly Page[],
 ): Page | undefined {
   return (
-    ofRoute?.find((page) => page.status === status) ??
-    ofNode.find((page) => page.status === status)
+    ofRoute?.find((page) => page.status === status) ?? ofNode.find((page) => page.status === status)
   );
 }
 

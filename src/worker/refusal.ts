@@ -5,6 +5,7 @@ import type { Stream } from "../io/stream.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { type Reason, writeLocalAnswer } from "./local-answer.ts";
+import { pageFor } from "./own-answer.ts";
 import { RequestRecord } from "./request-record.ts";
 
 export interface Refusal {
@@ -37,6 +38,7 @@ export function refuse(
     headOnly: false,
     json: false,
     sayKeepAlive: false,
+    page: pageFor(status, undefined, context.pages),
   });
   record.bytesOut = writer.length;
   flush(writer, stream);

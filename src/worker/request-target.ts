@@ -3,8 +3,8 @@
 // Bytes only: a rewritten request costs no string. Agrees with `replacedPrefix` of routing, which says the same
 // for people.
 
-import type { RequestHead } from "../protocol/request-head.ts";
 import type { HttpMatch } from "../model/route.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 
 const slash = 0x2f;

@@ -4,11 +4,11 @@
 // Hot path: runs of fields that stay are copied as they came, in one range each.
 
 import type { ConnectionEnds } from "../io/stream.ts";
+import type { Rewrite } from "../model/route-options.ts";
 import { Field } from "../protocol/field.ts";
 import { Framing } from "../protocol/framing.ts";
 import type { HeadFields } from "../protocol/head-fields.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
-import type { Rewrite } from "../model/route-options.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
@@ -72,7 +72,8 @@ export function writeRequestHead(
       field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
     copyFields(writer, bytes, head.fields, -1);
   }
-  if (seen.hostField < 0 && !head.hostFieldReplaced && route?.options?.rewrite?.host === undefined) textField(writer, hostName, backendAddress);
+  if (seen.hostField < 0 && !head.hostFieldReplaced && route?.options?.rewrite?.host === undefined)
+    textField(writer, hostName, backendAddress);
   writeForwarding(context, bytes, head, downstream);
   if (head.framing === Framing.Length) {
     writer.all(contentLength);

@@ -4,8 +4,8 @@ import { Framing } from "../protocol/framing.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { wasOffered } from "../protocol/upgrade.ts";
-import { Counter } from "../telemetry/counters.ts";
 import { pathOf } from "../routing/compiled-route.ts";
+import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -23,8 +23,6 @@ const keptBytesMax = 2048;
 export class ResponseRelay {
   /** The head of the final answer has been sent. */
   begun = false;
-  /** The backend has sent anything at all. */
-  anyByte = false;
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
   readonly #body = new BodyRelay();
@@ -54,7 +52,7 @@ export class ResponseRelay {
     const { upgrade, upgradeStart, upgradeEnd } = this.#context.requestHead;
     // A copy, which `slice` of a Buffer is not.
     this.#offered = upgrade ? new Uint8Array(request.subarray(upgradeStart, upgradeEnd)) : noBytes;
-    this.begun = this.anyByte = false;
+    this.begun = false;
     this.#partialLength = 0;
     this.#interims = 0;
     this.#options.close = false;
@@ -82,7 +80,6 @@ export class ResponseRelay {
   }
 
   receive(bytes: Uint8Array, start: number, end: number): void {
-    this.anyByte = true;
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
       const at = this.#readHeads(bytes, start, end);

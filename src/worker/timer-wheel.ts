@@ -62,6 +62,11 @@ export class TimerWheel {
     }
   }
 
+  /** How long until an armed one fires, in ms: at least what was asked for less the time since, at most two ticks more. */
+  leftMs(timer: Timer): number {
+    return timer.deadlineMs - this.#nowMs;
+  }
+
   /** No `onTimeout` any more. */
   disarm(timer: Timer): void {
     timer.deadlineMs = never;

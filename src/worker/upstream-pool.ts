@@ -15,28 +15,29 @@ export class UpstreamPool {
     this.#context = context;
   }
 
-  /** An idle connection, now the owner's; or undefined. */
+  /**
+   * An idle connection, now the owner's; or undefined. What cannot be repeated (`repeatable` false) gets none that
+   * was idle for long: its backend may be closing it at this moment.
+   */
   take(
     endpoint: Endpoint,
     owner: UpstreamOwner,
     preface?: SentPreface,
+    repeatable = true,
   ): UpstreamConnection | undefined {
-    const connection =
-      preface === undefined ? idleOf(endpoint)?.pop() : this.#takePrefaced(endpoint, preface);
-    if (connection === undefined) return undefined;
     const context = this.#context();
+    const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
+    const connection =
+      preface === undefined ? idle?.at(-1) : idle?.findLast((one) => one.endpoint === endpoint);
+    if (idle === undefined || connection === undefined) return undefined;
+    if (!repeatable && isOld(context, connection)) return undefined;
+    unlist(idle, connection.idleIndex);
     connection.idleIndex = -1;
     connection.owner = owner;
     connection.reused = true;
     context.wheel.disarm(connection.timer);
     context.counters[Counter.upstreamReused]! += 1;
     context.counters[Counter.upstreamIdle]! -= 1;
-    return connection;
-  }
-
-  #takePrefaced(endpoint: Endpoint, { idle }: SentPreface): UpstreamConnection | undefined {
-    const connection = idle.findLast((one) => one.endpoint === endpoint);
-    if (connection !== undefined) unlist(idle, connection.idleIndex);
     return connection;
   }
 
@@ -88,6 +89,11 @@ function unlist(idle: UpstreamConnection[], at: number): void {
   if (last === undefined || at === idle.length) return;
   idle[at] = last;
   last.idleIndex = at;
+}
+
+/** Idle for longer than what cannot be repeated may risk: the time left of its idle time says so. */
+function isOld({ wheel, limits }: WorkerContext, { timer }: UpstreamConnection): boolean {
+  return wheel.leftMs(timer) < limits.upstreamIdleMsMax - limits.unrepeatableIdleMsMax;
 }
 
 function idleOf(endpoint: Endpoint): UpstreamConnection[] | undefined {

@@ -1,70 +1,98 @@
-// A backend that is killed and started again at its address, and counts which request it has executed, by its id. The
-// counts live outside: they survive every kill.
+// A backend in a process of its own that is killed (kill -9) and started again at its address, and counts which
+// request it has executed, by its id. The counts are in a file: they survive every kill.
+//
+// The next process is started while the last one lives, so that a backend can be back at once: then its old
+// connections are dead and its port is not.
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
 
-/** Executions by the field X-Id. */
-export type Executions = Map<string, number>;
+const program = join(import.meta.dirname, "churning-backend-process.ts");
+
+/** A process that has not been told its port yet, or listens there. */
+class BackendProcess {
+  readonly #child: ChildProcess;
+  readonly #said: AsyncIterator<string>;
+  readonly #ended: Promise<unknown>;
+  readonly #ready: Promise<string>;
+
+  constructor(file: string) {
+    const child = spawn(process.execPath, [program, file], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = child;
+    this.#ended = once(child, "exit");
+    const lines: Interface = createInterface({ input: child.stdout });
+    this.#said = lines[Symbol.asyncIterator]();
+    this.#ready = this.#line();
+    // Whoever kills it while it starts does not wait for it.
+    this.#ready.catch(() => undefined);
+  }
+
+  /** The port that it listens on from now on. */
+  async listen(port: number): Promise<number> {
+    await this.#ready;
+    this.#child.stdin?.write(`${port}\n`);
+    return Number(await this.#line());
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+
+  async #line(): Promise<string> {
+    const { value, done } = await this.#said.next();
+    if (done === true) throw new Error("a backend's process ended by itself");
+    return value;
+  }
+}
 
 export class ChurningBackend {
   readonly port: number;
-  readonly #executions: Executions;
-  #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #file: string;
+  #serving: BackendProcess;
+  #next: BackendProcess;
 
-  private constructor(server: Server, executions: Executions) {
-    this.#server = server;
-    this.#executions = executions;
-    this.port = (server.address() as AddressInfo).port;
-    this.#serve(server);
+  private constructor(file: string, serving: BackendProcess, port: number) {
+    this.#file = file;
+    this.#serving = serving;
+    this.port = port;
+    this.#next = new BackendProcess(file);
   }
 
-  static async start(executions: Executions): Promise<ChurningBackend> {
-    const server = createServer();
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new ChurningBackend(server, executions);
+  /** @param file Where the ids of executed requests go, a line each. */
+  static async start(file: string): Promise<ChurningBackend> {
+    const first = new BackendProcess(file);
+    return new ChurningBackend(file, first, await first.listen(0));
   }
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Every socket is closed at once, as the kernel does for a process that is gone. */
+  /** kill -9; resolves when the process is gone. */
   async kill(): Promise<void> {
-    const closed = once(this.#server, "close");
-    // The listening socket first, as it has the lower number; http's own close would end idle connections before.
-    NetServer.prototype.close.call(this.#server);
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    await this.#serving.kill();
   }
 
   async restart(): Promise<void> {
-    this.#server = createServer();
-    this.#serve(this.#server);
-    this.#server.listen(this.port, "127.0.0.1");
-    await once(this.#server, "listening");
+    await this.#next.listen(this.port);
+    this.#serving = this.#next;
+    this.#next = new BackendProcess(this.#file);
   }
 
-  #serve(server: Server): void {
-    server.keepAliveTimeout = 60_000;
-    server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
-    });
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      request.resume();
-      request.on("error", () => response.destroy());
-      request.on("end", () => this.#execute(request, response));
-    });
+  async close(): Promise<void> {
+    await Promise.all([this.#serving.kill(), this.#next.kill()]);
   }
+}
 
-  #execute(request: IncomingMessage, response: ServerResponse): void {
-    const id = String(request.headers["x-id"]);
-    this.#executions.set(id, (this.#executions.get(id) ?? 0) + 1);
-    // A turn between doing and saying: kills fall in between, too.
-    setImmediate(() => response.end(id));
+/** How often each id was executed. */
+export function executionsIn(file: string): ReadonlyMap<string, number> {
+  const executions = new Map<string, number>();
+  for (const id of readFileSync(file, "latin1").split("\n")) {
+    if (id !== "") executions.set(id, (executions.get(id) ?? 0) + 1);
   }
+  return executions;
 }

@@ -93,6 +93,96 @@ describe("the next backend", () => {
   });
 });
 
+describe("a retry", () => {
+  /** A request that was sent to its first backend. */
+  function sent(count: number, preferred?: number) {
+    const all = made(count);
+    all.choice.begin(all.service, client);
+    const first = all.choice.next(
+      preferred === undefined ? undefined : all.service.backends[preferred],
+    )!;
+    return { ...all, first };
+  }
+
+  test("goes to one that was not tried, and is counted", () => {
+    const { choice, first, load, counter } = sent(3);
+    const second = choice.retry(false, false);
+    expect(second).toBeDefined();
+    expect(second).not.toBe(first);
+    expect([choice.tries, choice.wasSent, load()]).toEqual([2, true, 1]);
+    const third = choice.retry(false, false);
+    expect([first, second]).not.toContain(third);
+    expect(choice.retry(false, false)).toBeUndefined();
+    expect(counter("upstreamRetries")).toBe(2);
+    expect(counter("retriesRefused")).toBe(0);
+  });
+
+  test.for([
+    ["was old, and there is no other", 1, true, false, true],
+    ["was new, and there is no other", 1, false, false, false],
+    ["was old, and there is another", 2, true, false, false],
+    ["was old, and the client sticks to it", 2, true, true, true],
+    ["was new, though the client sticks to it", 2, false, true, false],
+  ] as const)("to the same when its connection %s", ([, count, reused, stays, isSame]) => {
+    const { choice, first, load, counter } = sent(count);
+    expect(choice.retry(reused, stays) === first).toBe(isSame);
+    if (!isSame) return;
+    expect([choice.tries, load(), first.requestsTotal]).toEqual([2, 1, 2]);
+    expect(counter("upstreamTries")).toBe(2);
+    // Its new connection broke as well: once is enough.
+    expect(choice.retry(false, stays)).not.toBe(first);
+  });
+
+  test("to the same after those that could not be dialled, and not to one that was removed", () => {
+    for (const isRemoved of [false, true]) {
+      const { choice, first, service } = sent(2);
+      const other = choice.retry(true, false);
+      expect(other).not.toBe(first);
+      first.removed = isRemoved;
+      expect(service.backends).toContain(other);
+      expect(choice.next(undefined)).toBe(isRemoved ? undefined : first);
+      expect(choice.next(undefined)).toBeUndefined();
+    }
+  });
+
+  test("makes four tries with the dials that failed", () => {
+    const { choice } = sent(9);
+    choice.next(undefined);
+    choice.next(undefined);
+    expect(choice.retry(true, true)).toBeDefined();
+    expect(choice.retry(true, true)).toBeUndefined();
+    expect(choice.tries).toBe(4);
+  });
+
+  test("is forgotten with the request", () => {
+    const { choice, service, first } = sent(1);
+    choice.retry(true, false);
+    choice.done();
+    choice.begin(service, client);
+    expect(choice.wasSent).toBe(false);
+    expect(choice.next(undefined)).toBe(first);
+    expect(choice.next(undefined)).toBeUndefined();
+  });
+
+  test("costs five answers after a new connection, one after an old one, and of nothing ten", () => {
+    const { choice, service, counter } = made(2);
+    const spend = (reused: boolean): number => {
+      for (let retries = 0; ; retries++) {
+        choice.begin(service, client);
+        choice.next(undefined);
+        if (choice.retry(reused, false) === undefined) return retries;
+      }
+    };
+    expect(spend(false)).toBe(10);
+    for (let i = 0; i < 10; i++) choice.succeeded();
+    expect(spend(false)).toBe(2);
+    for (let i = 0; i < 10; i++) choice.succeeded();
+    expect(spend(true)).toBe(10);
+    expect(counter("retriesRefused")).toBe(3);
+    expect(counter("upstreamRetries")).toBe(22);
+  });
+});
+
 describe("the outcome", () => {
   test("is remembered with the backend: a failure in words, until it succeeds", () => {
     const { choice, service } = made(1);

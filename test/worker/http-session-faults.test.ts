@@ -1,5 +1,5 @@
 // Goal: what breaks between us and a backend, or between us and a client, is answered as it must be:
-// repeated only where nothing can happen twice, never made to look complete, and nothing is left open.
+// repeated only where nothing can happen twice (more in delivery.test.ts), never made to look complete, and nothing is left open.
 // Method: real sockets; the faults' numbers are those of the project's list of faults.
 
 import { once } from "node:events";

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { CloseReason } from "../../src/io/stream.ts";
+import { timerTickMs, unrepeatableIdleMsMax } from "../../src/limits.ts";
 import { parseAddress } from "../../src/model/address.ts";
 import { Endpoint } from "../../src/routing/backend-state.ts";
 import type { UpstreamConnection, UpstreamOwner } from "../../src/worker/upstream-connection.ts";
@@ -101,6 +102,18 @@ describe("a connection", () => {
     expect(counts()).toBe("open 1 idle 1");
     pass(2_000);
     expect(counts()).toBe("open 0 idle 0");
+  });
+
+  test("that was idle for long is not for what cannot be repeated; the others may have it", () => {
+    const { pool, endpoint, connected, pass } = made();
+    const connection = connected();
+    pool.release(connection, true);
+    pass(unrepeatableIdleMsMax - timerTickMs);
+    expect(pool.take(endpoint, new Owner(), undefined, false)).toBe(connection);
+    pool.release(connection, true);
+    pass(unrepeatableIdleMsMax + 3 * timerTickMs);
+    expect(pool.take(endpoint, new Owner(), undefined, false)).toBeUndefined();
+    expect(pool.take(endpoint, new Owner())).toBe(connection);
   });
 
   test.for([
