@@ -9,6 +9,7 @@ import { availableParallelism, homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
+import { type LimitSettings, limitOption } from "./config-limits.ts";
 import { many, one, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
@@ -68,6 +69,7 @@ export interface Config {
   readonly proxyProtocol: readonly string[];
   /** What this node says instead of the router's own words. */
   readonly pages: readonly PageSetting[];
+  readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
   /** Where backends come from besides the API. */
@@ -199,6 +201,7 @@ export const serveOptions = {
     parsePageFile,
     { fallback: "the router's own words" },
   ),
+  limit: limitOption,
   logFormat: one(
     "log-format",
     "FORMAT",
@@ -247,6 +250,7 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     pages: value(serveOptions.page) ?? [],
     logFormat: value(serveOptions.logFormat) ?? "json",

@@ -2,12 +2,52 @@
 
 import { assert } from "./model/errors.ts";
 
+/** What a limit is that is set to none. */
+export const unlimited = Number.MAX_SAFE_INTEGER;
 /** Bytes of request line and fields before 431. Node's own default (--max-http-header-size) is 16 KiB. */
 export const headBytesMax = 16 * 1024;
 /** Fields in one head before 431. Apache's LimitRequestFields default is 100; nginx has none. */
 export const headFieldsMax = 128;
 /** Bytes of a request target before 414. RFC 9110 section 4.1 asks for at least 8000. */
 export const targetBytesMax = 8 * 1024;
+/** Bytes of a request's body before 413. HAProxy and Envoy have no such limit; nginx's client_max_body_size is 1 MiB. */
+export const bodyBytesMax = unlimited;
+/** Bytes of a body's trailer section before 431: half a head's; what is in it goes nowhere. */
+export const trailerBytesMax = 8 * 1024;
+/** Fields in a body's trailer section before 431: half a head's. */
+export const trailerFieldsMax = 64;
+/** Bytes per second that a request's body must bring, or a client that keeps us waiting must take of its answer, on average. Kestrel's MinRequestBodyDataRate and MinResponseDataRate are 240. */
+export const bodyRateMin = 240;
+/** Time until that average counts, in ms. Kestrel's grace period is 5 s. */
+export const bodyRateGraceMs = 5_000;
+/** How often a body that is under way is looked at for its rate, in ms; Kestrel's heartbeat is 1 s. */
+export const bodyRateLookMs = 1_000;
+/** Time for a whole request, from the end of its head to the end of its answer, in ms. HAProxy and nginx have no such limit; Envoy's route timeout is 15 s. */
+export const requestMsMax = unlimited;
+/** Requests on one connection; the last answer says that it ends. HAProxy has no such limit; nginx's keepalive_requests is 1000. */
+export const requestsPerConnectionMax = unlimited;
+/** Client connections of one node, all listeners and workers together; what the file descriptors allow when less, as HAProxy derives its global maxconn. */
+export const connectionsPerNodeMax = unlimited;
+/** Client connections of one listener, all workers together; those of the node when none, as with HAProxy's maxconn of a frontend. */
+export const connectionsPerListenerMax = unlimited;
+/** Client connections from one address (IPv6: /64), all workers together. HAProxy, nginx and Envoy have no such limit: a thousand people may share one address. */
+export const connectionsPerAddressMax = unlimited;
+/** Upgraded connections of one node. HAProxy, nginx and Envoy count them with all the others. */
+export const upgradedConnectionsMax = unlimited;
+/** Idle pooled connections to backends of one worker; fewer when the file descriptors do not suffice. */
+export const upstreamIdleMax = 65_536;
+/** Share of the file descriptors that is kept for everything but clients and backends: 1 of this many. */
+export const descriptorsReservedShare = 20;
+/** File descriptors that are kept so at least: stores, logs, API calls, watches of threads. */
+export const descriptorsReservedMin = 256;
+/** Share of the file descriptors for idle connections to backends: 1 of this many. HAProxy closes them from a quarter on (tune.pool-high-fd-ratio). */
+export const descriptorsIdleShare = 5;
+/** File descriptors where the system does not say: what many a system gives. */
+export const descriptorsUnknown = 1_024;
+/** Listeners that are counted each for themselves, in the order in which they came; further ones only with the node. */
+export const listenersCountedMax = 8_192;
+/** A worker without a connection to make room with looks again after this, in ms: looking takes a walk over all of them. */
+export const roomLookMs = 100;
 /** Time for a whole request head, from its first byte, in ms, before 408. nginx's client_header_timeout is 60 s; flynn's 1 min; HAProxy's guides say 10 s. */
 export const requestHeadMsMax = 10_000;
 /** Time for a whole PROXY protocol preface, from the connection's beginning, in ms. HAProxy's doc/proxy-protocol.txt asks for at least 3 s, so that a lost packet can be sent again. */

@@ -6,6 +6,7 @@ import type { WorkerSettings } from "./channel/messages.ts";
 import { runServe } from "./cli/serve.ts";
 import type { Config, ListenAddress } from "./config.ts";
 import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
+import { descriptorsMax, limitsWithin } from "./control/connection-budget.ts";
 import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
@@ -290,7 +291,7 @@ function openSealingKeys({ config, log }: NodeOptions): Promise<SealingKeys> {
 }
 
 function workerSettings(
-  { config, faultHooks = false }: NodeOptions,
+  { config, log, faultHooks = false }: NodeOptions,
   { keys: stickyKeys }: SealingKeys,
   pages: readonly Page[],
 ): WorkerSettings {
@@ -300,6 +301,7 @@ function workerSettings(
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
     pages,
+    limits: limitsWithin(descriptorsMax(), config, log),
     stickyKeys,
     faultHooks,
   };

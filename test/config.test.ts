@@ -67,6 +67,7 @@ describe("with no settings at all", () => {
       trustForwarded: [],
       proxyProtocol: [],
       pages: [],
+      limits: {},
       discover: [],
       acceptStore: false,
       logFormat: "json",
@@ -172,6 +173,11 @@ const understood: readonly {
     flag: "proxy-protocol",
     text: ["10.0.0.7", "fd00::/8"],
     means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
+  },
+  {
+    flag: "limit",
+    text: ["head-time=5s", "body-bytes=10MiB"],
+    means: { limits: { requestHeadMsMax: 5_000, bodyBytesMax: 10 * 1024 * 1024 } },
   },
   { flag: "log-format", text: "text", means: { logFormat: "text" } },
 ];

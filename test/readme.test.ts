@@ -37,7 +37,13 @@ test("the settings, the limits, the exit statuses and the fields of the log are 
   const told = all.flatMap(({ text: markdown }) =>
     [...markdown.matchAll(/<!-- table:([a-z-]+) -->/g)].map(([, name = ""]) => name),
   );
-  expect(told.toSorted()).toEqual(["access-log", "exit-statuses", "limits", "settings"]);
+  expect(told.toSorted()).toEqual([
+    "access-log",
+    "exit-statuses",
+    "limits",
+    "settable-limits",
+    "settings",
+  ]);
 });
 
 describe("links and paths", () => {

@@ -1,10 +1,12 @@
 // What the main thread and a worker tell each other, over one MessagePort per worker incarnation.
 
 import type { MessagePort } from "node:worker_threads";
+import type * as limits from "../limits.ts";
 import type { Change } from "../model/change.ts";
 import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Page } from "../model/route-options.ts";
+import type { ConnectionMemory } from "./connection-counts.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
 export interface TableVersion {
@@ -26,7 +28,12 @@ export interface ListenerLoan {
    * closes; undefined where descriptors cannot be lent: the worker then listens itself with reusePort.
    */
   readonly fd: number | undefined;
+  /** Where its connections are counted, all workers together; the same in all of them. */
+  readonly row: number;
 }
+
+/** Constants of limits.ts that the settings replace, by their names there. */
+export type LimitOverrides = Readonly<Partial<Record<keyof typeof limits, number>>>;
 
 /** Limits and settings that a worker needs; see limits.ts for their sources. Times in ms. */
 export interface WorkerSettings {
@@ -38,6 +45,8 @@ export interface WorkerSettings {
   readonly proxyProtocol: readonly string[];
   /** What the node says instead of the router's own words, by status. */
   readonly pages: readonly Page[];
+  /** Over those of limits.ts, by their names there. */
+  readonly limits: LimitOverrides;
   /** As the worker's first table comes; see the message `sticky-keys`. */
   readonly stickyKeys: StickyKeys;
   /** Makes `crash` and `stall` messages work; only tests and fault scripts set it. */
@@ -61,6 +70,8 @@ export interface WorkerStart {
   readonly control: MessagePort;
   /** telemetry/counters.ts: written by the worker, read by the main thread. */
   readonly counters: SharedArrayBuffer;
+  /** connection-counts.ts: how many connections all workers have, each in a column of its own. */
+  readonly connections: ConnectionMemory;
   /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
   readonly logMemory: SharedArrayBuffer | undefined;
   readonly settings: WorkerSettings;

@@ -6,6 +6,7 @@
 // worker is replaced (supervisor), what a worker does (its entry file is only an address here).
 
 import { Piscina } from "piscina";
+import { connectionMemory } from "../channel/connection-counts.ts";
 import { encodeSnapshot } from "../channel/encoding.ts";
 import type {
   BackendMeasure,
@@ -111,7 +112,12 @@ export class Fleet implements Serving {
       atomics: "disabled",
       recordTiming: false,
     });
+    const addressSeed =
+      settings.limits.connectionsPerAddressMax === undefined
+        ? 0
+        : 1 + Math.floor(system.random() * 2 ** 31);
     this.#supervisor = new Supervisor({
+      connections: connectionMemory(workers, addressSeed),
       slots: workers,
       settings,
       system,

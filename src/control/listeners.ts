@@ -9,6 +9,7 @@
 //
 // A port that somebody else has stops nothing else: it is set aside with its reason and tried again.
 
+import { listenerRow } from "../channel/connection-counts.ts";
 import type { ListenerLoan } from "../channel/messages.ts";
 import type { ListenAddress } from "../io/sockets.ts";
 import { portRetryMsMax, portRetryMsMin } from "../limits.ts";
@@ -74,6 +75,8 @@ export class ListenerSet {
   readonly #loans: readonly Map<number, ListenerLoan>[];
   /** Loans that have ended while their worker may still accept; by slot, then by id. */
   readonly #ending: readonly Map<number, ListenerLoan>[];
+  /** By address and port, in the order in which they came; a listener that comes back has its row again. */
+  readonly #rows = new Map<string, number>();
   #lastId = 0;
   #closed = false;
   #toldNoIpv6 = false;
@@ -368,11 +371,19 @@ export class ListenerSet {
 
   #lend(protocol: ListenerLoan["protocol"], group: SocketGroup): void {
     this.version++;
+    const row = this.#rowOf(group);
     for (const [slot, fd] of group.fds.entries()) {
       const { address, port } = group;
-      const loan = { id: ++this.#lastId, protocol, address, port, fd };
+      const loan = { id: ++this.#lastId, protocol, address, port, fd, row };
       this.#loans[slot]!.set(loan.id, loan);
     }
+  }
+
+  #rowOf({ address, port }: SocketGroup): number {
+    const key = `${address} ${port}`;
+    const row = this.#rows.get(key) ?? listenerRow(this.#rows.size);
+    if (row >= 0) this.#rows.set(key, row);
+    return row;
   }
 
   #end(group: SocketGroup): void {

@@ -6,6 +6,7 @@
 // A worker id names one incarnation. A slot, 0 to N-1, outlives it.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { type ConnectionMemory, clearColumn } from "../channel/connection-counts.ts";
 import type {
   RefusedListener,
   TableVersion,
@@ -41,6 +42,8 @@ export type RunWorker = (
 export interface SupervisorOptions {
   readonly slots: number;
   readonly settings: WorkerSettings;
+  /** With a column for each slot. */
+  readonly connections: ConnectionMemory;
   readonly run: RunWorker;
   /** Ends a thread whose task ended by itself and whose leftovers may still accept connections. */
   readonly endIdleThread: () => void;
@@ -203,7 +206,7 @@ export class Supervisor {
   }
 
   #launch(slot: Slot): void {
-    const { settings, system, run } = this.#options;
+    const { settings, connections, system, run } = this.#options;
     const workerId = ++this.#lastWorkerId;
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
@@ -239,6 +242,7 @@ export class Supervisor {
       slot: slot.index,
       control: port2,
       counters: memory,
+      connections,
       logMemory,
       settings,
     };
@@ -311,6 +315,7 @@ export class Supervisor {
     await Promise.race([link.gone, sleep(this.#options.system, limits.workerExitMsMax)]);
     link.close();
     addRetired(this.#retired, incarnation.counters);
+    clearColumn(this.#options.connections, slot.index);
     slot.incarnation = undefined;
     this.#running.delete(incarnation);
     this.#options.events.gone(slot.index);

@@ -29,6 +29,7 @@ const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_DUPFD_CLOEXEC = 1030;
+const SIOCOUTQ = 0x5411;
 
 /** accept(2): what a connection that was gone before its turn is called on other systems. */
 const ECONNABORTED = 103;
@@ -144,15 +145,6 @@ export function acceptOne(fd: number, peer: PeerAddress): number {
   return -ECONNABORTED;
 }
 
-/** "192.0.2.1" or "2001:db8::1" (RFC 5952); an IPv4 address inside IPv6 is written as IPv4. */
-export function peerText({ bytes }: PeerAddress): string {
-  if (bytes.getUint16(0, true) === AF_INET) return dotted(bytes, 4);
-  if (isMapped(bytes)) return dotted(bytes, 20);
-  const groups: string[] = [];
-  for (let at = 8; at < 24; at += 2) groups.push(bytes.getUint16(at).toString(16));
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
-}
-
 /**
  * The address of long-lived bytes, for `sendPinned`. The caller keeps them reachable for as long as
  * the address is used. Do it once per buffer: it moves small arrays off V8's heap and costs a call.
@@ -171,6 +163,13 @@ export function sendPinned(fd: number, address: PinnedAddress, length: number): 
   const sent = loaded().libc!.send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent < 0 ? -loaded().errno() : sent;
 }
+
+/** Bytes sent on a connection that its peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it is gone. */
+export function outputQueue(fd: number): number {
+  return libc().ioctl(fd, SIOCOUTQ, queueScratch) < 0 ? 0 : queueScratch[0]!;
+}
+
+const queueScratch = new Int32Array(1);
 
 /** Sends small writes at once (RFC 9293 section 3.7.4 switched off). A failure is harmless: the peer has left. */
 export function setNoDelay(fd: number): void {
@@ -292,13 +291,6 @@ function setOption(fd: number, level: number, name: number, value: number): void
 const where = (at: ListenAddress): string =>
   isIPv6(at.address) ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
 
-const dotted = (bytes: DataView, at: number): string =>
-  `${bytes.getUint8(at)}.${bytes.getUint8(at + 1)}.${bytes.getUint8(at + 2)}.${bytes.getUint8(at + 3)}`;
-
-/** ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
-const isMapped = (bytes: DataView): boolean =>
-  bytes.getUint32(8) === 0 && bytes.getUint32(12) === 0 && bytes.getUint32(16) === 0xffff;
-
 function libc(): Libc {
   const { libc: calls, reason } = loaded();
   if (calls === undefined) throw new Error(`no sockets by number: ${reason}`);
@@ -315,6 +307,7 @@ interface Libc {
   accept4(fd: number, address: PinnedAddress, length: PinnedAddress, flags: number): number;
   getpeername(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   fcntl(fd: number, command: number, argument: number): number;
+  ioctl(fd: number, request: number, answer: Int32Array): number;
   getsockname(fd: number, address: PinnedAddress, length: PinnedAddress): number;
   inet_pton(family: number, text: string, address: Uint8Array): number;
   send(fd: number, bytes: PinnedAddress, length: number, flags: number): number;
@@ -383,6 +376,7 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     getpeername: lib.func("int getpeername(int, uintptr_t, uintptr_t)"),
     // Variadic in C; on x64 and arm64 Linux whole numbers are passed the same way.
     fcntl: lib.func("int fcntl(int, int, int)"),
+    ioctl: lib.func("int ioctl(int, unsigned long, _Out_ int32_t *)"),
     getsockname: lib.func("int getsockname(int, uintptr_t, uintptr_t)"),
     inet_pton: lib.func("int inet_pton(int, const char *, _Out_ uint8_t *)"),
     send: lib.func("send", "intptr_t", ["int", "uintptr_t", "size_t", "int"]),

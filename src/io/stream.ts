@@ -53,6 +53,11 @@ export interface Stream extends ConnectionEnds {
   resume(): void;
   /** Bytes written and not yet taken by the kernel. */
   readonly queuedBytes: number;
+  /**
+   * Bytes written that the peer has not acknowledged, those that the kernel holds included; asks the
+   * kernel. Where it cannot be asked, `queuedBytes`.
+   */
+  readonly unacknowledgedBytes: number;
 }
 
 /** Accepts connections; opened from a loan. */

@@ -6,7 +6,7 @@
 // see two bodies.
 //
 // Everything that is not data is bounded: by message for extensions and trailers, and by digits
-// for a size.
+// for a size. How much the trailers may be is handed in.
 
 import {
   colonOctet,
@@ -36,10 +36,12 @@ export type ChunkEvent = (typeof ChunkEvent)[keyof typeof ChunkEvent];
 const sizeDigitsMax = 16;
 /** Octets of all extensions of one body. Nobody uses them; Go bounds them since CVE-2023-39326. */
 const extensionBytesMax = 4096;
-/** Octets of the trailer section. */
-const trailerBytesMax = 8192;
-/** Fields in the trailer section. */
-const trailerFieldsMax = 64;
+
+/** Bounds of the trailer section; see limits.ts. */
+export interface TrailerLimits {
+  readonly trailerBytesMax: number;
+  readonly trailerFieldsMax: number;
+}
 
 const equals = 0x3d;
 const quote = 0x22;
@@ -81,6 +83,7 @@ export class ChunkedDecoder {
   /** A short constant reason after `ChunkEvent.Error`. */
   error = "";
 
+  readonly #limits: TrailerLimits;
   #state: number = State.Size;
   /** Of the size being read, or data octets still to come. */
   #size = 0;
@@ -88,6 +91,10 @@ export class ChunkedDecoder {
   #extensionBytes = 0;
   #trailerBytes = 0;
   #trailerFields = 0;
+
+  constructor(limits: TrailerLimits) {
+    this.#limits = limits;
+  }
 
   /** Begins a new body. */
   reset(): void {
@@ -176,11 +183,12 @@ export class ChunkedDecoder {
   }
 
   #advanceTrailer(octet: number): number {
-    if (++this.#trailerBytes > trailerBytesMax) return this.#fail("trailers-too-long");
+    if (++this.#trailerBytes > this.#limits.trailerBytesMax) return this.#fail("trailers-too-long");
     const next = nextInTrailer(this.#state, octet);
     if (next === State.Broken) return this.#fail("bad-trailer");
     if (this.#state === State.TrailerStart && next === State.TrailerName) {
-      if (++this.#trailerFields > trailerFieldsMax) return this.#fail("too-many-trailers");
+      if (++this.#trailerFields > this.#limits.trailerFieldsMax)
+        return this.#fail("too-many-trailers");
     }
     return next;
   }

@@ -57,18 +57,14 @@ export class EtcdSealingKey implements SharedSealingKey {
     await this.#trying;
   }
 
-  /** What changed under the prefix; the values of keys in `unread` cannot be read. Other keys are passed over. */
-  observe(
-    puts: readonly KeyValue[],
-    deletes: readonly Key[],
-    unread: ReadonlySet<Key> = new Set(),
-  ): void {
+  /** What changed under the prefix; other keys are passed over. */
+  observe(puts: readonly KeyValue[], deletes: readonly Key[]): void {
     const { key } = this.#options;
     if (deletes.includes(key)) this.#isThere = false;
     const kv = puts.find((one) => one.key === key);
     if (kv !== undefined) {
       this.#isThere = true;
-      if (!unread.has(key)) this.#take(kv.text);
+      this.#take(kv.text);
     }
     this.look();
   }

@@ -210,7 +210,7 @@ export class EtcdStore implements Store {
   #apply(batch: FollowedBatch): ReadonlySet<string> {
     const unread = this.#mirror.apply(batch);
     this.members.observe(batch.puts, batch.deletes);
-    this.sealingKey.observe(batch.puts, batch.deletes, unread);
+    this.sealingKey.observe(batch.puts, batch.deletes);
     this.#lookForLeft();
     return unread;
   }

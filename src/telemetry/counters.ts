@@ -21,6 +21,7 @@ const names = [
   "malformedRequests",
   "prefacesAccepted",
   "prefacesRefused",
+  "roomMade",
   "malformedResponses",
   "upstreamConnects",
   "upstreamConnectFailures",
@@ -48,6 +49,32 @@ export const Counter: Readonly<Record<CounterName, number>> = Object.freeze(
   Object.fromEntries(names.map((name, index) => [name, index])),
 ) as Readonly<Record<CounterName, number>>;
 
+/** Limits that refuse or cut something, by the names that `--limit` has for them. */
+export const limitNames = [
+  "head-bytes",
+  "head-fields",
+  "target-bytes",
+  "body-bytes",
+  "trailer-bytes",
+  "trailer-fields",
+  "head-time",
+  "preface-time",
+  "body-idle-time",
+  "body-rate",
+  "idle-time",
+  "answer-time",
+  "connect-time",
+  "request-time",
+  "requests-per-connection",
+  "connections-per-node",
+  "connections-per-listener",
+  "connections-per-address",
+  "upgraded-connections",
+  "tunnel-idle-time",
+] as const;
+
+export type LimitName = (typeof limitNames)[number];
+
 /** What says how things are now; all the others only grow and are kept when a worker ends. */
 export const gaugeNames: ReadonlySet<CounterName> = new Set<CounterName>([
   "heartbeatMs",
@@ -68,7 +95,15 @@ export const durationBoundsMs = [
 /** Where the histogram's buckets begin. */
 export const durationBucketAt = names.length;
 
-const length = names.length + durationBoundsMs.length + 1;
+const limitsAt = durationBucketAt + durationBoundsMs.length + 1;
+
+/** Index of the counter of what each limit refused or cut. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the entries are the names themselves
+export const Limited: Readonly<Record<LimitName, number>> = Object.freeze(
+  Object.fromEntries(limitNames.map((name, index) => [name, limitsAt + index])),
+) as Readonly<Record<LimitName, number>>;
+
+const length = limitsAt + limitNames.length;
 export const countersByteLength = length * Float64Array.BYTES_PER_ELEMENT;
 
 export function countersIn(memory: SharedArrayBuffer): Float64Array {

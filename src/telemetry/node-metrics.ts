@@ -10,71 +10,12 @@ import {
   type CounterName,
   durationBoundsMs,
   durationBucketAt,
+  Limited,
+  limitNames,
   zeroCounters,
 } from "./counters.ts";
 import { type MetricFamily, metricsText, type Sample } from "./metrics-text.ts";
-
-/** One live worker. */
-export interface WorkerMetrics {
-  /** 0 to N-1; a replacement has its predecessor's. */
-  readonly slot: number;
-  readonly counters: Float64Array;
-  /** Times this slot's worker was replaced. */
-  readonly restarts: number;
-  /** ms since the last heartbeat. */
-  readonly heartbeatAgeMs: number;
-}
-
-/** Everything that a node shows. */
-export interface NodeMetrics {
-  readonly version: string;
-  readonly node: string;
-  readonly io: string;
-  readonly workers: readonly WorkerMetrics[];
-  /** What ended workers had counted; see `addRetired`. */
-  readonly retired: Float64Array;
-  /** The revision of the main thread's table. */
-  readonly revision: number;
-  readonly routes: number;
-  readonly services: number;
-  readonly backends: number;
-  /** Workers that do not serve `revision` yet. */
-  readonly laggingWorkers: number;
-  readonly storeUp: boolean;
-  readonly storeHeld: boolean;
-  readonly storeStale: boolean;
-  /** Seconds for which the store has not been followed; 0 while it is. */
-  readonly storeUnfollowedSeconds: number;
-  readonly storeRepairsTotal: number;
-  /** ChangeSets taken from the store since the start. */
-  readonly changeSetsTotal: number;
-  /** Entries of the store that are set aside. */
-  readonly quarantined: number;
-  /** As many as the settings name. */
-  readonly discoveries: readonly DiscoveryMetrics[];
-  /** Lines that the sink dropped, beside what workers dropped. */
-  readonly accessLogLinesDropped: number;
-  readonly process: ProcessMetrics;
-}
-
-/** One source of backends besides the store. */
-export interface DiscoveryMetrics {
-  readonly name: string;
-  readonly up: boolean;
-  /** That it names, served or not. */
-  readonly backends: number;
-  readonly unreadable: number;
-}
-
-export interface ProcessMetrics {
-  readonly cpuUserSeconds: number;
-  readonly cpuSystemSeconds: number;
-  readonly residentBytes: number;
-  /** Heap in use by the main thread. */
-  readonly heapUsedBytes: number;
-  /** Seconds since the epoch. */
-  readonly startTimeSeconds: number;
-}
+import type { DiscoveryMetrics, NodeMetrics, WorkerMetrics } from "./node-figures.ts";
 
 /** What the samples are made from: the node, and the sums over its workers. */
 interface MetricsView extends NodeMetrics {
@@ -140,6 +81,12 @@ function traffic(): Family[] {
       "proxy_prefaces_refused_total",
       "Connections closed because the preface was missing, wrong or late.",
     ),
+    counter(
+      "crosspoint_limited_total",
+      "Requests and connections refused, cut or closed by a limit, by its name in LIMITS.md.",
+      ({ sums }) => limitNames.map((limit) => sample(sums[Limited[limit]] ?? 0, { limit })),
+    ),
+    sum("roomMade", "room_made_total", "Waiting connections closed to make room for new ones."),
     sum(
       "clientAborts",
       "client_aborts_total",

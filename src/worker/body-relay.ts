@@ -5,7 +5,13 @@
 // body leave in one call; large ones are sent from the buffer they were received in.
 
 import type { Stream } from "../io/stream.ts";
-import { ChunkEvent, ChunkedDecoder, writeChunkHead } from "../protocol/chunked.ts";
+import * as limitsDefault from "../limits.ts";
+import {
+  ChunkEvent,
+  ChunkedDecoder,
+  type TrailerLimits,
+  writeChunkHead,
+} from "../protocol/chunked.ts";
 import { Framing } from "../protocol/framing.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 
@@ -24,9 +30,14 @@ export class BodyRelay {
   /** Body bytes that were relayed, without framing. */
   bytes = 0;
   framingOut: number = Framing.None;
+  readonly #limits: TrailerLimits;
   #framingIn: number = Framing.None;
   #remaining = 0;
   #decoder: ChunkedDecoder | undefined;
+
+  constructor(limits: TrailerLimits = limitsDefault) {
+    this.#limits = limits;
+  }
 
   begin(framingIn: number, contentLength: number, framingOut: number): void {
     this.#framingIn = framingIn;
@@ -36,7 +47,7 @@ export class BodyRelay {
     this.bytes = 0;
     this.done = framingIn === Framing.None || (framingIn === Framing.Length && contentLength === 0);
     if (framingIn === Framing.Chunked) {
-      if (this.#decoder === undefined) this.#decoder = new ChunkedDecoder();
+      if (this.#decoder === undefined) this.#decoder = new ChunkedDecoder(this.#limits);
       else this.#decoder.reset();
     }
   }

@@ -1,9 +1,11 @@
 // What every session of one worker shares: the table, the counters, the clock and the reused buffers.
 // One per worker; made by worker-loop.ts.
 
+import type { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
 import type { Page } from "../model/route-options.ts";
+import type { TrailerLimits } from "../protocol/chunked.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
@@ -17,8 +19,19 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
 
 /** Bounds that sessions keep; values and sources in limits.ts. Bytes and ms. */
-export interface SessionLimits {
+export interface SessionLimits extends TrailerLimits {
   readonly headBytesMax: number;
+  readonly bodyBytesMax: number;
+  readonly bodyRateMin: number;
+  readonly bodyRateGraceMs: number;
+  readonly bodyRateLookMs: number;
+  readonly requestMsMax: number;
+  readonly requestsPerConnectionMax: number;
+  readonly connectionsPerNodeMax: number;
+  readonly connectionsPerListenerMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly upgradedConnectionsMax: number;
+  readonly upstreamIdleMax: number;
   readonly requestHeadMsMax: number;
   readonly prefaceMsMax: number;
   readonly prefaceBytesMax: number;
@@ -51,6 +64,8 @@ export interface WorkerContext {
   readonly io: Io;
   readonly limits: SessionLimits;
   readonly counters: Float64Array;
+  /** Of all workers together. */
+  readonly connections: ConnectionCounts;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;

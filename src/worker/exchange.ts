@@ -12,12 +12,14 @@ import type { Stream } from "../io/stream.ts";
 import type { RouteOptions } from "../model/route-options.ts";
 import { Method } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
-import { Counter } from "../telemetry/counters.ts";
+import { Counter, type LimitName } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
+import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
 import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
+import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -30,6 +32,8 @@ export interface ExchangeClient {
   readonly downstream: Downstream;
   /** Bytes behind the request wait unread. */
   readonly holdsBytes: boolean;
+  /** This is the last request that the connection may bring. */
+  readonly isSpent: boolean;
   /** Something moved: the time without progress begins anew, and may take `limitMs`. */
   progressed(limitMs: number): void;
   /** The upstream is connected, or takes bytes again: go on with the request's body. */
@@ -46,7 +50,8 @@ export class Exchange {
   readonly record: RequestRecord;
   readonly delivery: Delivery;
   readonly response: ResponseRelay;
-  readonly requestBody = new BodyRelay();
+  readonly requestBody: BodyRelay;
+  readonly limits: RequestLimits;
   upgrade = false;
   /** The client spoke HTTP/1.1. */
   minor = 1;
@@ -64,6 +69,8 @@ export class Exchange {
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    this.requestBody = new BodyRelay(context.limits);
+    this.limits = new RequestLimits(context, this);
     this.record = new RequestRecord(context);
     this.delivery = new Delivery(context, this);
     this.response = new ResponseRelay(context, this);
@@ -141,6 +148,7 @@ export class Exchange {
     if (service === undefined) return this.#answer(404, "redirect-to-itself", "");
     this.stickyPlace = place;
     this.record.service = service.name;
+    if (this.#isBeyondLimits()) return;
     this.delivery.choice.begin(service, this.client.downstream);
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
@@ -159,6 +167,7 @@ export class Exchange {
     this.headOnly = isHead(head);
     this.keepAlive = head.keepAlive && !this.#context.draining;
     this.stickyPlace = undefined;
+    if (this.keepAlive && this.client.isSpent) this.#spend();
     this.waitsForContinue = head.expectContinue;
     this.delivery.begin(head);
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
@@ -166,8 +175,25 @@ export class Exchange {
     this.#json = wantsJson(bytes, head);
   }
 
+  /** The answer will say that the connection ends. */
+  #spend(): void {
+    this.keepAlive = false;
+    limited(this.#context.counters, "requests-per-connection");
+  }
+
+  /** Answers what no backend is to be bothered with. */
+  #isBeyondLimits(): boolean {
+    const limit = this.limits.begin(this.#context.requestHead);
+    if (limit === undefined) return false;
+    const detail = limited(this.#context.counters, limit);
+    if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
+    else this.#answer(503, "upgraded-limit", detail);
+    return true;
+  }
+
   /** The head has gone out on a new connection. */
   delivered(): void {
+    if (!this.requestBody.done) this.limits.pace.watchRequest();
     this.client.progressed(this.silentMsMax);
     this.client.requestMayGoOn();
   }
@@ -182,16 +208,27 @@ export class Exchange {
     if (connection === undefined) return end;
     const { writer } = this.#context;
     const next = requestBody.feed(bytes, at, end, writer, connection.stream);
-    if (requestBody.error !== "") {
+    if (requestBody.error !== "" || requestBody.bytes > this.#context.limits.bodyBytesMax) {
       writer.length = 0;
-      this.#context.counters[Counter.malformedRequests]! += 1;
-      this.fail(400, "request-malformed", requestBody.error);
+      this.#refuseBody();
       return end;
     }
+    if (!requestBody.done) this.limits.pace.watchRequest();
     if (next > at) this.waitsForContinue = false;
     delivery.sentBody(bytes, at, next);
     flush(writer, connection.stream);
     return next;
+  }
+
+  /** What was written of it is dropped: no backend takes it for whole. */
+  #refuseBody(): void {
+    const { counters } = this.#context;
+    const { error } = this.requestBody;
+    if (error === "") {
+      return this.fail(413, "request-too-large", limited(counters, "body-bytes"));
+    }
+    counters[Counter.malformedRequests]! += 1;
+    this.fail(statusOfBody(error), "request-malformed", tellMalformed(counters, error));
   }
 
   /** The client is gone or broke the rules before it was answered. */
@@ -204,15 +241,35 @@ export class Exchange {
     this.#closeRecord();
   }
 
-  /** The session's timer ran out in the middle of this exchange. */
-  timedOut(): void {
+  /** A timer ran out in the middle of this exchange: by default that of the session. */
+  timedOut(limit: LimitName = this.#silenceLimit): void {
+    const detail = limited(this.#context.counters, limit);
     if (this.response.begun && this.client.stream.queuedBytes > 0) {
-      return this.fail(408, "client-slow", "");
+      return this.fail(408, "client-slow", detail);
     }
-    if (!this.requestBody.done && !this.#isBackendSlow()) return this.fail(408, "request-slow", "");
+    if (!this.requestBody.done && !this.#isBackendSlow()) {
+      return this.fail(408, "request-slow", detail);
+    }
     this.#context.counters[Counter.upstreamTimeouts]! += 1;
     this.delivery.choice.failed("timeout");
-    this.fail(504, "backend-slow", "");
+    this.fail(504, "backend-slow", detail);
+  }
+
+  /** Which limit it is to be silent for too long. */
+  get #silenceLimit(): LimitName {
+    return this.response.begun || !this.requestBody.done ? "body-idle-time" : "answer-time";
+  }
+
+  /** The client brings its request, or takes its answer, too slowly. */
+  tooSlow(): void {
+    const detail = limited(this.#context.counters, "body-rate");
+    if (!this.response.begun) return this.fail(408, "request-slow", detail);
+    this.#breakOff("client-slow", detail, true);
+  }
+
+  /** Body bytes of the request could be taken, and none are there. */
+  get awaitsClient(): boolean {
+    return this.takesBody && !this.client.holdsBytes && !this.#isBackendSlow();
   }
 
   /** While the request's body is under way: it is the backend that does not do its part. */
@@ -235,6 +292,7 @@ export class Exchange {
   /** 101: the connections belong together from now on. */
   switchProtocols(bytes: Uint8Array, start: number, end: number): void {
     this.record.status = 101;
+    this.limits.endTimes();
     this.client.upgraded(this.delivery.handOver(), bytes, start, end);
   }
 
@@ -243,6 +301,7 @@ export class Exchange {
     const { choice } = this.delivery;
     this.record.tries = choice.tries;
     choice.done();
+    this.limits.end();
     this.record.bytesIn = bytesIn;
     this.record.bytesOut = bytesOut;
     this.record.end(this.client.downstream.address);
@@ -261,17 +320,18 @@ export class Exchange {
 
   /** Answers by ourselves if nothing was answered yet; else the client must see that it is cut. */
   fail(status: number, reason: Reason, detail: string): void {
-    if (this.response.begun) {
-      const { client, response } = this;
-      this.record.reason = reason;
-      const hard = response.endsByClose;
-      this.#end(false);
-      this.#closeRecord();
-      if (hard) client.cut();
-      else client.exchangeDone(true);
-      return;
-    }
-    this.#answer(status, reason, detail);
+    if (this.response.begun) this.#breakOff(reason, detail, this.response.endsByClose);
+    else this.#answer(status, reason, detail);
+  }
+
+  /** The answer has begun and will not be whole. @param hard Nothing that still waits is sent. */
+  #breakOff(reason: Reason, detail: string, hard: boolean): void {
+    const { client } = this;
+    this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
+    this.#end(false);
+    this.#closeRecord();
+    if (hard) client.cut();
+    else client.exchangeDone(true);
   }
 
   #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {
@@ -314,6 +374,7 @@ export class Exchange {
 
   /** Lets the backend's connection read on, and gives it back, or up. */
   #end(reusable: boolean): void {
+    this.limits.end();
     this.response.resumeUpstream();
     this.delivery.end(reusable);
   }

@@ -11,6 +11,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import { limited, tellMalformed } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
 import { refuse } from "./refusal.ts";
@@ -35,8 +36,8 @@ export class HttpSession
   /** The request under way: there is one in the states Body, Answer and Tunnel. */
   #exchange: Exchange | undefined;
   #state: number = State.Head;
-  /** It has brought a request. */
-  #served = false;
+  /** How many requests it has brought. */
+  #requests = 0;
   #host = "";
   #inputEnded = false;
   #consuming = false;
@@ -58,6 +59,10 @@ export class HttpSession
 
   get holdsBytes(): boolean {
     return this.#held.length > 0;
+  }
+
+  get isSpent(): boolean {
+    return this.#requests >= this.#context.limits.requestsPerConnectionMax;
   }
 
   progressed(limitMs: number): void {
@@ -149,7 +154,19 @@ export class HttpSession
     if (this.#state !== State.Head || this.#held.length > 0) return;
     // A request may be on its way: from the kernel, it is here a tick later; the first one, from afar.
     const { wheel, limits } = this.#context;
-    wheel.arm(this.#timer, this.#served ? 0 : limits.firstRequestMsMax);
+    wheel.arm(this.#timer, this.#requests > 0 ? 0 : limits.firstRequestMsMax);
+  }
+
+  /** Also with a part of a head: one that comes slowly must not keep others out. */
+  get waitingSinceMs(): number {
+    if (this.#state !== State.Head || this.stream.queuedBytes > 0) return Number.POSITIVE_INFINITY;
+    const { downstreamIdleMsMax, requestHeadMsMax } = this.#context.limits;
+    return this.#timer.deadlineMs - (this.holdsBytes ? requestHeadMsMax : downstreamIdleMsMax);
+  }
+
+  giveWay(): void {
+    this.stream.destroy(false);
+    this.#leave();
   }
 
   destroy(): void {
@@ -190,7 +207,7 @@ export class HttpSession
     this.#host = hostAfter(this.#host, bytes, head.hostStart, head.hostEnd);
     const exchange = this.#context.exchanges.lend(this);
     this.#exchange = exchange;
-    this.#served = true;
+    this.#requests++;
     exchange.begin(bytes, this.#host);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
@@ -295,14 +312,20 @@ export class HttpSession
   onTimeout(): void {
     switch (this.#state) {
       case State.Head:
-        if (this.#held.length === 0 || this.#isClogged) return this.#linger();
+        if (this.#held.length === 0 || this.#isClogged) return this.#idleTooLong();
         if (this.#refusedHeld()) return;
-        return this.#refuse(408, "request-slow", "");
+        return this.#refuse(408, "request-slow", limited(this.#context.counters, "head-time"));
       case State.Body:
       case State.Answer:
         return this.#exchange?.timedOut();
       default:
     }
+  }
+
+  #idleTooLong(): void {
+    const { draining, counters } = this.#context;
+    if (!draining) limited(counters, this.holdsBytes ? "body-idle-time" : "idle-time");
+    this.#linger();
   }
 
   /** No more will come of this head: whether it was wrong already, which the scanner does not look for. */
@@ -315,8 +338,9 @@ export class HttpSession
   }
 
   #malformed(status: number, detail: string): void {
-    this.#context.counters[Counter.malformedRequests]! += 1;
-    this.#refuse(status, "request-malformed", detail);
+    const { counters } = this.#context;
+    counters[Counter.malformedRequests]! += 1;
+    this.#refuse(status, "request-malformed", tellMalformed(counters, detail));
   }
 
   #refuse(status: number, reason: Reason, detail: string): void {

@@ -4,6 +4,7 @@
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { limited } from "./limited.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
 /** Told once, when the connection is gone. */
@@ -16,7 +17,7 @@ export class Lingering implements StreamEvents, TimerOwner {
   readonly #stream: Stream;
   readonly #owner: LingeringOwner;
   readonly #timer = new Timer(this);
-  /** What waited to be sent when that was last looked at, in bytes. */
+  /** What the client had not acknowledged when that was last looked at, in bytes. */
   #unsentBytes = Number.POSITIVE_INFINITY;
 
   /** Takes the stream over. */
@@ -44,13 +45,17 @@ export class Lingering implements StreamEvents, TimerOwner {
     this.#finish();
   }
 
-  /** A slow reader gets the rest of its answer as long as it takes some; the kernel sends its part alone. */
+  /** A slow reader gets the rest of its answer as long as it keeps the pace; the kernel sends its part alone. */
   onTimeout(): void {
-    const { queuedBytes } = this.#stream;
-    if (queuedBytes > 0 && queuedBytes < this.#unsentBytes) {
-      this.#unsentBytes = queuedBytes;
-      this.#context.wheel.arm(this.#timer, this.#context.limits.lingerMsMax);
-      return;
+    const { limits, wheel, counters } = this.#context;
+    if (this.#stream.queuedBytes > 0) {
+      const unsentBytes = this.#stream.unacknowledgedBytes;
+      const taken = this.#unsentBytes - unsentBytes;
+      this.#unsentBytes = unsentBytes;
+      if (taken > 0 && taken * 1_000 >= limits.bodyRateMin * limits.lingerMsMax) {
+        return wheel.arm(this.#timer, limits.lingerMsMax);
+      }
+      limited(counters, "body-rate");
     }
     this.#stream.destroy(false);
     this.#finish();

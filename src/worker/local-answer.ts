@@ -17,6 +17,8 @@ export type Reason =
   | "request-slow"
   | "client-slow"
   | "request-malformed"
+  | "request-too-large"
+  | "upgraded-limit"
   | "method-refused"
   | "redirect"
   | "redirect-to-itself"
@@ -52,6 +54,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
+  "request-too-large": "the request's body is larger than this node takes",
+  "upgraded-limit": "this node has as many upgraded connections as it may",
   "method-refused": "this method is not forwarded",
   redirect: "what was asked for is elsewhere",
   "redirect-to-itself": "the route leads to where the request is already, and names no service",

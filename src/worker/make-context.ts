@@ -1,6 +1,7 @@
 // Puts the parts of one worker together: what its sessions share, made from the settings, the limits
 // and the clock that it is given.
 
+import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
@@ -65,6 +66,7 @@ export function makeContext(
     io: ioOf(io),
     limits,
     counters,
+    connections: new ConnectionCounts(start.connections, start.slot),
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),

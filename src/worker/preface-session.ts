@@ -6,28 +6,34 @@
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import { type Preface, readPreface } from "../protocol/proxy-preface.ts";
-import { Counter } from "../telemetry/counters.ts";
+import { Counter, Limited } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Door } from "./doors.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
-/** Makes the session that goes on; `ends` undefined: the stream's own. */
-export type OpenSession = (stream: Stream, ends?: ConnectionEnds) => Session;
+/** What becomes of the connection. */
+export interface Onward {
+  /** Where it came in; it is counted for its client once that is known. */
+  readonly door: Door;
+  /** Makes the session that goes on; `ends` undefined: the stream's own. */
+  readonly open: (stream: Stream, ends?: ConnectionEnds) => Session;
+}
 
 export class PrefaceSession implements StreamEvents, TimerOwner, Session {
   readonly #context: WorkerContext;
   readonly #sessions: Sessions;
   readonly #stream: Stream;
-  readonly #open: OpenSession;
+  readonly #onward: Onward;
   readonly #timer = new Timer(this);
   readonly #held = new HeldBytes();
 
-  constructor(context: WorkerContext, sessions: Sessions, stream: Stream, open: OpenSession) {
+  constructor(context: WorkerContext, sessions: Sessions, stream: Stream, onward: Onward) {
     this.#context = context;
     this.#sessions = sessions;
     this.#stream = stream;
-    this.#open = open;
+    this.#onward = onward;
     stream.events = this;
     sessions.add(this);
     context.wheel.arm(this.#timer, context.limits.prefaceMsMax);
@@ -57,7 +63,11 @@ export class PrefaceSession implements StreamEvents, TimerOwner, Session {
     const stream = this.#stream;
     wheel.disarm(this.#timer);
     counters[Counter.prefacesAccepted]! += 1;
-    const session = this.#sessions.handOver(this, () => this.#open(stream, endsOf(preface)));
+    const { door, open } = this.#onward;
+    const ends = endsOf(preface);
+    const place = door.enterFrom((ends ?? stream).remoteAddress);
+    if (place === undefined) return this.destroy();
+    const session = this.#sessions.handOver(this, () => open(stream, ends), place);
     if (end > start) stream.events.onData(bytes, start, end);
     if (draining) session.drain();
   }
@@ -83,7 +93,17 @@ export class PrefaceSession implements StreamEvents, TimerOwner, Session {
   }
 
   onTimeout(): void {
+    this.#context.counters[Limited["preface-time"]]! += 1;
     this.#refuse();
+  }
+
+  get waitingSinceMs(): number {
+    return this.#timer.deadlineMs - this.#context.limits.prefaceMsMax;
+  }
+
+  giveWay(): void {
+    this.#stream.destroy(false);
+    this.#leave();
   }
 
   /** What is on its way may still come, as with the first request of a connection. */

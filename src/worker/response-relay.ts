@@ -25,7 +25,7 @@ export class ResponseRelay {
   begun = false;
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
-  readonly #body = new BodyRelay();
+  readonly #body: BodyRelay;
   readonly #options: ResponseHeadOptions = {
     framing: Framing.None,
     close: false,
@@ -45,6 +45,7 @@ export class ResponseRelay {
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
     this.#exchange = exchange;
+    this.#body = new BodyRelay(context.limits);
   }
 
   /** For the request that `context.requestHead` has just parsed out of `request`. */
@@ -224,6 +225,7 @@ export class ResponseRelay {
     this.#exchange.client.progressed(limits.bodyIdleMsMax);
     if (stream.queuedBytes > limits.sendQueueBytesHigh && !this.#paused) {
       this.#paused = true;
+      this.#exchange.limits.pace.watchAnswer();
       this.#exchange.delivery.connection?.stream.pause();
     }
   }

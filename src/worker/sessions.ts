@@ -3,15 +3,28 @@
 import { Counter } from "../telemetry/counters.ts";
 
 export interface Session {
+  /** Since when nobody waits for an answer on it, in ms of the timer wheel; Infinity: somebody does. */
+  readonly waitingSinceMs: number;
   /** Take no new work; finish what is under way. */
   drain(): void;
   /** Cut at once. */
   destroy(): void;
+  /** Close at once, in order: another one needs the room. Only called while it waits. */
+  giveWay(): void;
 }
 
+/** Where a connection is counted besides; told once when it is gone. */
+export interface Place {
+  left(): void;
+}
+
+const nowhere: Place = { left() {} };
+
 export class Sessions {
-  readonly #open = new Set<Session>();
+  readonly #open = new Map<Session, Place>();
   readonly #counters: Float64Array;
+  /** Of the session that is being made. */
+  #place: Place = nowhere;
   #whenEmpty: (() => void) | undefined;
   #isHandingOver = false;
 
@@ -23,19 +36,34 @@ export class Sessions {
     return this.#open.size;
   }
 
+  /** Those that are open, and where each is counted. */
+  entries(): Iterable<readonly [Session, Place]> {
+    return this.#open.entries();
+  }
+
   add(session: Session): void {
-    this.#open.add(session);
+    this.#open.set(session, this.#place);
     if (this.#isHandingOver) return;
     this.#counters[Counter.connectionsAccepted]! += 1;
     this.#counters[Counter.connectionsOpen]! += 1;
   }
 
-  /** `open` makes the session that goes on with the connection of `from`: it is counted once. */
-  handOver(from: Session, open: () => Session): Session {
+  /** `open` makes a session, which is counted at `place`. */
+  enter<T>(place: Place, open: () => T): T {
+    this.#place = place;
+    try {
+      return open();
+    } finally {
+      this.#place = nowhere;
+    }
+  }
+
+  /** `open` makes the session that goes on with the connection of `from`: it is counted once, from now on at `place`. */
+  handOver(from: Session, open: () => Session, place: Place): Session {
     this.#open.delete(from);
     this.#isHandingOver = true;
     try {
-      return open();
+      return this.enter(place, open);
     } finally {
       this.#isHandingOver = false;
     }
@@ -43,14 +71,17 @@ export class Sessions {
 
   /** Harmless when it was removed before. */
   remove(session: Session): void {
-    if (!this.#open.delete(session)) return;
+    const place = this.#open.get(session);
+    if (place === undefined) return;
+    this.#open.delete(session);
+    place.left();
     this.#counters[Counter.connectionsOpen]! -= 1;
     if (this.#open.size === 0) this.#whenEmpty?.();
   }
 
   /** Asks every session to finish; resolves when the last one is gone. */
   drain(): Promise<void> {
-    for (const session of this.#open) session.drain();
+    for (const session of this.#open.keys()) session.drain();
     if (this.#open.size === 0) return Promise.resolve();
     return new Promise((resolve) => (this.#whenEmpty = resolve));
   }
@@ -58,7 +89,7 @@ export class Sessions {
   /** Cuts what is left and answers how much that was. */
   destroyAll(): number {
     const cut = this.#open.size;
-    for (const session of this.#open) session.destroy();
+    for (const session of this.#open.keys()) session.destroy();
     return cut;
   }
 }

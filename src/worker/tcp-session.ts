@@ -120,10 +120,16 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
     this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.#line.reason = this.#tunnel?.cutBy ?? "";
     this.#leave(bytesFromClient, bytesToClient);
   }
 
   // --- the worker
+
+  /** Whoever connected is being served, silent or not. */
+  readonly waitingSinceMs = Number.POSITIVE_INFINITY;
+
+  giveWay(): void {}
 
   /** An open TCP connection has no point at which it could be asked to leave: it runs on. */
   drain(): void {}

@@ -4,6 +4,7 @@
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { limited } from "./limited.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
 /** Told once, when both directions have ended, or one side broke. */
@@ -67,6 +68,8 @@ export class Tunnel implements TimerOwner {
   readonly #timer = new Timer(this);
   readonly #fromClient: Side;
   readonly #fromUpstream: Side;
+  /** Why it was cut, if a limit did; "" else. */
+  cutBy = "";
   #closed = 0;
   #over = false;
 
@@ -136,6 +139,8 @@ export class Tunnel implements TimerOwner {
   }
 
   onTimeout(): void {
+    const limit = this.#closed === 0 ? "tunnel-idle-time" : "body-idle-time";
+    this.cutBy = `idle: ${limited(this.#context.counters, limit)}`;
     this.destroy();
   }
 

@@ -42,6 +42,7 @@ export class Upgraded implements TunnelOwner {
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
     this.#counters[Counter.upgradedOpen]! -= 1;
     this.#counters[Counter.upstreamOpen]! -= 1;
+    this.#exchange.record.reason = this.tunnel.cutBy;
     this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
     this.#owner.onUpgradedEnd();
   }

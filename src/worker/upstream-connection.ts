@@ -4,6 +4,7 @@ import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { limited } from "./limited.ts";
 import { Timer } from "./timer-wheel.ts";
 
 /** Whoever uses the connection at the moment. */
@@ -149,6 +150,7 @@ export class UpstreamConnection implements StreamEvents {
   onTimeout(): void {
     const { owner } = this;
     const { connectMsMax } = this.#context.limits;
+    if (!this.connected) limited(this.#context.counters, "connect-time");
     this.destroy(!this.connected);
     owner?.onUpstreamClose("unreachable", `no connection within ${connectMsMax} ms`);
   }

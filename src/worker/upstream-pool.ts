@@ -55,7 +55,9 @@ export class UpstreamPool {
     connection.forgetSaved();
     let idle = connection.preface?.idle ?? idleOf(connection.endpoint);
     if (idle === undefined) connection.endpoint.pool = idle = [];
-    const full = idle.length >= context.limits.upstreamIdlePerBackendMax;
+    const full =
+      idle.length >= context.limits.upstreamIdlePerBackendMax ||
+      context.counters[Counter.upstreamIdle]! >= context.limits.upstreamIdleMax;
     if (!wanted || full || context.draining || connection.endpoint.users === 0) {
       connection.destroy(false);
       return;

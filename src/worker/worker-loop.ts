@@ -20,6 +20,7 @@ import type { Endpoint } from "../routing/backend-state.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { Door, Room } from "./doors.ts";
 import { HttpSession } from "./http-session.ts";
 import { measure } from "./measure.ts";
 import { PrefaceSession } from "./preface-session.ts";
@@ -44,6 +45,7 @@ export class WorkerLoop {
   readonly #start: WorkerStart;
   readonly #thread: Thread;
   readonly #sessions: Sessions;
+  readonly #room: Room;
   readonly #listeners = new Map<number, Listener>();
   #served = false;
   /** Of the table that serves: what a delta must follow on. */
@@ -55,6 +57,7 @@ export class WorkerLoop {
     this.#start = start;
     this.#thread = thread;
     this.#sessions = new Sessions(context.counters);
+    this.#room = new Room(context, this.#sessions);
   }
 
   /** Serves until it has drained. */
@@ -194,9 +197,18 @@ export class WorkerLoop {
             new HttpSession(context, sessions, stream, ends)
         : (stream: Stream, ends?: ConnectionEnds) =>
             new TcpSession(context, sessions, stream, ends);
+    const door = new Door(context, this.#room, loan.row);
     return context.io.listen(loan, (stream) => {
-      const isPrefaced = context.prefaced.contains(stream.remoteAddress);
-      void (isPrefaced ? new PrefaceSession(context, sessions, stream, open) : open(stream));
+      if (!door.enter()) return stream.destroy(true);
+      if (context.prefaced.contains(stream.remoteAddress)) {
+        const begin = (): PrefaceSession =>
+          new PrefaceSession(context, sessions, stream, { door, open });
+        return void sessions.enter(door, begin);
+      }
+      const place = door.enterFrom(stream.remoteAddress);
+      if (place !== undefined) return void sessions.enter(place, () => open(stream));
+      door.left();
+      stream.destroy(true);
     });
   }
 

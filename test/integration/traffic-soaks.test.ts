@@ -42,9 +42,10 @@ describe("in small", () => {
   });
 
   test("stalled readers cost what is bounded", async () => {
-    const figures = await runStalledReaders(50, 1);
+    // Few: here the kernel's buffers have their full size.
+    const figures = await runStalledReaders(20, 1);
     expect(stalledReadersFailures(figures)).toEqual([]);
-    expect(figures.readers).toBe(50);
+    expect(figures.readers).toBe(20);
   });
 });
 
@@ -115,6 +116,7 @@ test.for<[Partial<SlowClientsFigures>, string]>([
 
 const stalled: StalledReadersFigures = {
   readers: 100,
+  stalled: 90,
   ended: 0,
   emptyBytes: 1e8,
   residentBytes: [1.01e8, 1.01e8, 1.01e8],
@@ -126,6 +128,7 @@ test.for<[Partial<StalledReadersFigures>, string]>([
   [{ failures: ["502"] }, "a good client got 502"],
   [{ residentBytes: [3e8, 3e8, 3e8] }, "191 MiB for 100 readers"],
   [{ residentBytes: [1e8, 1e8, 1.4e8] }, "memory grew by 38 MiB"],
+  [{ stalled: 89 }, "the node had to wait for only 89 of 100 readers"],
   [{ asked: 0 }, "nothing was shown"],
 ])("stalled-readers' judge sees %j", ([wrong, says]) => {
   expect(stalledReadersFailures(stalled)).toEqual([]);

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { connect, createServer, Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test } from "vitest";
+import { peerText } from "../../src/io/peer-text.ts";
 import * as sockets from "../../src/io/sockets.ts";
 
 const open: { close(): unknown }[] = [];
@@ -146,7 +147,7 @@ describe("acceptOne", () => {
     const taken = sockets.acceptOne(fd, peer);
     open.push({ close: () => sockets.closeFd(taken) });
     expect(taken).toBeGreaterThan(2);
-    expect([sockets.peerText(peer), peer.port]).toEqual([address, socket.localPort]);
+    expect([peerText(peer), peer.port]).toEqual([address, socket.localPort]);
   });
 
   test("one peer buffer serves many", async () => {
@@ -170,7 +171,7 @@ describe("peerText", () => {
     const peer = new sockets.PeerAddress();
     peer.bytes.setUint16(0, 10, true);
     words.forEach((word, index) => peer.bytes.setUint16(8 + 2 * index, word));
-    expect(sockets.peerText(peer)).toBe(text);
+    expect(peerText(peer)).toBe(text);
   });
 });
 
@@ -181,7 +182,7 @@ describe("watchReadable", () => {
     const waiting = accepted(fd, peer);
     const socket = await client(port);
     expect(await waiting).toBeGreaterThan(2);
-    expect([sockets.peerText(peer), peer.port]).toEqual(["127.0.0.1", socket.localPort]);
+    expect([peerText(peer), peer.port]).toEqual(["127.0.0.1", socket.localPort]);
   });
 
   test("passes on every connection exactly once, those that waited before too", async () => {

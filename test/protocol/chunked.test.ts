@@ -3,6 +3,7 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import * as limits from "../../src/limits.ts";
 import { ChunkEvent, ChunkedDecoder, writeChunkHead } from "../../src/protocol/chunked.ts";
 import { poisoned, textOf } from "./octets-of.ts";
 
@@ -14,7 +15,7 @@ interface Decoded {
 }
 
 function decode(text: string, pieces: readonly number[] = [text.length]): Decoded {
-  const decoder = new ChunkedDecoder();
+  const decoder = new ChunkedDecoder(limits);
   let body = "";
   let at = 0;
   for (const end of pieces) {
@@ -99,7 +100,7 @@ describe("ChunkedDecoder", () => {
   });
 
   test("reset forgets everything", () => {
-    const decoder = new ChunkedDecoder();
+    const decoder = new ChunkedDecoder(limits);
     const broken = poisoned("zz");
     expect(decoder.step(broken, 0, 2)).toBe(ChunkEvent.Error);
     expect(decoder.step(poisoned("0\r\n\r\n"), 0, 5)).toBe(ChunkEvent.Error);

@@ -33,7 +33,7 @@ export interface FuzzFigures {
 /** Resolves when the thread has ended, however it did. */
 export async function runFuzz(
   kind: FuzzKind,
-  options: { readonly seconds: number; readonly seed: number },
+  options: Pick<FuzzWork, "seconds" | "seed" | "executionsMax">,
 ): Promise<FuzzFigures> {
   const memory = new SharedArrayBuffer(fuzzMemoryBytes);
   const places = new Int32Array(memory);
@@ -81,7 +81,7 @@ export function fuzzFailures({
 }: FuzzFigures): string[] {
   const failures = trouble === undefined ? [] : [trouble];
   const requests = executions - answers;
-  if (accepted === 0 || accepted === executions || answers === 0 || requests === 0)
+  if (accepted === 0 || answers === 0 || requests === 0)
     failures.push(`${kind}: nothing was shown`);
   return failures;
 }

@@ -1,11 +1,15 @@
 // Clients that ask and never read: node test/soak/stalled-readers.ts [readers=10000] [seconds=600]
 //
-// Each asks for a megabyte and takes nothing of it. What the node keeps for them is bounded per reader, and flat over
-// the time: one whose time is up is cut by the router, and replaced. A good client is answered all the while. Ends with
-// one line of figures, and with status 1 when a promise was broken. Linux only (proc(5)).
+// Each asks for 16 MiB and takes nothing of it. What the node keeps for them is bounded per reader, and flat over the
+// time: one whose time is up is cut by the router, and replaced. A good client is answered all the while. Runs in a
+// network of its own whose buffers are small, so that the answers wait in the router and not in the kernel. A reader takes
+// two descriptors of the node, its own and the backend's: those for whom `ulimit -Hn` is too low ask for a small answer,
+// and do not read that. Ends with one line of figures, and with status 1 when a promise was broken. Linux only (proc(5)).
 
+import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startLargeBackend } from "../support/large-backend.ts";
+import { isInOwnNetwork, rerunInOwnNetwork } from "../support/own-network.ts";
+import { SideProcess } from "../support/side-process.ts";
 import { SlowCrowd } from "../support/slow-crowd.ts";
 import { soakHost, withSoakNode } from "../support/soak-node.ts";
 import { TimedAsker } from "../support/timed-asker.ts";
@@ -16,9 +20,15 @@ const readerBytesMax = 96 * 1024;
 /** What the heaps of a node may breathe by besides, in bytes. */
 const breathBytesMax = 64 * mebibyte;
 const samples = 10;
+/** Of the node, besides those of the readers. */
+const descriptorsBesides = 500;
+/** The others ask for what fits into the kernel. */
+const stalledShareMin = 0.9;
 
 export interface StalledReadersFigures {
   readonly readers: number;
+  /** Whose answers the node had in its hands, at most at a time. */
+  readonly stalled: number;
   readonly ended: number;
   /** Before the first reader. */
   readonly emptyBytes: number;
@@ -32,25 +42,31 @@ export async function runStalledReaders(
   readers: number,
   seconds: number,
 ): Promise<StalledReadersFigures> {
-  const backend = await startLargeBackend();
+  const backend = await SideProcess.start("backend-process.ts", ["large"]);
   try {
-    return await withSoakNode([backend.address], async ({ node, httpPort }) => {
+    return await withSoakNode([String(backend.ready)], async ({ node, httpPort }) => {
       const ask = () => ({ method: "GET", path: "/small", headers: { host: soakHost }, body: "" });
       const asker = new TimedAsker(httpPort, ask, 20);
       await sleep(500);
       const emptyBytes = node.residentBytes();
       const crowd = new SlowCrowd(httpPort);
-      await crowd.add(readers, "stalled");
+      const fitting = Math.min(readers, Math.floor((descriptorsMax() - descriptorsBesides) / 2));
+      await crowd.add(fitting, "stalled");
+      await crowd.add(readers - fitting, "unread");
       const residentBytes: number[] = [];
+      let stalled = 0;
       for (let n = 0; n < samples; n++) {
         await sleep((seconds * 1000) / samples);
         residentBytes.push(node.residentBytes());
+        const metrics = await node.metrics();
+        stalled = Math.max(stalled, metrics.get("crosspoint_requests_in_flight") ?? 0);
       }
       const size = crowd.size;
       await asker.finish();
       crowd.close();
       return {
         readers: size,
+        stalled,
         ended: crowd.ended,
         emptyBytes,
         residentBytes,
@@ -59,7 +75,7 @@ export async function runStalledReaders(
       };
     });
   } finally {
-    await backend.close();
+    await backend.end();
   }
 }
 
@@ -73,15 +89,24 @@ export function stalledReadersFailures(figures: StalledReadersFigures): string[]
   const half = residentBytes[Math.floor(residentBytes.length / 2)] ?? 0;
   const growth = (residentBytes.at(-1) ?? 0) - half;
   if (growth > breathBytesMax / 2) failures.push(`memory grew by ${inMebibytes(growth)} MiB`);
+  if (figures.stalled < readers * stalledShareMin)
+    failures.push(`the node had to wait for only ${figures.stalled} of ${readers} readers`);
   if (readers === 0 || figures.asked === 0) failures.push("nothing was shown");
   return failures;
+}
+
+/** Node raises its soft limit to this. */
+function descriptorsMax(): number {
+  const limit = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim();
+  return limit === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(limit);
 }
 
 function inMebibytes(bytes: number): number {
   return Math.round(bytes / mebibyte);
 }
 
-if (import.meta.main) {
+if (import.meta.main && !isInOwnNetwork) process.exitCode = await rerunInOwnNetwork();
+else if (import.meta.main) {
   const figures = await runStalledReaders(
     Number(process.argv[2] ?? "10000"),
     Number(process.argv[3] ?? "600"),
@@ -90,7 +115,7 @@ if (import.meta.main) {
   for (const line of failures.slice(0, 10)) console.error(line);
   const each = (figures.residentBytes.at(-1) ?? 0) - figures.emptyBytes;
   console.log(
-    `stalled-readers: ${figures.readers} readers (${figures.ended} ended and replaced); RSS ${inMebibytes(figures.emptyBytes)} MiB without them, ` +
+    `stalled-readers: ${figures.readers} readers, for ${figures.stalled} of them the node waits (${figures.ended} were ended and replaced); RSS ${inMebibytes(figures.emptyBytes)} MiB without them, ` +
       `then ${figures.residentBytes.map(inMebibytes).join(", ")} MiB, that is ${Math.round(each / figures.readers / 1024)} KiB each; ` +
       `of ${figures.asked} good requests ${figures.failures.length} failed`,
   );

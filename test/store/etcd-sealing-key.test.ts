@@ -69,6 +69,10 @@ describe("the first key", () => {
     await Promise.all(offers);
     const chosen = nodes.map(({ shared }) => encodeSealingKey(shared.current!));
     expect(chosen).toEqual([inEtcd(etcd), inEtcd(etcd), inEtcd(etcd)]);
+    const { createRevision, modRevision } = etcd.kvs.get(path)!;
+    expect(modRevision, "it was put once").toBe(createRevision);
+    await turns();
+    expect(nodes.map(({ heard }) => heard.length)).toEqual([1, 1, 1]);
   });
 
   test("is no part of the table: no revision, no entry, nothing rejected", async () => {
@@ -93,6 +97,25 @@ describe("the first key", () => {
     await turns(20);
     expect(inEtcd(etcd)).toBeUndefined();
     expect(shared.current).toBeUndefined();
+    etcd.put(path, encodeSealingKey(one));
+    await until(() => shared.current !== undefined, "it is seen");
+    etcd.delete(path);
+    await put(store, putRoute("b"));
+    await turns(20);
+    expect(inEtcd(etcd)).toBeUndefined();
+  });
+
+  test("costs etcd nothing more once it is there", async () => {
+    const etcd = new FakeEtcd();
+    const { store, shared } = await current(etcd);
+    await shared.offer(one);
+    await turns(20);
+    const transact = etcd.transact.bind(etcd);
+    let transactions = 0;
+    etcd.transact = (transaction: Transaction) => (transactions++, transact(transaction));
+    for (const name of ["a", "b", "c"]) await put(store, putRoute(name));
+    await turns(20);
+    expect(transactions).toBe(3);
   });
 });
 
@@ -106,8 +129,8 @@ describe("a key that changes in the store", () => {
     const { shared, heard } = await current(etcd);
     await shared.offer(one);
     etcd.put(path, text ?? "");
-    etcd.put(path, encodeSealingKey(two));
     await until(() => heard.length > 1, "it is heard of");
+    etcd.put(path, encodeSealingKey(two));
     etcd.put(path, encodeSealingKey(three));
     await until(() => heard.length > 2, "the next is heard of");
     expect(heard).toEqual([one, two, three]);
@@ -146,6 +169,8 @@ describe("garbage in its place", () => {
     ["a byte less", Buffer.alloc(31, 7).toString("base64")],
     ["a byte more", Buffer.alloc(33, 7).toString("base64")],
     ["44 characters that are no base64", "*".repeat(44)],
+    ["base64 with something in between", encodeSealingKey(three).replace("D", "*D")],
+    ["hexadecimal with a digit less", Buffer.from(three).toString("hex").slice(1)],
     ["not UTF-8", undefined],
   ])("is set aside: %s", async ([, text]) => {
     const etcd = new FakeEtcd();
@@ -238,9 +263,18 @@ describe("an etcd that is away", () => {
     };
     await shared.offer(one);
     await store.close();
+    expect(system.timerCount).toBe(0);
     system.advance(60_000);
     await shared.offer(one);
     expect(tries).toBe(1);
+  });
+
+  test("that was closed gets no offer", async () => {
+    const etcd = new FakeEtcd();
+    const { store, shared } = await current(etcd);
+    await store.close();
+    await shared.offer(one);
+    expect([shared.current, inEtcd(etcd)]).toEqual([undefined, undefined]);
   });
 });
 
@@ -259,6 +293,19 @@ describe("an etcd that lost its past", () => {
     await passing(() => inEtcd(etcd) !== undefined, "it is put again");
     expect(inEtcd(etcd)).toBe(encodeSealingKey(one));
     expect(heard).toEqual([one]);
+  });
+
+  test("gets none either that is offered while it is held", async () => {
+    const etcd = new FakeEtcd();
+    const { store, shared, passing } = await current(etcd);
+    await put(store, putRoute("a"));
+    etcd.wipe();
+    await passing(() => store.condition.kind === "held", "it is held");
+    await shared.offer(one);
+    expect([shared.current, inEtcd(etcd)]).toEqual([undefined, undefined]);
+    expect(await store.accept()).toBe(true);
+    await passing(() => shared.current !== undefined, "it is put");
+    expect(inEtcd(etcd)).toBe(encodeSealingKey(one));
   });
 
   test("and has another key: that counts once it is accepted, and not before", async () => {

@@ -10,6 +10,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { ExitStatus } from "../../src/cli/failure.ts";
 import { environmentName, type ServeOption, serveOptions } from "../../src/config.ts";
+import { type SettableLimit, settableLimits } from "../../src/config-limits.ts";
 import * as limits from "../../src/limits.ts";
 import { AccessField } from "../../src/telemetry/access-log.ts";
 import { filesUnder, root } from "./source-tree.ts";
@@ -47,6 +48,17 @@ const tables: Readonly<Record<string, () => string>> = {
     tableOf(
       ["name", "value", "what it bounds, and why so"],
       limitsText().map(({ name, comment }) => [`\`${name}\``, limitText(name), comment]),
+    ),
+  "settable-limits": () =>
+    tableOf(
+      ["name", "default", "`none`", "beyond it", "what it bounds, and why so"],
+      Object.entries<SettableLimit>(settableLimits).map(([name, { limit, none, beyond }]) => [
+        `\`${name}\``,
+        limitText(limit),
+        none === undefined ? "" : "may be",
+        beyond,
+        limitsText().find((text) => text.name === limit)?.comment ?? "",
+      ]),
     ),
   "exit-statuses": () =>
     tableOf(
@@ -115,6 +127,7 @@ function limitsText(): { readonly name: string; readonly comment: string }[] {
 function limitText(name: string): string {
   const value: unknown = Reflect.get(limits, name);
   if (typeof value !== "number") throw new Error(`${name} is no number`);
+  if (value === limits.unlimited) return "none";
   if (/Ms(?:Max|Min|Default)?$/.test(name)) return durationText(value);
   if (/Bytes/.test(name)) return bytesText(value);
   return value.toLocaleString("en-US");

@@ -14,6 +14,8 @@ export interface FuzzWork {
   readonly kind: FuzzKind;
   readonly seed: number;
   readonly seconds: number;
+  /** Ends after so many, when they come sooner. */
+  readonly executionsMax?: number;
   readonly memory: SharedArrayBuffer;
 }
 
@@ -33,14 +35,15 @@ export function currentInput(memory: SharedArrayBuffer): string {
   return JSON.stringify(Buffer.from(memory, FuzzPlace.text * 4, length).toString("latin1"));
 }
 
-async function fuzz({ kind, seed, seconds, memory }: FuzzWork): Promise<void> {
+async function fuzz({ kind, seed, seconds, executionsMax, memory }: FuzzWork): Promise<void> {
   const random = new SeededRandom(seed);
   const places = new Int32Array(memory);
   const text = Buffer.from(memory, FuzzPlace.text * 4);
   const sockets = kind === "sockets" ? await FuzzSockets.start() : undefined;
   const endMs = performance.now() + seconds * 1000;
   try {
-    while (performance.now() < endMs) {
+    const wanted = executionsMax ?? Number.MAX_SAFE_INTEGER;
+    while (performance.now() < endMs && places[FuzzPlace.executions]! < wanted) {
       const answers = random.below(3) === 0;
       const input: HttpCase = mutatedCase(answers ? "u2p" : "c2p", random);
       places[FuzzPlace.textLength] = text.write(input.bytes, "latin1");

@@ -1,11 +1,13 @@
-// A backend with something to read: `/small` is two bytes, everything else a megabyte; a request's body is read to its
-// end first.
+// A backend with something to read: `/small` is two bytes, `/huge` more than the kernel's buffers take, everything else
+// a megabyte; a request's body is read to its end first.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const megabyte = Buffer.alloc(1024 * 1024, "x");
+const huge = Buffer.alloc(16 * 1024 * 1024, "x");
+const megabyte = huge.subarray(0, 1024 * 1024);
+const answers: Readonly<Record<string, string | Buffer>> = { "/small": "ok", "/huge": huge };
 
 export interface LargeBackend {
   readonly address: string;
@@ -16,7 +18,7 @@ export async function startLargeBackend(): Promise<LargeBackend> {
   const server = createServer((request, response) => {
     request.resume();
     request.on("error", () => response.destroy());
-    request.on("end", () => response.end(request.url === "/small" ? "ok" : megabyte));
+    request.on("end", () => response.end(answers[request.url ?? ""] ?? megabyte));
   });
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;

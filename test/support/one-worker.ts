@@ -2,6 +2,13 @@
 // What it is told and what it says goes through a MessageChannel, as in a node.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
+import {
+  ConnectionCounts,
+  type ConnectionMemory,
+  connectionMemory,
+  listenerRow,
+  Row,
+} from "../../src/channel/connection-counts.ts";
 import { encodeSnapshot } from "../../src/channel/encoding.ts";
 import type {
   BackendMeasure,
@@ -28,6 +35,8 @@ import {
   type CounterName,
   countersByteLength,
   countersIn,
+  Limited,
+  type LimitName,
 } from "../../src/telemetry/counters.ts";
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
@@ -42,6 +51,9 @@ export interface OneWorkerOptions {
   readonly limits?: Partial<WorkerLimits>;
   readonly settings?: Partial<WorkerSettings>;
   readonly address?: string;
+  /** Shared with other workers; each has a slot of its own. */
+  readonly connections?: ConnectionMemory;
+  readonly slot?: number;
 }
 
 /** Gauges that must be 0 when nothing is open; `heartbeatMs` and `servedRevision` are none of these. */
@@ -69,6 +81,7 @@ export class OneWorker {
   readonly ended: Promise<void>;
   readonly #control: MessagePort;
   readonly #counters: Float64Array;
+  readonly #connections: ConnectionMemory;
   readonly #logPages: LogPages;
   readonly #loans: readonly ListenerLoan[];
   readonly #heard: FromWorker[] = [];
@@ -88,8 +101,8 @@ export class OneWorker {
     listen(tcp.fd, 512);
     const chosen = typeof options === "function" ? options({ tcpPort: tcp.port }) : options;
     const worker = new OneWorker(chosen, [
-      { id: 1, protocol: "http", address, ...http },
-      { id: 2, protocol: "tcp", address, ...tcp },
+      { id: 1, protocol: "http", address, ...http, row: listenerRow(0) },
+      { id: 2, protocol: "tcp", address, ...tcp, row: listenerRow(1) },
     ]);
     await worker.#install(chosen);
     return worker;
@@ -103,6 +116,7 @@ export class OneWorker {
     this.#logPages = new LogPages(logMemory);
     this.#counters = countersIn(memory);
     this.#loans = loans;
+    this.#connections = options.connections ?? connectionMemory(1, 1);
     this.address = loans[0]!.address;
     this.httpPort = loans[0]!.port;
     this.tcpPort = loans[1]!.port;
@@ -110,9 +124,10 @@ export class OneWorker {
     this.ended = runWorker(
       {
         workerId: 1,
-        slot: 0,
+        slot: options.slot ?? 0,
         control: port2,
         counters: memory,
+        connections: this.#connections,
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
           io: "net",
@@ -120,6 +135,7 @@ export class OneWorker {
           trustForwarded: [],
           proxyProtocol: [],
           pages: [],
+          limits: {},
           stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,
           ...options.settings,
@@ -261,6 +277,11 @@ export class OneWorker {
     return (await this.#answer("measured", (message) => message.id === id)).measures;
   }
 
+  /** How often a limit refused or cut something. */
+  limited(name: LimitName): number {
+    return this.#counters[Limited[name]]!;
+  }
+
   counter(name: CounterName): number {
     return this.#counters[Counter[name]]!;
   }
@@ -301,6 +322,10 @@ export class OneWorker {
     this.#control.close();
     for (const { fd } of this.#loans) if (fd !== undefined) closeFd(fd);
     const left = this.open();
+    const counts = new ConnectionCounts(this.#connections, 0);
+    if (this.#connections.slots === 1 && counts.total(Row.Node) + counts.total(Row.Upgraded) > 0) {
+      throw new Error("a drained worker still counts connections for the node");
+    }
     if (Object.keys(left).length > 0) {
       throw new Error(`a drained worker still counts ${JSON.stringify(left)}`);
     }

@@ -2,9 +2,16 @@
 // until told otherwise.
 
 import { MessageChannel } from "node:worker_threads";
+import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import type { Io } from "../../src/io/io.ts";
 import * as limits from "../../src/limits.ts";
-import { Counter, type CounterName, countersByteLength } from "../../src/telemetry/counters.ts";
+import {
+  Counter,
+  type CounterName,
+  countersByteLength,
+  Limited,
+  type LimitName,
+} from "../../src/telemetry/counters.ts";
 import type { WorkerContext } from "../../src/worker/context.ts";
 import { makeContext, type WorkerLimits } from "../../src/worker/make-context.ts";
 import { FakeSystem } from "./fake-system.ts";
@@ -16,6 +23,8 @@ export interface Recording {
   /** Every stream that was dialled, and where to; `events` is whoever dialled it. */
   readonly dialled: (RecordingStream & { readonly to?: string })[];
   readonly counter: (name: CounterName) => number;
+  /** How often a limit refused or cut something. */
+  readonly limited: (name: LimitName) => number;
   /** Lets time pass, tick by tick, so that timers fire. */
   readonly pass: (ms: number) => void;
 }
@@ -42,6 +51,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
       slot: 0,
       control: port1,
       counters: new SharedArrayBuffer(countersByteLength),
+      connections: connectionMemory(1, 0),
       logMemory: undefined,
       settings: {
         io: "net",
@@ -49,6 +59,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         trustForwarded: [],
         proxyProtocol: [],
         pages: [],
+        limits: {},
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,
       },
@@ -62,6 +73,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
     system,
     dialled,
     counter: (name) => context.counters[Counter[name]]!,
+    limited: (name) => context.counters[Limited[name]]!,
     pass(ms) {
       for (const end = system.monotonicMs() + ms; system.monotonicMs() < end; ) {
         system.advance(limits.timerTickMs);

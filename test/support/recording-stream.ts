@@ -24,12 +24,18 @@ export class RecordingStream implements Stream {
   readonly calls: string[] = [];
   paused = false;
   queuedBytes = 0;
+  /** Of what was written, taken by the kernel and not by the peer. */
+  kernelBytes = 0;
   /** Written bytes stay in the queue until `drain`. */
   stuck = false;
   readonly #high: number;
 
   constructor(high = 64 * 1024) {
     this.#high = high;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.queuedBytes + this.kernelBytes;
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {

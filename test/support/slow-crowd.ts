@@ -4,7 +4,7 @@
 import { connect, type Socket } from "node:net";
 import { soakHost } from "./soak-node.ts";
 
-export type Slowness = "head" | "body" | "reader" | "stalled";
+export type Slowness = "head" | "body" | "reader" | "stalled" | "unread";
 
 /** Between two octets, or two sips of an answer, in ms. */
 const stepMs = 500;
@@ -15,7 +15,9 @@ const firstBytes: Readonly<Record<Slowness, string>> = {
   head: `GET / HTTP/1.1\r\nHost: ${soakHost}\r\n`,
   body: `POST / HTTP/1.1\r\nHost: ${soakHost}\r\nContent-Length: 100000\r\n\r\n`,
   reader: `GET / HTTP/1.1\r\nHost: ${soakHost}\r\n\r\n`,
-  stalled: `GET / HTTP/1.1\r\nHost: ${soakHost}\r\n\r\n`,
+  // What the kernel does not take waits in the router; and what it takes, nowhere.
+  stalled: `GET /huge HTTP/1.1\r\nHost: ${soakHost}\r\n\r\n`,
+  unread: `GET /small HTTP/1.1\r\nHost: ${soakHost}\r\n\r\n`,
 };
 
 export class SlowCrowd {
@@ -56,8 +58,8 @@ export class SlowCrowd {
       const socket = connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
       this.#sockets.set(socket, slowness);
       socket.on("connect", () => socket.write(firstBytes[slowness], () => resolve()));
-      if (slowness === "reader" || slowness === "stalled") socket.pause();
-      else socket.resume();
+      if (slowness === "head" || slowness === "body") socket.resume();
+      else socket.pause();
       socket.on("error", () => socket.destroy());
       socket.on("close", () => {
         resolve();

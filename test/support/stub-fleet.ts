@@ -72,6 +72,7 @@ export async function startFleet(
       trustForwarded: [],
       proxyProtocol: [],
       pages: [],
+      limits: {},
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,
     },

@@ -51,6 +51,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     trustForwarded: [],
     proxyProtocol: [],
     pages: [],
+    limits: {},
     logFormat: "json",
     discover: [],
     acceptStore: false,

@@ -8,11 +8,8 @@ import {
   observeDuration,
   zeroCounters,
 } from "../../src/telemetry/counters.ts";
-import {
-  type NodeMetrics,
-  nodeMetricFamilies,
-  nodeMetricsText,
-} from "../../src/telemetry/node-metrics.ts";
+import type { NodeMetrics } from "../../src/telemetry/node-figures.ts";
+import { nodeMetricFamilies, nodeMetricsText } from "../../src/telemetry/node-metrics.ts";
 
 function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
   return {

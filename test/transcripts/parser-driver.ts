@@ -8,7 +8,13 @@ import type { HeadFields } from "../../src/protocol/head-fields.ts";
 import { Method, RequestHead } from "../../src/protocol/request-head.ts";
 import { ResponseHead } from "../../src/protocol/response-head.ts";
 
-export const limits = { headBytesMax: 16_384, headFieldsMax: 128, targetBytesMax: 8192 };
+export const limits = {
+  headBytesMax: 16_384,
+  headFieldsMax: 128,
+  targetBytesMax: 8192,
+  trailerBytesMax: 8192,
+  trailerFieldsMax: 64,
+};
 
 /** What is beyond the octets that arrived; reading it changes an outcome. */
 export const poison = 0x01;
@@ -108,7 +114,7 @@ class Driver {
   readonly #readHead: ReadHead;
   readonly #out: Understood[] = [];
   readonly #scanner = new HeadScanner(limits);
-  readonly #decoder = new ChunkedDecoder();
+  readonly #decoder = new ChunkedDecoder(limits);
   #current: Understood | undefined;
   #left = 0;
   #at = 0;

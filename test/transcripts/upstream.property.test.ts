@@ -184,7 +184,7 @@ const readers: Readonly<Record<string, (text: string, rest: string) => unknown>>
   },
   chunks: (text, rest) => {
     const { bytes, start, end } = inside(text.slice(text.indexOf("\r\n\r\n") + 4), rest);
-    const decoder = new ChunkedDecoder();
+    const decoder = new ChunkedDecoder(limits);
     const events: unknown[] = [];
     for (let at = start; ; at = decoder.next) {
       const event = decoder.step(bytes, at, end);

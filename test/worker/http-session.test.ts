@@ -5,6 +5,7 @@
 import { describe, expect, test, vi } from "vitest";
 import {
   bodyIdleMsMax,
+  bodyRateMin,
   downstreamIdleMsMax,
   firstRequestMsMax,
   lingerMsMax,
@@ -15,6 +16,7 @@ import {
 import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { HttpSession } from "../../src/worker/http-session.ts";
+import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { Sessions } from "../../src/worker/sessions.ts";
 import { TcpSession } from "../../src/worker/tcp-session.ts";
 import { recordingContext } from "../support/recording-context.ts";
@@ -24,8 +26,8 @@ import { backendOf, putRoute } from "../support/table-fixtures.ts";
 const get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\n";
 
-function made() {
-  const recording = recordingContext();
+function made(limits: Partial<WorkerLimits> = {}) {
+  const recording = recordingContext(limits);
   const { context } = recording;
   const builder = RouteTable.build();
   builder.add([
@@ -53,6 +55,7 @@ type Made = ReturnType<typeof made>;
 interface Wait {
   readonly name: string;
   readonly ms: number;
+  readonly limits?: Partial<WorkerLimits>;
   readonly before: (made: Made) => void;
   /** What the client has been told when the time is over. */
   readonly status: number | undefined;
@@ -90,6 +93,8 @@ const waits: readonly Wait[] = [
   {
     name: "for a body",
     ms: bodyIdleMsMax,
+    // Or the client would be too slow long before.
+    limits: { bodyRateMin: 0 },
     before: ({ stream, connect }) => {
       stream.receive(`${post}ab`);
       connect();
@@ -110,8 +115,8 @@ const waits: readonly Wait[] = [
 ];
 
 describe("a wait", () => {
-  test.for(waits)("$name ends after $ms ms", ({ ms, before, status, stays }) => {
-    const all = made();
+  test.for(waits)("$name ends after $ms ms", ({ ms, limits, before, status, stays }) => {
+    const all = made(limits);
     before(all);
     const { stream, pass, counter } = all;
     pass(ms - timerTickMs);
@@ -170,15 +175,23 @@ describe("a slow reader of its last answer", () => {
     return all;
   }
 
-  test("keeps its connection as long as it takes some of what is queued", () => {
-    const { stream, pass } = answered();
+  test.for([
+    ["in our queue", "queuedBytes"],
+    ["in the kernel's, before it asks for more of ours", "kernelBytes"],
+  ] as const)("keeps its connection as long as it keeps the pace: $0", ([, where]) => {
+    const { stream, pass, limited } = answered();
+    const pace = (bodyRateMin * lingerMsMax) / 1_000;
+    stream.kernelBytes = 100_000;
+    stream.queuedBytes = 100_000;
     for (let i = 0; i < 10; i++) {
-      stream.queuedBytes -= 1;
+      stream[where] -= 2 * pace;
       pass(lingerMsMax);
     }
     expect(stream.calls).toEqual(["end"]);
+    stream[where] -= pace - 1;
     pass(2 * lingerMsMax + 6 * timerTickMs);
     expect(stream.calls).toEqual(["end", "destroy"]);
+    expect(limited("body-rate")).toBe(1);
   });
 
   test("is not waited for once everything is in the kernel", () => {

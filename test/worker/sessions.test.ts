@@ -11,6 +11,8 @@ function made() {
   const log: string[] = [];
   const session = (name: string): Session => {
     const self: Session = {
+      waitingSinceMs: Number.POSITIVE_INFINITY,
+      giveWay() {},
       drain: () => log.push(`drain ${name}`),
       destroy: () => {
         log.push(`destroy ${name}`);

@@ -3,11 +3,11 @@
 
 import { createServer, Socket } from "node:net";
 import type { Io, ListenPlace } from "../io.ts";
+import { peerText } from "../peer-text.ts";
 import {
   acceptOne,
   errnoName,
   PeerAddress,
-  peerText,
   setNoDelay,
   socketsAvailable,
   watchReadable,

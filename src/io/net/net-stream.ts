@@ -6,7 +6,7 @@
 // ones at once from the caller's buffer; only what the kernel does not take is left to the Socket.
 
 import type { Socket } from "node:net";
-import { errnoName, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
+import { errnoName, outputQueue, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 
@@ -130,6 +130,11 @@ export class NetStream implements Stream, BatchTarget {
 
   get queuedBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  get unacknowledgedBytes(): number {
+    const { writableLength, destroyed } = this.#socket;
+    return this.#fd < 0 || destroyed ? writableLength : writableLength + outputQueue(this.#fd);
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {

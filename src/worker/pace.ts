@@ -1,0 +1,109 @@
+// Whether a client keeps the pace: what it brings of its request, or takes of its answer, must come to
+// `bodyRateMin` on average, once it has had `bodyRateGraceMs` to get going. As Kestrel has it
+// (MinRequestBodyDataRate, MinResponseDataRate).
+//
+// Only time in which the client is the one who is waited for counts: not while a backend is dialled, does
+// not read, or has nothing to say. One that is answered while it still sends is in a conversation, and
+// may think before it speaks. A body is looked at once in `bodyRateLookMs` while it is under way, and a
+// request that came and went at once never.
+
+import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { Timer, type TimerOwner } from "./timer-wheel.ts";
+
+/** A look that is later than this many times its time counts as this many: the worker stood still, not the client. */
+const looksCountedMax = 2;
+
+export class Pace implements TimerOwner {
+  /** The next look is due. */
+  watches = false;
+  readonly #context: WorkerContext;
+  readonly #exchange: Exchange;
+  readonly #timer = new Timer(this);
+  #lookedMs = 0;
+  /** How long the client was waited for, in ms. */
+  #waitedMs = 0;
+  /** The answer's queue has been over its high mark, and not been empty since. */
+  #isAnswer = false;
+  /** Bytes of the answer that were written, and not acknowledged, when that began. */
+  #writtenBefore = 0;
+  #unsentBefore = 0;
+  #takenBefore = 0;
+
+  constructor(context: WorkerContext, exchange: Exchange) {
+    this.#context = context;
+    this.#exchange = exchange;
+  }
+
+  /** The request's body is under way. */
+  watchRequest(): void {
+    if (this.watches) return;
+    this.#waitedMs = 0;
+    this.#begin();
+  }
+
+  /** The client does not take its answer as fast as it comes. */
+  watchAnswer(): void {
+    if (this.#isAnswer) return;
+    this.#isAnswer = true;
+    this.#waitedMs = 0;
+    this.#writtenBefore = this.#exchange.response.bytes;
+    this.#unsentBefore = this.#exchange.client.stream.unacknowledgedBytes;
+    this.#takenBefore = 0;
+    this.#begin();
+  }
+
+  /** There is nothing to watch any more. */
+  end(): void {
+    this.watches = false;
+    this.#isAnswer = false;
+    this.#context.wheel.disarm(this.#timer);
+  }
+
+  #begin(): void {
+    this.#lookedMs = this.#context.nowMs();
+    this.#again();
+  }
+
+  #again(): void {
+    const { wheel, limits } = this.#context;
+    this.watches = true;
+    wheel.arm(this.#timer, limits.bodyRateLookMs);
+  }
+
+  onTimeout(): void {
+    const { nowMs, limits } = this.#context;
+    const now = nowMs();
+    const passedMs = Math.min(now - this.#lookedMs, looksCountedMax * limits.bodyRateLookMs);
+    this.#lookedMs = now;
+    if (this.#isAnswer) this.#lookAtAnswer(passedMs);
+    else this.#lookAtRequest(passedMs);
+  }
+
+  #lookAtRequest(passedMs: number): void {
+    const exchange = this.#exchange;
+    // In a conversation nobody is late; it is over when the answer is.
+    if (exchange.response.begun || exchange.requestBody.done) return this.end();
+    if (exchange.awaitsClient) this.#waitedMs += passedMs;
+    if (this.#isTooSlow(exchange.requestBody.bytes)) return exchange.tooSlow();
+    this.#again();
+  }
+
+  #lookAtAnswer(passedMs: number): void {
+    const { client, response } = this.#exchange;
+    if (client.stream.queuedBytes === 0) return this.end();
+    this.#waitedMs += passedMs;
+    const written = response.bytes - this.#writtenBefore;
+    const taken = written - (client.stream.unacknowledgedBytes - this.#unsentBefore);
+    if (this.#isTooSlow(taken)) return this.#exchange.tooSlow();
+    // The kernel's own queue may move for minutes before it takes anything more of ours.
+    if (taken > this.#takenBefore) client.progressed(this.#context.limits.bodyIdleMsMax);
+    this.#takenBefore = taken;
+    this.#again();
+  }
+
+  #isTooSlow(bytes: number): boolean {
+    const { bodyRateMin, bodyRateGraceMs } = this.#context.limits;
+    return this.#waitedMs >= bodyRateGraceMs && bytes * 1_000 < bodyRateMin * this.#waitedMs;
+  }
+}
