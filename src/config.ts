@@ -10,7 +10,7 @@ import { isAbsolute, join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
 import { type LimitSettings, limitOption } from "./config-limits.ts";
-import { many, one, type ServeOption, turned } from "./config-option.ts";
+import { many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
   type DiscoverSetting,
@@ -35,6 +35,7 @@ import {
   parseRpcAddress,
   parseStore,
   parseUser,
+  parseVia,
   type RpcAddress,
   type StoreSetting,
 } from "./config-values.ts";
@@ -72,6 +73,10 @@ export interface Config {
   readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
+  /** What the router calls itself in Via, or "off": it writes none. */
+  readonly via: string;
+  /** Requests get Forwarded beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -183,7 +188,7 @@ export const serveOptions = {
   trustForwarded: many(
     "trust-forwarded",
     "CIDR",
-    "whose X-Forwarded-* and X-Request-* fields are kept",
+    "whose Forwarded, X-Forwarded-* and X-Request-* fields are kept",
     parseCidr,
     { fallback: "nobody's" },
   ),
@@ -200,6 +205,22 @@ export const serveOptions = {
     "what clients get instead of the router's own words with this status, such as 503=sorry.html",
     parsePageFile,
     { fallback: "the router's own words" },
+  ),
+  via: one(
+    "via",
+    "NAME",
+    "what the router is called in Via of what it forwards, or off",
+    parseVia,
+    {
+      fallback: "crosspoint",
+    },
+  ),
+  forwarded: one(
+    "forwarded",
+    "on|off",
+    "whether backends get Forwarded (RFC 7239) beside X-Forwarded-*",
+    parseSwitch,
+    { fallback: "off" },
   ),
   limit: limitOption,
   logFormat: one(
@@ -250,6 +271,8 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    via: value(serveOptions.via) ?? "crosspoint",
+    forwarded: value(serveOptions.forwarded) ?? false,
     limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     pages: value(serveOptions.page) ?? [],

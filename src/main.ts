@@ -301,6 +301,8 @@ function workerSettings(
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
     pages,
+    via: config.via === "off" ? undefined : config.via,
+    forwarded: config.forwarded,
     limits: limitsWithin(descriptorsMax(), config, log),
     stickyKeys,
     faultHooks,

@@ -67,6 +67,8 @@ describe("with no settings at all", () => {
       trustForwarded: [],
       proxyProtocol: [],
       pages: [],
+      via: "crosspoint",
+      forwarded: false,
       limits: {},
       discover: [],
       acceptStore: false,
@@ -174,6 +176,10 @@ const understood: readonly {
     text: ["10.0.0.7", "fd00::/8"],
     means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
   },
+  { flag: "via", text: "edge.example:8080", means: { via: "edge.example:8080" } },
+  { flag: "via", text: "OFF", means: { via: "off" } },
+  { flag: "forwarded", text: "on", means: { forwarded: true } },
+  { flag: "forwarded", text: "off", means: { forwarded: false } },
   {
     flag: "limit",
     text: ["head-time=5s", "body-bytes=10MiB"],
@@ -293,6 +299,12 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["page", "sorry.html", /is not the status of an error and a file/],
   ["page", "200=fine.html", /is not the status of an error and a file/],
   ["proxy-protocol", "everybody", /is not a range of addresses/],
+  ["via", "two words", /"two words" is not off, or a name/],
+  ["via", "", /is not off, or a name/],
+  ["via", "a\r\nX: y", /is not off, or a name/],
+  ["via", "a,b", /is not off, or a name/],
+  ["via", "a:b", /is not off, or a name/],
+  ["forwarded", "maybe", /"maybe" is neither true nor false/],
   ["log-format", "jsno", /did you mean "json"/],
 ];
 

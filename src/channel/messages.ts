@@ -45,6 +45,10 @@ export interface WorkerSettings {
   readonly proxyProtocol: readonly string[];
   /** What the node says instead of the router's own words, by status. */
   readonly pages: readonly Page[];
+  /** What the router calls itself in Via; undefined: it writes none. */
+  readonly via: string | undefined;
+  /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** Over those of limits.ts, by their names there. */
   readonly limits: LimitOverrides;
   /** As the worker's first table comes; see the message `sticky-keys`. */

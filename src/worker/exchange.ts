@@ -9,12 +9,12 @@
 // of others: what must outlive the request stays with the connection.
 
 import type { Stream } from "../io/stream.ts";
-import type { RouteOptions } from "../model/route-options.ts";
 import { Method } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
@@ -118,6 +118,8 @@ export class Exchange {
     const { requestHead: head, requestFacts, table } = this.#context;
     this.#describe(bytes);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
+    if (head.maxForwards === 0) return this.#answer(200, "max-forwards", "");
+    if (head.hasVia && this.#isLooping(bytes)) return this.#answer(508, "request-loop", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
     this.route = route;
     if (route === undefined) {
@@ -125,19 +127,9 @@ export class Exchange {
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
-    const own = route.options && this.#ownAnswer(bytes, route, route.options);
+    const own = route.options && ownAnswerOf(this.#context, this.client.downstream, bytes, route);
     if (own !== undefined) return this.#answer(own.status, own.reason, "", own);
     this.#serve(bytes, route);
-  }
-
-  /** What the route itself says to this request; undefined: a service answers. */
-  #ownAnswer(
-    bytes: Uint8Array,
-    route: CompiledRoute,
-    options: RouteOptions,
-  ): OwnAnswer | undefined {
-    const { trusted } = this.client.downstream;
-    return ownAnswerOf(options, route, bytes, this.#context.requestHead, trusted);
   }
 
   #serve(bytes: Uint8Array, route: CompiledRoute): void {
@@ -173,6 +165,12 @@ export class Exchange {
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
     this.response.begin(bytes);
     this.#json = wantsJson(bytes, head);
+  }
+
+  /** A route leads back to this router: each time round would take two connections more. */
+  #isLooping(bytes: Uint8Array): boolean {
+    const { via, requestHead: head, limits } = this.#context;
+    return via !== undefined && via.timesNamed(bytes, head.fields) >= limits.viaNamedMax;
   }
 
   /** The answer will say that the connection ends. */
@@ -231,14 +229,25 @@ export class Exchange {
     this.fail(statusOfBody(error), "request-malformed", tellMalformed(counters, error));
   }
 
-  /** The client is gone or broke the rules before it was answered. */
-  abort(): void {
+  /** The client is gone before it was answered. @param detail The limit by which it counts as gone; "" for none. */
+  abort(detail = ""): void {
     if (!this.active) return;
     this.record.status = this.record.status === 0 ? 499 : this.record.status;
-    this.record.reason = "client-closed";
+    this.record.reason = detail === "" ? "client-closed" : `client-closed: ${detail}`;
     this.#context.counters[Counter.clientAborts]! += 1;
     this.#end(false);
     this.#closeRecord();
+  }
+
+  /**
+   * The client may be gone: then the backend is to hear of it. True: the client must be reset, or it would,
+   * if it waits after all, take for whole what is not.
+   */
+  abandon(): boolean {
+    const { response } = this;
+    const hard = !response.begun || response.endsByClose;
+    this.abort(limited(this.#context.counters, "client-ended-time"));
+    return hard;
   }
 
   /** A timer ran out in the middle of this exchange: by default that of the session. */
@@ -353,6 +362,7 @@ export class Exchange {
       sayKeepAlive: this.minor === 0,
       page: own === undefined ? pageFor(status, this.route?.options?.pages, pages) : own.page,
       lines: own?.lines,
+      dateLine: dateLineAt(this.#context.wallMs()),
     });
     this.record.bytesOut = writer.length;
     flush(writer, this.client.stream);

@@ -24,9 +24,12 @@ export type Reason =
   | "redirect-to-itself"
   | "fixed-answer"
   | "no-host"
+  | "max-forwards"
+  | "request-loop"
   | "draining";
 
 const texts: Readonly<Record<number, string>> = {
+  200: "OK",
   400: "Bad Request",
   404: "Not Found",
   405: "Method Not Allowed",
@@ -42,6 +45,7 @@ const texts: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
   504: "Gateway Timeout",
   505: "HTTP Version Not Supported",
+  508: "Loop Detected",
 };
 
 const sentences: Readonly<Record<Reason, string>> = {
@@ -54,9 +58,13 @@ const sentences: Readonly<Record<Reason, string>> = {
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
+  "method-refused":
+    "CONNECT and TRACE are not forwarded: one opens a tunnel, the other shows what proxies added",
+  "max-forwards": "the request was to be forwarded no further",
+  "request-loop":
+    "the request has passed here before, too often: a route leads back to this router",
   "request-too-large": "the request's body is larger than this node takes",
   "upgraded-limit": "this node has as many upgraded connections as it may",
-  "method-refused": "this method is not forwarded",
   redirect: "what was asked for is elsewhere",
   "redirect-to-itself": "the route leads to where the request is already, and names no service",
   "fixed-answer": "the route answers by itself",
@@ -79,7 +87,11 @@ export interface LocalAnswer {
   readonly page?: { readonly contentType: string; readonly body: string } | undefined;
   /** Further fields, each "Name: value". */
   readonly lines?: readonly string[] | undefined;
+  /** Every answer of ours tells its time (RFC 9110 section 6.6.1). */
+  readonly dateLine: Uint8Array;
 }
+
+const methodsAllowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /** Appends the whole answer. */
 export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void {
@@ -89,20 +101,25 @@ export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void 
   // RFC 9110 sections 6.4.1 and 8.6: these two have neither body nor length.
   const isBodiless = status === 204 || status === 304;
   const lines = [`HTTP/1.1 ${status} ${texts[status] ?? STATUS_CODES[status] ?? ""}`, ...own];
-  if (!isBodiless) lines.push(`Content-Type: ${contentType}`, `Content-Length: ${bytes.length}`);
+  if (body !== "") lines.push(`Content-Type: ${contentType}`);
+  if (!isBodiless) lines.push(`Content-Length: ${bytes.length}`);
   lines.push(`X-Crosspoint-Reason: ${reason}`);
   if (status === 503 && !own.some((line) => /^retry-after:/i.test(line))) {
     lines.push("Retry-After: 1");
   }
-  if (status === 405) lines.push("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (status === 405 || reason === "max-forwards") lines.push(methodsAllowed);
   if (answer.close) lines.push("Connection: close");
   else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
-  writer.text(`${lines.join("\r\n")}\r\n\r\n`);
+  writer.text(`${lines.join("\r\n")}\r\n`);
+  writer.all(answer.dateLine);
+  writer.text("\r\n");
   if (!answer.headOnly && !isBodiless) writer.all(bytes);
 }
 
 function ownPage(answer: LocalAnswer): { readonly contentType: string; readonly body: string } {
   const { status, reason, detail } = answer;
+  // What we say to OPTIONS is in the fields (RFC 9110 section 9.3.7).
+  if (reason === "max-forwards") return { contentType: "", body: "" };
   const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
   if (answer.json) {
     const body = `${JSON.stringify({ status, reason, message: sentence })}\n`;

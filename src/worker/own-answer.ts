@@ -4,12 +4,14 @@
 // Knows: what the options of a route mean for one request. Does not know how an answer is written (local-answer)
 // or a service is reached. Only routes with options come here, so that text is cheap enough.
 
-import type { Page, RouteOptions } from "../model/route-options.ts";
+import type { Page } from "../model/route-options.ts";
 import { Field } from "../protocol/field.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { type AskedUrl, redirectTarget } from "../routing/redirect-target.ts";
+import type { WorkerContext } from "./context.ts";
 import type { Reason } from "./local-answer.ts";
+import type { Downstream } from "./request-writer.ts";
 
 /** An answer that no backend is asked for. */
 export interface OwnAnswer {
@@ -23,13 +25,12 @@ export interface OwnAnswer {
 
 /** undefined: a service answers. */
 export function ownAnswerOf(
-  { redirect, answer }: RouteOptions,
-  route: CompiledRoute,
+  { requestHead: head }: Pick<WorkerContext, "requestHead">,
+  { trusted }: Pick<Downstream, "trusted">,
   bytes: Uint8Array,
-  head: RequestHead,
-  trusted: boolean,
+  { route: { match, options } }: CompiledRoute,
 ): OwnAnswer | undefined {
-  const { match } = route.route;
+  const { redirect, answer } = options ?? {};
   if (answer !== undefined) {
     const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}`);
     return { status: answer.status, reason: "fixed-answer", page: answer, lines };

@@ -13,6 +13,7 @@ import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { forwardedStart, writeForwarded } from "./forwarded.ts";
 import { isRequestId } from "./request-ids.ts";
 import { writeRewrittenTarget } from "./request-target.ts";
 
@@ -25,6 +26,7 @@ const forwardedFor = ascii("X-Forwarded-For: ");
 const forwardedProto = ascii("X-Forwarded-Proto: http\r\n");
 const forwardedHost = ascii("X-Forwarded-Host: ");
 const forwardedPort = ascii("X-Forwarded-Port: ");
+const maxForwards = ascii("Max-Forwards: ");
 const requestStart = ascii("X-Request-Start: ");
 const requestId = ascii("X-Request-Id: ");
 
@@ -35,13 +37,28 @@ export interface Downstream extends PrefacedClient {
   readonly trusted: boolean;
   /** "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" */
   readonly forwarded: Uint8Array;
+  /** How each request's Forwarded begins; empty: it gets none. */
+  readonly forwardedStart: Uint8Array;
 }
 
-export function describeDownstream(ends: ConnectionEnds, trusted: boolean): Downstream {
+const noBytes = ascii("");
+
+/** @param forwarded Forwarded is written too (`--forwarded`). */
+export function describeDownstream(
+  ends: ConnectionEnds,
+  trusted: boolean,
+  forwarded = false,
+): Downstream {
   const { remoteAddress: address, localPort } = ends;
   const port = `X-Forwarded-Port: ${localPort}\r\n`;
-  const forwarded = ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`);
-  return { address, ends, prefaces: undefined, trusted, forwarded };
+  return {
+    address,
+    ends,
+    prefaces: undefined,
+    trusted,
+    forwarded: ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`),
+    forwardedStart: forwarded ? forwardedStart(address) : noBytes,
+  };
 }
 
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */
@@ -52,17 +69,18 @@ export const sentRequestId = { start: -1, end: -1 };
 
 /** Appends the whole head. Positional parameters: an options object per request would be garbage. */
 export function writeRequestHead(
-  context: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
+  context: Pick<WorkerContext, "writer" | "requestIds" | "wallMs" | "via">,
   bytes: Uint8Array,
   head: RequestHead,
   downstream: Downstream,
   backendAddress: string,
   route?: CompiledRoute,
 ): void {
-  const { writer } = context;
+  const { writer, via } = context;
+  const { trusted } = downstream;
   if (route?.options?.rewrite !== undefined) {
-    writeRewritten(writer, bytes, head, route, route.options.rewrite);
-  } else if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart);
+    writeRewritten(writer, bytes, head, route, route.options.rewrite, trusted);
+  } else if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart, trusted);
   else {
     writer.range(bytes, head.methodStart, head.methodEnd);
     writer.byte(32);
@@ -70,11 +88,17 @@ export function writeRequestHead(
     writer.all(versionLine);
     if (head.hostFieldReplaced)
       field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
-    copyFields(writer, bytes, head.fields, -1);
+    copyFields(writer, bytes, head.fields, -1, trusted);
   }
   if (seen.hostField < 0 && !head.hostFieldReplaced && route?.options?.rewrite?.host === undefined)
     textField(writer, hostName, backendAddress);
   writeForwarding(context, bytes, head, downstream);
+  if (via !== undefined) writer.all(via.line(head.minor));
+  if (head.maxForwards > 0) {
+    writer.all(maxForwards);
+    writer.number(head.maxForwards - 1);
+    endLine(writer);
+  }
   if (head.framing === Framing.Length) {
     writer.all(contentLength);
     writer.number(head.contentLength);
@@ -91,6 +115,7 @@ function writeRewritten(
   head: RequestHead,
   { route: { match } }: CompiledRoute,
   { pathPrefix, host }: Rewrite,
+  trusted: boolean,
 ): void {
   writer.range(bytes, head.methodStart, head.methodEnd);
   writer.byte(32);
@@ -102,7 +127,7 @@ function writeRewritten(
   else if (head.hostFieldReplaced) {
     field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
   }
-  copyFields(writer, bytes, head.fields, -1, host !== undefined);
+  copyFields(writer, bytes, head.fields, -1, trusted, host !== undefined);
 }
 
 /** Whether the request line goes on as it came: then it is copied in one run with the first fields. */
@@ -125,13 +150,14 @@ function copyFields(
   bytes: Uint8Array,
   fields: HeadFields,
   lineStart: number,
+  trusted: boolean,
   dropsHost = false,
 ): void {
   seen.for = seen.proto = seen.host = seen.port = seen.start = seen.id = seen.hostField = -1;
   let runStart = lineStart;
   let runEnd = lineStart < 0 ? -1 : fields.nameStart[0]!;
   for (let i = 0; i < fields.count; i++) {
-    if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i)) continue;
+    if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i, trusted)) continue;
     if (dropsHost && fields.kind[i] === Field.Host) continue;
     const start = fields.nameStart[i]!;
     if (start !== runEnd) {
@@ -143,7 +169,7 @@ function copyFields(
   if (runStart >= 0) writer.range(bytes, runStart, runEnd);
 }
 
-function isForwarding(kind: number, index: number): boolean {
+function isForwarding(kind: number, index: number, trusted: boolean): boolean {
   switch (kind) {
     case Field.XForwardedFor:
       // A second X-Forwarded-For line continues the first; see writeForwarding.
@@ -164,6 +190,9 @@ function isForwarding(kind: number, index: number): boolean {
     case Field.XRequestId:
       seen.id = index;
       return true;
+    case Field.Forwarded:
+      // A stranger's is dropped whether we write one or not: a backend that believes it is fooled.
+      return !trusted;
     case Field.Host:
       seen.hostField = index;
       return false;
@@ -185,6 +214,10 @@ function writeForwarding(
     copyValue(writer, forwardedHost, bytes, fields, seen.host);
   else if (head.authorityEnd > head.authorityStart) {
     field(writer, forwardedHost, bytes, head.authorityStart, head.authorityEnd);
+  }
+  if (downstream.forwardedStart.length > 0) {
+    const { authorityStart, authorityEnd } = head;
+    writeForwarded(writer, downstream.forwardedStart, bytes, authorityStart, authorityEnd);
   }
   if (downstream.trusted && seen.start >= 0) {
     copyValue(writer, requestStart, bytes, fields, seen.start);

@@ -135,6 +135,8 @@ export class OneWorker {
           trustForwarded: [],
           proxyProtocol: [],
           pages: [],
+          via: undefined,
+          forwarded: false,
           limits: {},
           stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,

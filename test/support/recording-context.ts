@@ -59,6 +59,8 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         trustForwarded: [],
         proxyProtocol: [],
         pages: [],
+        via: undefined,
+        forwarded: false,
         limits: {},
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,

@@ -72,6 +72,8 @@ export async function startFleet(
       trustForwarded: [],
       proxyProtocol: [],
       pages: [],
+      via: undefined,
+      forwarded: false,
       limits: {},
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,

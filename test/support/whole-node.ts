@@ -51,6 +51,8 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     trustForwarded: [],
     proxyProtocol: [],
     pages: [],
+    via: "crosspoint",
+    forwarded: false,
     limits: {},
     logFormat: "json",
     discover: [],

@@ -1,0 +1,40 @@
+// One HTTP session on recorded streams, with a route to one backend and a clock in the test's hand.
+
+import { parseRevision } from "../../src/model/revision.ts";
+import { RouteTable } from "../../src/routing/route-table.ts";
+import { HttpSession } from "../../src/worker/http-session.ts";
+import type { WorkerLimits } from "../../src/worker/make-context.ts";
+import { Sessions } from "../../src/worker/sessions.ts";
+import { type Recording, recordingContext } from "./recording-context.ts";
+import { RecordingStream } from "./recording-stream.ts";
+import { backendOf, putRoute } from "./table-fixtures.ts";
+
+export interface RecordedSession extends Recording {
+  /** The client's connection. */
+  readonly stream: RecordingStream;
+  readonly sessions: Sessions;
+  readonly session: HttpSession;
+  /** The last connection to the backend. */
+  readonly upstream: () => RecordingStream;
+  /** That connection stands. */
+  readonly connect: () => void;
+}
+
+/** @param own What differs from limits.ts. */
+export function recordedSession(own: Partial<WorkerLimits> = {}): RecordedSession {
+  const recording = recordingContext(own);
+  const { context } = recording;
+  const builder = RouteTable.build();
+  builder.add([
+    putRoute("all", "*"),
+    putRoute("tcp", 8080),
+    { kind: "backend-put", backend: backendOf("web", "10.0.0.1:80") },
+  ]);
+  context.table = builder.finish(parseRevision(1));
+  const stream = new RecordingStream();
+  const sessions = new Sessions(context.counters);
+  const session = new HttpSession(context, sessions, stream);
+  const upstream = (): RecordingStream => recording.dialled.at(-1)!;
+  const connect = (): void => upstream().events.onConnect();
+  return { ...recording, stream, sessions, session, upstream, connect };
+}
