@@ -85,12 +85,12 @@ export function routeWith(
   serviceName: string | undefined,
   options?: RouteOptions,
 ): Change {
-  const change = route(name, match);
-  if (change.kind !== "route-put") return change;
+  const put = route(name, match);
+  if (put.kind !== "route-put") return put;
   const owner = serviceName === undefined ? undefined : parseServiceName(serviceName);
   return {
     kind: "route-put",
-    route: { ...change.route, service: owner, ...(options === undefined ? {} : { options }) },
+    route: { ...put.route, service: owner, ...(options === undefined ? {} : { options }) },
   };
 }
 
