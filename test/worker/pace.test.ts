@@ -68,11 +68,23 @@ describe("a request's body", () => {
 
   test("may pause after it was fast: the average counts", () => {
     const { pass, told, stream } = uploading("x".repeat(bodyRateMin * 40));
-    pass(30 * second);
+    pass(40 * second);
     expect(told()).toBe("");
-    pass(15 * second);
+    pass(8 * second);
     expect(told()).toBe("408 request-slow");
     expect(stream.calls).toEqual(["end"]);
+  });
+
+  test("has credit for a minute, not for hours", () => {
+    const { pass, told, stream, limited } = uploading("x".repeat(500_000));
+    for (let i = 0; i < 6; i++) {
+      pass(10 * second);
+      expect(told()).toBe("");
+      stream.receive("x");
+    }
+    pass(10 * second);
+    expect(told()).toBe("408 request-slow");
+    expect(limited("body-rate")).toBe(1);
   });
 
   test("that waits for its backend to be dialled has not begun", () => {
@@ -181,13 +193,29 @@ describe("an answer", () => {
     expect([counter("requestsInFlight"), counter("upstreamOpen")]).toEqual([0, 0]);
   });
 
-  test("that is read at less than the pace is cut", () => {
+  test("that is read at half the pace is cut when it is a grace behind", () => {
     const { pass, stream } = reading();
-    for (let i = 0; i < 7; i++) {
+    for (let i = 0; i < 9; i++) {
       stream.queuedBytes -= bodyRateMin / 2;
       pass(second);
+      expect(stream.calls).toEqual([]);
     }
+    pass(slackMs);
     expect(stream.calls).toEqual(["reset"]);
+  });
+
+  test("that was read fast at first is cut no later than a minute after that", () => {
+    const { pass, stream, limited } = reading();
+    stream.queuedBytes -= 90_000;
+    for (let i = 0; i < 6; i++) {
+      pass(10 * second);
+      expect(stream.calls).toEqual([]);
+      // A sip now and then: no silence, and no pace.
+      stream.queuedBytes -= 1;
+    }
+    pass(10 * second);
+    expect(stream.calls).toEqual(["reset"]);
+    expect(limited("body-rate")).toBe(1);
   });
 
   test("that is read at the pace goes on, and a minute of it is not silence", () => {
