@@ -55,6 +55,8 @@ export const settableLimits = {
   "connections-per-address": count("connectionsPerAddressMax", 1, "reset", { none }),
   "upgraded-connections": count("upgradedConnectionsMax", 0, "503", { none }),
   "tunnel-idle-time": duration("tunnelIdleMsMax", 100, "cut", { none }),
+  "tunnel-half-closed-time": duration("tunnelHalfClosedMsMax", 100, "cut", { none }),
+  "client-ended-time": duration("clientEndedMsMax", 100, "499, or cut", { none }),
 } as const satisfies Readonly<Record<string, SettableLimit>>;
 
 export type LimitName = keyof typeof settableLimits;

@@ -61,7 +61,7 @@ export function turned(flag: string, help: string): ServeOption<boolean> {
   return one(flag, undefined, help, parseSwitch);
 }
 
-function parseSwitch(text: string, source: string): boolean {
+export function parseSwitch(text: string, source: string): boolean {
   if (/^(?:true|1|yes|on)$/i.test(text)) return true;
   if (/^(?:false|0|no|off)$/i.test(text)) return false;
   throw invalidField(source, `${JSON.stringify(text)} is neither true nor false`);

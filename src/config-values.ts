@@ -162,6 +162,13 @@ export function parseCidr(text: string, source: string): string {
   return `${address}/${length}`;
 }
 
+/** What a router calls itself in Via: a token, or HOST:PORT (RFC 9110 section 7.6.3); "off": nothing. */
+export function parseVia(text: string, source: string): string {
+  if (/^off$/i.test(text)) return "off";
+  if (/^[\w!#$%&'*+.^`|~-]{1,255}(?::\d{1,5})?$/.test(text)) return text;
+  throw wrong(source, text, "off, or a name without blanks, such as crosspoint or edge.example:80");
+}
+
 /** The name of somebody at an etcd: anything but control characters. */
 export function parseUser(text: string, source: string): string {
   if (text !== "" && !/\p{Cc}/u.test(text)) return text;

@@ -10,7 +10,7 @@ import { isAbsolute, join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
 import { type LimitSettings, limitOption } from "./config-limits.ts";
-import { many, one, type ServeOption, turned } from "./config-option.ts";
+import { many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
   type DiscoverSetting,
@@ -33,6 +33,7 @@ import {
   parseRpcAddress,
   parseStore,
   parseUser,
+  parseVia,
   type RpcAddress,
   type StoreSetting,
 } from "./config-values.ts";
@@ -68,6 +69,10 @@ export interface Config {
   readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
+  /** What the router calls itself in Via, or "off": it writes none. */
+  readonly via: string;
+  /** Requests get Forwarded beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** Where backends come from besides the API. */
   readonly discover: readonly DiscoverSetting[];
   /** Takes what the etcd store holds at the start, whatever this node knows of it. */
@@ -179,7 +184,7 @@ export const serveOptions = {
   trustForwarded: many(
     "trust-forwarded",
     "CIDR",
-    "whose X-Forwarded-* and X-Request-* fields are kept",
+    "whose Forwarded, X-Forwarded-* and X-Request-* fields are kept",
     parseCidr,
     { fallback: "nobody's" },
   ),
@@ -189,6 +194,22 @@ export const serveOptions = {
     "whose connections begin with a PROXY protocol preface (v1 or v2), which names the client",
     parseCidr,
     { fallback: "nobody's" },
+  ),
+  via: one(
+    "via",
+    "NAME",
+    "what the router is called in Via of what it forwards, or off",
+    parseVia,
+    {
+      fallback: "crosspoint",
+    },
+  ),
+  forwarded: one(
+    "forwarded",
+    "on|off",
+    "whether backends get Forwarded (RFC 7239) beside X-Forwarded-*",
+    parseSwitch,
+    { fallback: "off" },
   ),
   limit: limitOption,
   logFormat: one(
@@ -239,6 +260,8 @@ export function parseConfig(
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
+    via: value(serveOptions.via) ?? "crosspoint",
+    forwarded: value(serveOptions.forwarded) ?? false,
     limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
     logFormat: value(serveOptions.logFormat) ?? "json",

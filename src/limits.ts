@@ -90,8 +90,14 @@ export const upstreamIdlePerBackendMax = 256;
 export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */
 export const tunnelIdleMsMax = 3_700_000;
-/** Bytes queued towards a slow reader before the other side is paused. */
-export const sendQueueBytesHigh = 64 * 1024;
+/** The same once one side has ended its direction, in ms: it may wait for an answer, or be gone. As long as Linux keeps a socket for the end of a peer's direction (tcp_fin_timeout, 60 s); HAProxy has `timeout client-fin` and `timeout server-fin` for it. */
+export const tunnelHalfClosedMsMax = 60_000;
+/** Time without a byte of its answer after an HTTP client ended its side, in ms: most have left by that, a few wait. nginx, Envoy, Go and Node wait for nobody. */
+export const clientEndedMsMax = 5_000;
+/** How often a request may have passed this router, as its Via tells, before 508: more than the tiers (edge, region, host) of one site that share a name. */
+export const viaNamedMax = 5;
+/** Bytes queued towards a slow reader before the other side is paused; what one read brings may come on top. With both, a stalled connection stays below 96 KiB. */
+export const sendQueueBytesHigh = 16 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
 export const listenBacklog = 4096;
 /** A worker writes its heartbeat at least this often, in ms. */

@@ -297,6 +297,8 @@ function workerSettings(
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
+    via: config.via === "off" ? undefined : config.via,
+    forwarded: config.forwarded,
     limits: limitsWithin(descriptorsMax(), config, log),
     stickyKeys,
     faultHooks,

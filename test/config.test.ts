@@ -66,6 +66,8 @@ describe("with no settings at all", () => {
       accessLog: { kind: "off" },
       trustForwarded: [],
       proxyProtocol: [],
+      via: "crosspoint",
+      forwarded: false,
       limits: {},
       discover: [],
       acceptStore: false,
@@ -163,6 +165,10 @@ const understood: readonly {
     text: ["10.0.0.7", "fd00::/8"],
     means: { proxyProtocol: ["10.0.0.7/32", "fd00::/8"] },
   },
+  { flag: "via", text: "edge.example:8080", means: { via: "edge.example:8080" } },
+  { flag: "via", text: "OFF", means: { via: "off" } },
+  { flag: "forwarded", text: "on", means: { forwarded: true } },
+  { flag: "forwarded", text: "off", means: { forwarded: false } },
   {
     flag: "limit",
     text: ["head-time=5s", "body-bytes=10MiB"],
@@ -280,6 +286,12 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["trust-forwarded", "10.0.0.0/33", /is not a range of addresses/],
   ["trust-forwarded", "everybody", /is not a range of addresses/],
   ["proxy-protocol", "everybody", /is not a range of addresses/],
+  ["via", "two words", /"two words" is not off, or a name/],
+  ["via", "", /is not off, or a name/],
+  ["via", "a\r\nX: y", /is not off, or a name/],
+  ["via", "a,b", /is not off, or a name/],
+  ["via", "a:b", /is not off, or a name/],
+  ["forwarded", "maybe", /"maybe" is neither true nor false/],
   ["log-format", "jsno", /did you mean "json"/],
 ];
 

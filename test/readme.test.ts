@@ -150,14 +150,12 @@ describe("lists of the API and of answers", () => {
   });
 
   test("LIFE_OF_A_REQUEST.md names every reason for which the router answers by itself", () => {
-    const answer = /(?:#answer|\bfail|#answerAndClose)\(\s*\d+,\s*"([a-z-]+)"/g;
+    const answer = /(?:#answer|\bfail|#refuse)\(\s*\d+,\s*"([a-z-]+)"/g;
     const given = new Set([
       ...words(answer, "src/worker/"),
       "request-malformed",
       "backend-malformed",
     ]);
-    // CONNECT is refused by the head's reader already, as malformed; the exchange only makes sure.
-    given.delete("method-refused");
     const table =
       /\| reason \| status [^]*?\n\n/.exec(named("docs/LIFE_OF_A_REQUEST.md"))?.[0] ?? "";
     const told = [...table.matchAll(/^\| `([a-z-]+)`/gm)].map(([, word = ""]) => word);

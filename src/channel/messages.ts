@@ -42,6 +42,10 @@ export interface WorkerSettings {
   readonly trustForwarded: readonly string[];
   /** CIDR ranges whose connections begin with a PROXY protocol preface. */
   readonly proxyProtocol: readonly string[];
+  /** What the router calls itself in Via; undefined: it writes none. */
+  readonly via: string | undefined;
+  /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** Over those of limits.ts, by their names there. */
   readonly limits: LimitOverrides;
   /** As the worker's first table comes; see the message `sticky-keys`. */

@@ -37,6 +37,9 @@ export const Field = {
   Location: 28,
   SecWebSocketKey: 29,
   SecWebSocketVersion: 30,
+  Via: 31,
+  Forwarded: 32,
+  MaxForwards: 33,
 } as const;
 export type Field = (typeof Field)[keyof typeof Field];
 
@@ -71,6 +74,9 @@ const names: readonly (readonly [Field, string])[] = [
   [Field.Location, "location"],
   [Field.SecWebSocketKey, "sec-websocket-key"],
   [Field.SecWebSocketVersion, "sec-websocket-version"],
+  [Field.Via, "via"],
+  [Field.Forwarded, "forwarded"],
+  [Field.MaxForwards, "max-forwards"],
 ];
 
 // Names hash by length and first and last octet into `slots`; names that fall together are

@@ -13,6 +13,7 @@ import { parseContentLength } from "./content-length.ts";
 import { Field } from "./field.ts";
 import { Framing } from "./framing.ts";
 import { FieldsResult, HeadFields } from "./head-fields.ts";
+import { parseMaxForwards } from "./max-forwards.ts";
 import { isIdempotentMethod, Method } from "./method.ts";
 import { crOctet, equalsWord, lfOctet, octetsOf } from "./octets.ts";
 import { RequestLine } from "./request-line.ts";
@@ -63,6 +64,13 @@ export class RequestHead {
   upgradeEnd = 0;
   /** The client waits for 100 Continue; Expect is forwarded for the backend to answer. */
   expectContinue = false;
+  /**
+   * Of OPTIONS: how many may still forward it, from Max-Forwards, which is dropped; 0: we are the
+   * last recipient. -1: nothing said, or of a method that it does not concern (RFC 9110 section 7.6.2).
+   */
+  maxForwards = none;
+  /** There is a Via: somebody forwarded it before us. */
+  hasVia = false;
   /** A `Framing`: None, Length or Chunked. */
   framing: number = Framing.None;
   /** Octets of the body; -1 when no Content-Length was given. */
@@ -164,6 +172,8 @@ export class RequestHead {
     this.#webSocketVersionIndex = none;
     this.contentLength = none;
     this.expectContinue = false;
+    this.maxForwards = none;
+    this.hasVia = false;
     this.#connection.reset();
     for (let index = 0; index < fields.count; index++) {
       if (fields.lookAlike[index] !== Field.Other) {
@@ -213,6 +223,11 @@ export class RequestHead {
       case Field.SecWebSocketVersion:
         this.#webSocketVersionIndex = index;
         return 0;
+      case Field.MaxForwards:
+        return this.method === Method.Options ? this.#readMaxForwards(bytes, index) : 0;
+      case Field.Via:
+        this.hasVia = true;
+        return 0;
       case Field.KeepAlive:
       case Field.ProxyConnection:
       case Field.Te:
@@ -232,6 +247,15 @@ export class RequestHead {
     const start = fields.valueStart[index]!;
     this.contentLength = parseContentLength(bytes, start, fields.valueEnd[index]!);
     return this.contentLength < 0 ? this.#fail(400, "bad-content-length") : 0;
+  }
+
+  // TRACE, the other method that it concerns, goes nowhere (request-line.ts).
+  #readMaxForwards(bytes: Uint8Array, index: number): number {
+    if (this.maxForwards !== none) return this.#fail(400, "duplicate-max-forwards");
+    const { fields } = this;
+    fields.dropped[index] = 1;
+    this.maxForwards = parseMaxForwards(bytes, fields.valueStart[index]!, fields.valueEnd[index]!);
+    return this.maxForwards < 0 ? this.#fail(400, "bad-max-forwards") : 0;
   }
 
   // Content_Length and its kind: what decides the message is refused, the rest goes no further.

@@ -114,6 +114,9 @@ export class RequestLine {
     this.absolute = false;
     const first = bytes[this.targetStart]!;
     if (this.method === Method.Connect) return this.#judgeConnect(bytes);
+    // Its answer is the request, as it arrived last: every field that proxies and we added, and the
+    // cookies that scripts may not read, would be shown to whoever asks. RFC 9110 section 9.3.8 leaves
+    // out what is private; nobody can know that of somebody else's fields.
     if (this.method === Method.Trace) return this.#fail(405, "method-not-allowed");
     if (first === slashOctet) return 0;
     if (first === star && this.targetEnd === this.targetStart + 1) {

@@ -17,6 +17,7 @@ import type { HeadLimits } from "./request-head.ts";
 import { Coding, codingOf } from "./transfer-coding.ts";
 
 const badGateway = 502;
+const upgradeRequired = 426;
 const none = -1;
 const protocolName = octetsOf("HTTP/1.");
 /** Length of "HTTP/1.1 200". */
@@ -39,6 +40,12 @@ export class ResponseHead {
   reasonStart = 0;
   reasonEnd = 0;
   hasDate = false;
+  /**
+   * 426 with Upgrade: which protocols the client must switch to. The answer is about that field, so
+   * the field goes on (RFC 9110 section 15.5.22). In other final answers it only tells what our own
+   * connection to the backend could become, and ends here (section 7.8).
+   */
+  requiresUpgrade = false;
   /** The value of the only Upgrade field, when Connection says upgrade; else an empty range. */
   upgradeStart = 0;
   upgradeEnd = 0;
@@ -126,6 +133,7 @@ export class ResponseHead {
     this.#upgradeCount = 0;
     this.contentLength = none;
     this.hasDate = false;
+    this.requiresUpgrade = false;
     this.#connection.reset();
     for (let index = 0; index < fields.count; index++) {
       const kind = fields.kind[index]!;
@@ -152,7 +160,8 @@ export class ResponseHead {
         this.#connection.read(bytes, fields, index);
         return 0;
       case Field.Upgrade:
-        fields.dropped[index] = 1;
+        this.requiresUpgrade = this.status === upgradeRequired;
+        if (!this.requiresUpgrade) fields.dropped[index] = 1;
         this.#upgradeIndex = index;
         this.#upgradeCount++;
         return 0;

@@ -71,6 +71,8 @@ export const limitNames = [
   "connections-per-address",
   "upgraded-connections",
   "tunnel-idle-time",
+  "tunnel-half-closed-time",
+  "client-ended-time",
 ] as const;
 
 export type LimitName = (typeof limitNames)[number];

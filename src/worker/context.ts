@@ -16,6 +16,7 @@ import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
+import type { Via } from "./via.ts";
 
 /** Bounds that sessions keep; values and sources in limits.ts. Bytes and ms. */
 export interface SessionLimits extends TrailerLimits {
@@ -51,6 +52,9 @@ export interface SessionLimits extends TrailerLimits {
   readonly upstreamIdlePerBackendMax: number;
   readonly exchangesIdleMax: number;
   readonly tunnelIdleMsMax: number;
+  readonly tunnelHalfClosedMsMax: number;
+  readonly clientEndedMsMax: number;
+  readonly viaNamedMax: number;
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
   readonly sendQueueBytesHigh: number;
@@ -71,6 +75,10 @@ export interface WorkerContext {
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;
+  /** What we call ourselves in Via; undefined: we write none. */
+  readonly via: Via | undefined;
+  /** Requests get Forwarded beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   readonly sticky: StickyCookie;
   readonly requestIds: RequestIds;
   /** undefined: no access log. */

@@ -16,6 +16,7 @@ import type { ServiceState } from "../routing/service-state.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
@@ -118,6 +119,8 @@ export class Exchange {
     const { requestHead: head, requestFacts, table } = this.#context;
     this.#describe(bytes);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
+    if (head.maxForwards === 0) return this.#answer(200, "max-forwards", "");
+    if (head.hasVia && this.#isLooping(bytes)) return this.#answer(508, "request-loop", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
     this.route = route;
     const service = route?.service;
@@ -152,6 +155,12 @@ export class Exchange {
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
     this.response.begin(bytes);
     this.#json = wantsJson(bytes, head);
+  }
+
+  /** A route leads back to this router: each time round would take two connections more. */
+  #isLooping(bytes: Uint8Array): boolean {
+    const { via, requestHead: head, limits } = this.#context;
+    return via !== undefined && via.timesNamed(bytes, head.fields) >= limits.viaNamedMax;
   }
 
   /** The answer will say that the connection ends. */
@@ -222,14 +231,25 @@ export class Exchange {
     this.fail(statusOfBody(error), "request-malformed", tellMalformed(counters, error));
   }
 
-  /** The client is gone or broke the rules before it was answered. */
-  abort(): void {
+  /** The client is gone before it was answered. @param detail The limit by which it counts as gone; "" for none. */
+  abort(detail = ""): void {
     if (!this.active) return;
     this.record.status = this.record.status === 0 ? 499 : this.record.status;
-    this.record.reason = "client-closed";
+    this.record.reason = detail === "" ? "client-closed" : `client-closed: ${detail}`;
     this.#context.counters[Counter.clientAborts]! += 1;
     this.#end(false);
     this.#closeRecord();
+  }
+
+  /**
+   * The client may be gone: then the backend is to hear of it. True: the client must be reset, or it would,
+   * if it waits after all, take for whole what is not.
+   */
+  abandon(): boolean {
+    const { response } = this;
+    const hard = !response.begun || response.endsByClose;
+    this.abort(limited(this.#context.counters, "client-ended-time"));
+    return hard;
   }
 
   /** A timer ran out in the middle of this exchange: by default that of the session. */
@@ -342,6 +362,7 @@ export class Exchange {
       headOnly: this.headOnly,
       json: this.#json,
       sayKeepAlive: this.minor === 0,
+      dateLine: dateLineAt(this.#context.wallMs()),
     });
     this.record.bytesOut = writer.length;
     flush(writer, this.client.stream);

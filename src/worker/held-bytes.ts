@@ -2,6 +2,7 @@
 // belong to the thread, and are lent.
 
 import { HeadScanner } from "../protocol/head-end.ts";
+import { crOctet, lfOctet } from "../protocol/octets.ts";
 
 const noBytes = new Uint8Array(0);
 /** A head of a browser, or a handful of small requests; more needs a buffer of its own, which is given up. */
@@ -23,9 +24,17 @@ export class HeldBytes {
     return this.end - this.start;
   }
 
+  /** Nothing, or an empty line or half of it: no head has begun (RFC 9112 section 2.2). */
+  get holdsNoHead(): boolean {
+    const { bytes, start, length } = this;
+    if (length > 2) return false;
+    return (length < 1 || bytes[start] === crOctet) && (length < 2 || bytes[start + 1] === lfOctet);
+  }
+
   /** Appends a copy of source[from..to). */
   add(source: Uint8Array, from: number, to: number): void {
     const count = to - from;
+    if (this.length === 0) this.#scanner?.reset();
     if (this.end + count > this.bytes.length) this.#makeRoom(count);
     this.bytes.set(source.subarray(from, to), this.end);
     this.end += count;
@@ -33,8 +42,10 @@ export class HeldBytes {
 
   /** What is before `at` was used. */
   dropTo(at: number): void {
+    if (at === this.start) return;
     if (at >= this.end) this.clear();
     else this.start = at;
+    this.#scanner?.reset();
   }
 
   /** The bytes are none any more: whoever still reads them must be done before others add to theirs. */
@@ -43,12 +54,7 @@ export class HeldBytes {
     this.#giveUp();
   }
 
-  /** A head begins at `start`. */
-  beginHead(): void {
-    this.#scanner?.reset();
-  }
-
-  /** Whether the head at `start` is worth parsing; after true the next call begins a new head. */
+  /** Whether what begins at `start` is worth parsing as a head; after true the next call begins a new head. */
   mayBeHead(limits: { readonly headBytesMax: number }): boolean {
     this.#scanner ??= new HeadScanner(limits);
     return this.#scanner.scan(this.bytes, this.start, this.end);

@@ -11,10 +11,10 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import { limited, tellMalformed } from "./limited.ts";
+import { limited } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
-import { refuse } from "./refusal.ts";
+import { refuse, refuseMalformed } from "./refusal.ts";
 import { type Downstream, describeDownstream } from "./request-writer.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
@@ -40,6 +40,8 @@ export class HttpSession
   #requests = 0;
   #host = "";
   #inputEnded = false;
+  /** The time that runs is that of a client which has ended its side. */
+  #mayHaveLeft = false;
   #consuming = false;
   #stopped = false;
   /** What the connection goes on as, in the states Tunnel and Linger. */
@@ -51,7 +53,8 @@ export class HttpSession
     this.#context = context;
     this.#sessions = sessions;
     this.stream = stream;
-    this.downstream = describeDownstream(client, context.trusted.contains(client.remoteAddress));
+    const trusted = context.trusted.contains(client.remoteAddress);
+    this.downstream = describeDownstream(client, trusted, context.forwarded);
     stream.events = this;
     sessions.add(this);
     context.wheel.arm(this.#timer, context.limits.downstreamIdleMsMax);
@@ -65,8 +68,19 @@ export class HttpSession
     return this.#requests >= this.#context.limits.requestsPerConnectionMax;
   }
 
+  /**
+   * Lets nothing happen for `limitMs`, or less for a client that has ended its side: it may be waiting,
+   * but most have left, and what we send would tell, but there is nothing to send (decision 0024).
+   * While something is queued it is there: whoever is not would have reset the connection.
+   */
   progressed(limitMs: number): void {
-    this.#context.wheel.arm(this.#timer, limitMs);
+    const { wheel, limits } = this.#context;
+    this.#mayHaveLeft =
+      this.#inputEnded &&
+      this.#state === State.Answer &&
+      this.stream.queuedBytes === 0 &&
+      limits.clientEndedMsMax < limitMs;
+    wheel.arm(this.#timer, this.#mayHaveLeft ? limits.clientEndedMsMax : limitMs);
   }
 
   // --- what the client does
@@ -88,12 +102,13 @@ export class HttpSession
   onEnd(): void {
     this.#inputEnded = true;
     this.#endOfInput();
+    if (this.#state === State.Answer) this.progressed(this.#exchange!.silentMsMax);
   }
 
   onWritable(): void {
     this.#exchange?.clientWritable();
     if (this.#state !== State.Head) return;
-    if (this.#held.length > 0) this.#beginHead();
+    this.#awaitHead();
     this.#goOn();
   }
 
@@ -115,7 +130,7 @@ export class HttpSession
     this.#context.wheel.arm(this.#timer, this.#context.limits.downstreamIdleMsMax);
     // Called from within #consume: its loop goes on by itself.
     if (this.#consuming) return;
-    if (this.#held.length > 0) this.#beginHead();
+    this.#awaitHead();
     this.#goOn();
   }
 
@@ -151,7 +166,7 @@ export class HttpSession
   /** No further request on this connection; what is under way carries on. */
   drain(): void {
     if (this.#exchange !== undefined) this.#exchange.keepAlive = false;
-    if (this.#state !== State.Head || this.#held.length > 0) return;
+    if (this.#state !== State.Head || !this.#held.holdsNoHead) return;
     // A request may be on its way: from the kernel, it is here a tick later; the first one, from afar.
     const { wheel, limits } = this.#context;
     wheel.arm(this.#timer, this.#requests > 0 ? 0 : limits.firstRequestMsMax);
@@ -161,7 +176,9 @@ export class HttpSession
   get waitingSinceMs(): number {
     if (this.#state !== State.Head || this.stream.queuedBytes > 0) return Number.POSITIVE_INFINITY;
     const { downstreamIdleMsMax, requestHeadMsMax } = this.#context.limits;
-    return this.#timer.deadlineMs - (this.holdsBytes ? requestHeadMsMax : downstreamIdleMsMax);
+    return (
+      this.#timer.deadlineMs - (this.#held.holdsNoHead ? downstreamIdleMsMax : requestHeadMsMax)
+    );
   }
 
   giveWay(): void {
@@ -230,19 +247,20 @@ export class HttpSession
   /** Of the body, or the answer when it is whole. */
   #awaitMore(exchange: Exchange): void {
     this.#state = exchange.requestBody.done ? State.Answer : State.Body;
-    this.#context.wheel.arm(this.#timer, exchange.silentMsMax);
+    this.progressed(exchange.silentMsMax);
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#held.length === 0 && this.#state === State.Head) this.#beginHead();
+    const begins = this.#held.holdsNoHead;
     this.#held.add(bytes, start, end);
+    if (begins) this.#awaitHead();
   }
 
-  /** The first bytes of a head are held: from now on it has only so long, however it trickles. */
-  #beginHead(): void {
+  /** From its first bytes on a head has only so long, however it trickles; an empty line is none of it. */
+  #awaitHead(): void {
+    if (this.#state !== State.Head || this.#held.holdsNoHead) return;
     const { wheel, limits } = this.#context;
     wheel.arm(this.#timer, this.#isClogged ? limits.bodyIdleMsMax : limits.requestHeadMsMax);
-    this.#held.beginHead();
   }
 
   /** Goes on with what is held. */
@@ -261,7 +279,7 @@ export class HttpSession
     const held = this.#held;
     const wasUsed = at > held.start;
     held.dropTo(at);
-    if (wasUsed && held.length > 0 && this.#state === State.Head) this.#beginHead();
+    if (wasUsed) this.#awaitHead();
   }
 
   /** Between requests: the client does not read its answers, so it gets no further ones. */
@@ -312,19 +330,25 @@ export class HttpSession
   onTimeout(): void {
     switch (this.#state) {
       case State.Head:
-        if (this.#held.length === 0 || this.#isClogged) return this.#idleTooLong();
+        if (this.#held.holdsNoHead || this.#isClogged) return this.#idleTooLong();
         if (this.#refusedHeld()) return;
         return this.#refuse(408, "request-slow", limited(this.#context.counters, "head-time"));
       case State.Body:
       case State.Answer:
-        return this.#exchange?.timedOut();
+        return this.#mayHaveLeft ? this.#abandon() : this.#exchange?.timedOut();
       default:
     }
   }
 
+  /** As if the client had reset its connection: the backend hears of it. */
+  #abandon(): void {
+    this.stream.destroy(this.#exchange!.abandon());
+    this.#leave();
+  }
+
   #idleTooLong(): void {
     const { draining, counters } = this.#context;
-    if (!draining) limited(counters, this.holdsBytes ? "body-idle-time" : "idle-time");
+    if (!draining) limited(counters, this.#held.holdsNoHead ? "idle-time" : "body-idle-time");
     this.#linger();
   }
 
@@ -338,9 +362,8 @@ export class HttpSession
   }
 
   #malformed(status: number, detail: string): void {
-    const { counters } = this.#context;
-    counters[Counter.malformedRequests]! += 1;
-    this.#refuse(status, "request-malformed", tellMalformed(counters, detail));
+    refuseMalformed(this.#context, this.stream, this.downstream.address, status, detail);
+    this.#linger();
   }
 
   #refuse(status: number, reason: Reason, detail: string): void {

@@ -19,9 +19,12 @@ export type Reason =
   | "request-too-large"
   | "upgraded-limit"
   | "method-refused"
+  | "max-forwards"
+  | "request-loop"
   | "draining";
 
 const texts: Readonly<Record<number, string>> = {
+  200: "OK",
   400: "Bad Request",
   404: "Not Found",
   405: "Method Not Allowed",
@@ -37,6 +40,7 @@ const texts: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
   504: "Gateway Timeout",
   505: "HTTP Version Not Supported",
+  508: "Loop Detected",
 };
 
 const sentences: Readonly<Record<Reason, string>> = {
@@ -49,9 +53,13 @@ const sentences: Readonly<Record<Reason, string>> = {
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",
+  "method-refused":
+    "CONNECT and TRACE are not forwarded: one opens a tunnel, the other shows what proxies added",
+  "max-forwards": "the request was to be forwarded no further",
+  "request-loop":
+    "the request has passed here before, too often: a route leads back to this router",
   "request-too-large": "the request's body is larger than this node takes",
   "upgraded-limit": "this node has as many upgraded connections as it may",
-  "method-refused": "this method is not forwarded",
   draining: "this node is leaving",
 };
 
@@ -66,27 +74,37 @@ export interface LocalAnswer {
   readonly json: boolean;
   /** HTTP/1.0 and the connection stays. */
   readonly sayKeepAlive: boolean;
+  /** Every answer of ours tells its time (RFC 9110 section 6.6.1). */
+  readonly dateLine: Uint8Array;
 }
+
+const methodsAllowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /** Appends the whole answer. */
 export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void {
-  const { status, reason, detail } = answer;
-  const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
-  const body = answer.json
-    ? `${JSON.stringify({ status, reason, message: sentence })}\n`
-    : `${status} ${texts[status] ?? ""}: ${sentence}\n`;
-  const lines = [
-    `HTTP/1.1 ${status} ${texts[status] ?? ""}`,
-    `Content-Type: ${answer.json ? "application/json" : "text/plain; charset=utf-8"}`,
-    `Content-Length: ${body.length}`,
-    `X-Crosspoint-Reason: ${reason}`,
-  ];
+  const { status, reason } = answer;
+  // What we say to OPTIONS is in the fields (RFC 9110 section 9.3.7).
+  const body = status === 200 ? "" : bodyOf(answer);
+  const lines = [`HTTP/1.1 ${status} ${texts[status] ?? ""}`];
+  if (body !== "") {
+    lines.push(`Content-Type: ${answer.json ? "application/json" : "text/plain; charset=utf-8"}`);
+  }
+  lines.push(`Content-Length: ${body.length}`, `X-Crosspoint-Reason: ${reason}`);
   if (status === 503) lines.push("Retry-After: 1");
-  if (status === 405) lines.push("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (status === 405 || status === 200) lines.push(methodsAllowed);
   if (answer.close) lines.push("Connection: close");
   else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
-  writer.text(`${lines.join("\r\n")}\r\n\r\n`);
+  writer.text(`${lines.join("\r\n")}\r\n`);
+  writer.all(answer.dateLine);
+  writer.text("\r\n");
   if (!answer.headOnly) writer.text(body);
+}
+
+function bodyOf({ status, reason, detail, json }: LocalAnswer): string {
+  const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
+  return json
+    ? `${JSON.stringify({ status, reason, message: sentence })}\n`
+    : `${status} ${texts[status] ?? ""}: ${sentence}\n`;
 }
 
 /** Whether the client would rather have JSON: it names it and does not name text first. No strings: every request asks. */

@@ -23,6 +23,7 @@ import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
+import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
 export interface WorkerLimits extends SessionLimits, HeadLimits {
@@ -72,6 +73,8 @@ export function makeContext(
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    via: settings.via === undefined ? undefined : new Via(settings.via),
+    forwarded: settings.forwarded,
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,

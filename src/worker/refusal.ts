@@ -2,8 +2,11 @@
 // logged as a request all the same.
 
 import type { Stream } from "../io/stream.ts";
+import { Counter } from "../telemetry/counters.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
+import { tellMalformed } from "./limited.ts";
 import { type Reason, writeLocalAnswer } from "./local-answer.ts";
 import { RequestRecord } from "./request-record.ts";
 
@@ -15,6 +18,23 @@ export interface Refusal {
 }
 
 const noBytes = new Uint8Array(0);
+
+/** For a head that cannot be read; 405 is one that can, of a method that goes nowhere (request-line.ts). */
+export function refuseMalformed(
+  context: WorkerContext,
+  stream: Stream,
+  clientAddress: string,
+  status: number,
+  error: string,
+): void {
+  const { counters } = context;
+  if (status === 405) {
+    return refuse(context, stream, clientAddress, { status, reason: "method-refused", detail: "" });
+  }
+  counters[Counter.malformedRequests]! += 1;
+  const detail = tellMalformed(counters, error);
+  refuse(context, stream, clientAddress, { status, reason: "request-malformed", detail });
+}
 
 /** Answers, and says that the connection ends: that it does is the caller's part. */
 export function refuse(
@@ -37,6 +57,7 @@ export function refuse(
     headOnly: false,
     json: false,
     sayKeepAlive: false,
+    dateLine: dateLineAt(context.wallMs()),
   });
   record.bytesOut = writer.length;
   flush(writer, stream);

@@ -11,6 +11,7 @@ import type { RequestHead } from "../protocol/request-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { forwardedStart, writeForwarded } from "./forwarded.ts";
 import { isRequestId } from "./request-ids.ts";
 
 const versionLine = ascii(" HTTP/1.1\r\n");
@@ -22,6 +23,7 @@ const forwardedFor = ascii("X-Forwarded-For: ");
 const forwardedProto = ascii("X-Forwarded-Proto: http\r\n");
 const forwardedHost = ascii("X-Forwarded-Host: ");
 const forwardedPort = ascii("X-Forwarded-Port: ");
+const maxForwards = ascii("Max-Forwards: ");
 const requestStart = ascii("X-Request-Start: ");
 const requestId = ascii("X-Request-Id: ");
 
@@ -32,13 +34,28 @@ export interface Downstream extends PrefacedClient {
   readonly trusted: boolean;
   /** "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" */
   readonly forwarded: Uint8Array;
+  /** How each request's Forwarded begins; empty: it gets none. */
+  readonly forwardedStart: Uint8Array;
 }
 
-export function describeDownstream(ends: ConnectionEnds, trusted: boolean): Downstream {
+const noBytes = ascii("");
+
+/** @param forwarded Forwarded is written too (`--forwarded`). */
+export function describeDownstream(
+  ends: ConnectionEnds,
+  trusted: boolean,
+  forwarded = false,
+): Downstream {
   const { remoteAddress: address, localPort } = ends;
   const port = `X-Forwarded-Port: ${localPort}\r\n`;
-  const forwarded = ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`);
-  return { address, ends, prefaces: undefined, trusted, forwarded };
+  return {
+    address,
+    ends,
+    prefaces: undefined,
+    trusted,
+    forwarded: ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`),
+    forwardedStart: forwarded ? forwardedStart(address) : noBytes,
+  };
 }
 
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */
@@ -49,14 +66,15 @@ export const sentRequestId = { start: -1, end: -1 };
 
 /** Appends the whole head. Positional parameters: an options object per request would be garbage. */
 export function writeRequestHead(
-  context: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
+  context: Pick<WorkerContext, "writer" | "requestIds" | "wallMs" | "via">,
   bytes: Uint8Array,
   head: RequestHead,
   downstream: Downstream,
   backendAddress: string,
 ): void {
-  const { writer } = context;
-  if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart);
+  const { writer, via } = context;
+  const { trusted } = downstream;
+  if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart, trusted);
   else {
     writer.range(bytes, head.methodStart, head.methodEnd);
     writer.byte(32);
@@ -64,10 +82,16 @@ export function writeRequestHead(
     writer.all(versionLine);
     if (head.hostFieldReplaced)
       field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
-    copyFields(writer, bytes, head.fields, -1);
+    copyFields(writer, bytes, head.fields, -1, trusted);
   }
   if (seen.hostField < 0 && !head.hostFieldReplaced) textField(writer, hostName, backendAddress);
   writeForwarding(context, bytes, head, downstream);
+  if (via !== undefined) writer.all(via.line(head.minor));
+  if (head.maxForwards > 0) {
+    writer.all(maxForwards);
+    writer.number(head.maxForwards - 1);
+    endLine(writer);
+  }
   if (head.framing === Framing.Length) {
     writer.all(contentLength);
     writer.number(head.contentLength);
@@ -97,12 +121,13 @@ function copyFields(
   bytes: Uint8Array,
   fields: HeadFields,
   lineStart: number,
+  trusted: boolean,
 ): void {
   seen.for = seen.proto = seen.host = seen.port = seen.start = seen.id = seen.hostField = -1;
   let runStart = lineStart;
   let runEnd = lineStart < 0 ? -1 : fields.nameStart[0]!;
   for (let i = 0; i < fields.count; i++) {
-    if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i)) continue;
+    if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i, trusted)) continue;
     const start = fields.nameStart[i]!;
     if (start !== runEnd) {
       if (runStart >= 0) writer.range(bytes, runStart, runEnd);
@@ -113,7 +138,7 @@ function copyFields(
   if (runStart >= 0) writer.range(bytes, runStart, runEnd);
 }
 
-function isForwarding(kind: number, index: number): boolean {
+function isForwarding(kind: number, index: number, trusted: boolean): boolean {
   switch (kind) {
     case Field.XForwardedFor:
       // A second X-Forwarded-For line continues the first; see writeForwarding.
@@ -134,6 +159,9 @@ function isForwarding(kind: number, index: number): boolean {
     case Field.XRequestId:
       seen.id = index;
       return true;
+    case Field.Forwarded:
+      // A stranger's is dropped whether we write one or not: a backend that believes it is fooled.
+      return !trusted;
     case Field.Host:
       seen.hostField = index;
       return false;
@@ -155,6 +183,10 @@ function writeForwarding(
     copyValue(writer, forwardedHost, bytes, fields, seen.host);
   else if (head.authorityEnd > head.authorityStart) {
     field(writer, forwardedHost, bytes, head.authorityStart, head.authorityEnd);
+  }
+  if (downstream.forwardedStart.length > 0) {
+    const { authorityStart, authorityEnd } = head;
+    writeForwarded(writer, downstream.forwardedStart, bytes, authorityStart, authorityEnd);
   }
   if (downstream.trusted && seen.start >= 0) {
     copyValue(writer, requestStart, bytes, fields, seen.start);

@@ -7,6 +7,7 @@ import { wasOffered } from "../protocol/upgrade.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
+import { dateLineAt } from "./date-line.ts";
 import type { Exchange } from "./exchange.ts";
 import {
   type ResponseHeadOptions,
@@ -29,6 +30,8 @@ export class ResponseRelay {
     close: false,
     sayKeepAlive: false,
     stickyCookie: undefined,
+    dateLine: undefined,
+    viaLine: undefined,
   };
   /** The beginning of a head that has not arrived whole. */
   #partial: Uint8Array = noBytes;
@@ -192,7 +195,10 @@ export class ResponseRelay {
       (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
+    options.dateLine = head.hasDate ? undefined : dateLineAt(this.#context.wallMs());
+    options.viaLine = this.#context.via?.line(head.minor);
     this.begun = true;
+    exchange.delivery.connection?.forgetSaved();
     this.#upstreamKeepAlive = head.keepAlive;
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);

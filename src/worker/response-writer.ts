@@ -11,6 +11,9 @@ const contentLength = ascii("Content-Length: ");
 const chunked = ascii("Transfer-Encoding: chunked\r\n");
 const close = ascii("Connection: close\r\n");
 const keepAlive = ascii("Connection: keep-alive\r\n");
+const closeAndUpgrade = ascii("Connection: close, upgrade\r\n");
+const upgrade = ascii("Connection: upgrade\r\n");
+const keepAliveAndUpgrade = ascii("Connection: keep-alive, upgrade\r\n");
 const upgradeFields = ascii("Connection: upgrade\r\nUpgrade: ");
 const crlf = ascii("\r\n");
 /** "HTTP/1.1 200 " */
@@ -26,6 +29,10 @@ export interface ResponseHeadOptions {
   sayKeepAlive: boolean;
   /** Sealed value to set, or undefined. */
   stickyCookie: string | undefined;
+  /** The line for an answer that came without Date, or undefined. */
+  dateLine: Uint8Array | undefined;
+  /** The line that says where the answer came by, or undefined. */
+  viaLine: Uint8Array | undefined;
 }
 
 /** Appends the head of a final answer. */
@@ -36,6 +43,8 @@ export function writeResponseHead(
   options: ResponseHeadOptions,
 ): void {
   writeStatusAndFields(writer, bytes, head);
+  if (options.dateLine !== undefined) writer.all(options.dateLine);
+  if (options.viaLine !== undefined) writer.all(options.viaLine);
   // A length without a body is what HEAD and 304 say (RFC 9110 section 8.6): passed on as it came.
   if (
     head.framing === Framing.None ? head.contentLength >= 0 : options.framing === Framing.Length
@@ -44,15 +53,28 @@ export function writeResponseHead(
     writer.number(head.contentLength);
     writer.all(crlf);
   } else if (options.framing === Framing.Chunked) writer.all(chunked);
-  if (options.close) writer.all(close);
-  else if (options.sayKeepAlive) writer.all(keepAlive);
+  writeConnection(writer, head.requiresUpgrade, options);
   if (options.stickyCookie !== undefined) {
     writer.text(`Set-Cookie: ${stickyCookieName}=${options.stickyCookie}; Path=/; HttpOnly\r\n`);
   }
   writer.all(crlf);
 }
 
-/** Appends the head of a 1xx answer; for 101 with what it upgrades to. */
+/** Whoever sends Upgrade names it in Connection, too (RFC 9110 section 7.8). */
+function writeConnection(
+  writer: ByteWriter,
+  requiresUpgrade: boolean,
+  options: ResponseHeadOptions,
+): void {
+  if (options.close) writer.all(requiresUpgrade ? closeAndUpgrade : close);
+  else if (options.sayKeepAlive) writer.all(requiresUpgrade ? keepAliveAndUpgrade : keepAlive);
+  else if (requiresUpgrade) writer.all(upgrade);
+}
+
+/**
+ * Appends the head of a 1xx answer, of which what is hop-by-hop was dropped like a final one's; for 101
+ * with what it upgrades to.
+ */
 export function writeInterimHead(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
   writeStatusAndFields(writer, bytes, head);
   if (head.status === 101) {

@@ -2,7 +2,7 @@
 // Back-pressure and half-close go through in both directions.
 
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
-import { Counter } from "../telemetry/counters.ts";
+import { Counter, type LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import { limited } from "./limited.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
@@ -15,6 +15,8 @@ export interface TunnelOwner {
 /** One direction: what its source does. */
 class Side implements StreamEvents {
   bytes = 0;
+  /** It sends no more, and the other side was told. */
+  ended = false;
   readonly #tunnel: Tunnel;
   readonly #to: Stream;
   readonly #from: Stream;
@@ -47,7 +49,9 @@ class Side implements StreamEvents {
   }
 
   onEnd(): void {
+    this.ended = true;
     this.#to.end();
+    this.#tunnel.halfClosed();
   }
 
   /** What we sent to our own peer has gone out: the other side may send again. */
@@ -70,6 +74,10 @@ export class Tunnel implements TimerOwner {
   readonly #fromUpstream: Side;
   /** Why it was cut, if a limit did; "" else. */
   cutBy = "";
+  /** How long neither side may send anything, in ms. */
+  #idleMsMax: number;
+  /** What waited to be sent when the time was last up, in bytes. */
+  #unsentBytes = Number.POSITIVE_INFINITY;
   #closed = 0;
   #over = false;
 
@@ -79,6 +87,7 @@ export class Tunnel implements TimerOwner {
     this.client = client;
     this.upstream = upstream;
     this.#owner = owner;
+    this.#idleMsMax = context.limits.tunnelIdleMsMax;
     const { counters } = context;
     this.#fromClient = new Side(this, {
       from: client,
@@ -115,7 +124,17 @@ export class Tunnel implements TimerOwner {
   }
 
   active(): void {
-    this.#context.wheel.arm(this.#timer, this.#context.limits.tunnelIdleMsMax);
+    this.#unsentBytes = Number.POSITIVE_INFINITY;
+    this.#context.wheel.arm(this.#timer, this.#idleMsMax);
+  }
+
+  /**
+   * One direction is over. The other may go on as long as bytes come; but a peer that sends no more has
+   * often left, and only the next byte towards it would tell.
+   */
+  halfClosed(): void {
+    this.#idleMsMax = this.#context.limits.tunnelHalfClosedMsMax;
+    this.active();
   }
 
   sideClosed(other: Stream, reason: CloseReason): void {
@@ -138,10 +157,31 @@ export class Tunnel implements TimerOwner {
     this.#finish();
   }
 
+  /**
+   * Cuts both, each so that it knows: whoever was told the end still gets from the kernel what was sent
+   * before it; all others are reset, or half of what was to come would look like the whole.
+   */
   onTimeout(): void {
-    const limit = this.#closed === 0 ? "tunnel-idle-time" : "body-idle-time";
-    this.cutBy = `idle: ${limited(this.#context.counters, limit)}`;
-    this.destroy();
+    const half = this.#fromClient.ended || this.#fromUpstream.ended;
+    if (half && this.#isStillTaken()) return;
+    this.cutBy = `idle: ${limited(this.#context.counters, this.#limit(half))}`;
+    this.client.destroy(!this.#fromUpstream.ended || this.client.queuedBytes > 0);
+    this.upstream.destroy(!this.#fromClient.ended || this.upstream.queuedBytes > 0);
+    this.#finish();
+  }
+
+  #limit(half: boolean): LimitName {
+    if (this.#closed > 0) return "body-idle-time";
+    return half ? "tunnel-half-closed-time" : "tunnel-idle-time";
+  }
+
+  /** A slow reader gets the rest as long as it takes some: then the time begins anew. */
+  #isStillTaken(): boolean {
+    const unsentBytes = this.client.queuedBytes + this.upstream.queuedBytes;
+    if (unsentBytes === 0 || unsentBytes >= this.#unsentBytes) return false;
+    this.active();
+    this.#unsentBytes = unsentBytes;
+    return true;
   }
 
   #finish(): void {

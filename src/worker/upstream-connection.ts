@@ -27,6 +27,8 @@ export interface SentPreface {
 const noBytes = new Uint8Array(0);
 /** A buffer up to this size stays with an idle connection; a larger one is given back. */
 const keptBytesMax = 2048;
+/** What a buffer that grew has to spare at most: a connection that stalls holds little more than its bytes. */
+const spareBytesMax = 4096;
 
 export class UpstreamConnection implements StreamEvents {
   readonly endpoint: Endpoint;
@@ -76,7 +78,7 @@ export class UpstreamConnection implements StreamEvents {
   saveMore(bytes: Uint8Array, start: number, end: number): void {
     const length = this.savedLength + (end - start);
     if (this.saved.length < length) {
-      const grown = new Uint8Array(length * 2);
+      const grown = new Uint8Array(length + Math.min(length, spareBytesMax));
       grown.set(this.saved.subarray(0, this.savedLength));
       this.saved = grown;
     }

@@ -2,7 +2,8 @@
 // from close, and no call after the last.
 // Method: real sockets; the other end is a plain socket in the test's hand.
 
-import { describe, expect, onTestFinished, test } from "vitest";
+import { Socket } from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { NetIo } from "../../src/io/net/net-io.ts";
 import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../../src/io/stream.ts";
@@ -155,6 +156,31 @@ describe.for([
     await until(() => witness.seen.includes("writable"), "onWritable");
     expect(stream.queuedBytes).toBe(0);
     expect(witness.seen.filter((event) => event === "writable").length).toBe(1);
+  });
+
+  test("leaves its Socket a few pieces, however many small ones a peer does not read", async () => {
+    const { stream, peer } = await make();
+    peer.socket.pause();
+    const block = "x".repeat(64 * 1024);
+    let sent = 0;
+    while (stream.queuedBytes === 0) {
+      write(stream, block);
+      sent += block.length;
+      await turns(1);
+    }
+    const writes = vi.spyOn(Socket.prototype, "write");
+    onTestFinished(() => writes.mockRestore());
+    let small = "";
+    for (let i = 0; i < 2_000; i++) {
+      write(stream, `${i},`);
+      small += `${i},`;
+      if (i % 100 === 0) await turns(1);
+    }
+    expect(writes.mock.calls.length).toBeLessThan(10);
+    stream.end();
+    peer.socket.resume();
+    await peer.takeBytes(sent);
+    expect(await peer.takeBytes(small.length)).toBe(small);
   });
 
   test("takes what it is given: the caller may use its buffer again at once", async () => {

@@ -16,6 +16,7 @@ const startLines = fc.constantFrom(
   "HTTP/1.1 200 OK\r\n",
   "HTTP/1.0 204\r\n",
   "HTTP/1.1 101 \r\n",
+  "HTTP/1.1 426 \r\n",
   "\r\n",
 );
 const lines = fc.constantFrom(
@@ -35,6 +36,9 @@ const lines = fc.constantFrom(
   "X-A: \t\r\n",
   "X_Forwarded_For: 1\r\n",
   "Cookie: a=b\r\n",
+  "Via: 1.1 a\r\n",
+  "Max-Forwards: 1\r\n",
+  "Max-Forwards: x\r\n",
   " folded\r\n",
   "X : y\r\n",
   "X: a\rb\r\n",

@@ -2,6 +2,7 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Field } from "../../src/protocol/field.ts";
 import { Method } from "../../src/protocol/request-head.ts";
 import { ResponseHead } from "../../src/protocol/response-head.ts";
 import { headLike } from "./head-like.ts";
@@ -122,6 +123,35 @@ describe("fields", () => {
   test("Upgrade counts only together with Connection: upgrade", () => {
     expect(upgradeOf("Connection: upgrade\r\nUpgrade: pinger\r\n")).toBe("pinger");
     expect(upgradeOf("Upgrade: pinger\r\n")).toBe("");
+  });
+
+  test.for([
+    [200, "Upgrade: h2c\r\nConnection: upgrade\r\n", ["200", "ends here"]],
+    [426, "Upgrade: h2c\r\nConnection: upgrade\r\n", ["426", "goes on"]],
+    [426, "Upgrade: a\r\nConnection: close\r\nUpgrade: b\r\n", ["426", "goes on", "goes on"]],
+    [426, "X: y\r\n", ["426"]],
+    [101, "Upgrade: a\r\nConnection: upgrade\r\n", ["101", "ends here"]],
+  ] as const)("Upgrade of %i with %j: %j", ([status, lines, expected]) => {
+    const { head } = parse(`HTTP/1.1 ${status} X\r\n${lines}\r\n`);
+    const kinds = [...head.fields.kind.subarray(0, head.fields.count)];
+    const fates = kinds.flatMap((kind, index) =>
+      kind === Field.Upgrade ? [head.fields.dropped[index] === 1 ? "ends here" : "goes on"] : [],
+    );
+    expect([String(status), ...fates]).toEqual(expected);
+    expect(head.requiresUpgrade).toBe(fates.includes("goes on"));
+  });
+
+  test("of one answer do not stay for the next", () => {
+    const head = new ResponseHead(limits);
+    const seen = ["426 X\r\nDate: x\r\nUpgrade: a", "200 OK\r\nX: y"].map((text) => {
+      const bytes = Buffer.from(`HTTP/1.1 ${text}\r\n\r\n`);
+      head.parse(bytes, 0, bytes.length, Method.Get);
+      return [head.requiresUpgrade, head.hasDate];
+    });
+    expect(seen).toEqual([
+      [true, true],
+      [false, false],
+    ]);
   });
 
   test.for([

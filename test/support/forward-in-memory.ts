@@ -37,7 +37,8 @@ export function forwardInMemory(text: string, cuts: readonly number[] = [text.le
       if (next === 0) continue;
       begun = true;
       at = next;
-      const context = { writer, requestIds: new RequestIds(), wallMs: () => 1_790_000_000_123 };
+      const requestIds = new RequestIds();
+      const context = { writer, requestIds, wallMs: () => 1_790_000_000_123, via: undefined };
       writeRequestHead(context, bytes, head, downstream, "10.0.0.1:80");
       body.begin(head.framing, head.contentLength, head.framing);
     }

@@ -14,10 +14,15 @@
 // The cases run one after the other: the backend tells them apart by time. All 405 take about a
 // minute, since in some of them nothing may happen for 1.6 s.
 
-import { type HttpCase, httpCases, type UpstreamView } from "../transcripts/http-cases.ts";
+import {
+  type FieldView,
+  type HttpCase,
+  httpCases,
+  type UpstreamView,
+} from "../transcripts/http-cases.ts";
 import { type CaseBackend, type Recorded, sentinelBody } from "./case-backend.ts";
 import { exchange, type Observed } from "./case-client.ts";
-import { statusOf, valuesOf } from "./strict-http.ts";
+import { type StrictMessage, statusOf, valuesOf } from "./strict-http.ts";
 
 export { CaseBackend } from "./case-backend.ts";
 
@@ -69,7 +74,7 @@ async function runCase(
     httpCase.dir === "c2p"
       ? await runRequest(httpCase, port, backend)
       : await runAnswer(httpCase, port, backend);
-  const wrong = wrongUpstream(evidence);
+  const wrong = wrongUpstream(evidence) || wrongForClient(evidence);
   const met = (word: string): boolean => wrong === "" && holds(word, evidence);
   let verdict: HttpCaseResult["verdict"] = "missed";
   if (met(httpCase.expect)) verdict = "strict";
@@ -240,13 +245,8 @@ function differsFromView(
   recorded: readonly Recorded[],
 ): string {
   if (view.line !== undefined && first.startLine !== view.line) return `line ${first.startLine}`;
-  for (const [name, wanted] of Object.entries(view.fields ?? {})) {
-    const values = valuesOf(first, name);
-    if (!values.some((value) => matches(wanted, value))) return `${name} is ${values.join(" | ")}`;
-  }
-  for (const name of view.absent ?? []) {
-    if (valuesOf(first, name).length > 0) return `${name} is there`;
-  }
+  const differs = differsInFields(view, first);
+  if (differs !== "") return differs;
   for (const [name, word] of Object.entries(view.lacks ?? {})) {
     if (valuesOf(first, name).some((value) => value.includes(word))) return `${name} has ${word}`;
   }
@@ -259,6 +259,25 @@ function differsFromView(
   if (view.requests !== undefined && recorded.length !== view.requests)
     return `${recorded.length} requests`;
   return "";
+}
+
+function differsInFields(view: FieldView, message: StrictMessage): string {
+  for (const [name, wanted] of Object.entries(view.fields ?? {})) {
+    const values = valuesOf(message, name);
+    if (!values.some((value) => matches(wanted, value))) return `${name} is ${values.join(" | ")}`;
+  }
+  const present = (view.absent ?? []).find((name) => valuesOf(message, name).length > 0);
+  return present === undefined ? "" : `${present} is there`;
+}
+
+/** What is wrong with what the client got; "" when nothing is. */
+function wrongForClient({ httpCase: { client }, observed }: Evidence): string {
+  const [first] = observed.finals;
+  if (client === undefined || first === undefined) return "";
+  if (client.interims !== undefined && observed.interims !== client.interims) {
+    return `${observed.interims} interim answers`;
+  }
+  return differsInFields(client, first);
 }
 
 function matches(wanted: string, value: string): boolean {
@@ -284,6 +303,6 @@ function describeEvidence(
       : [
           `sentinel ${sentinelArrived(sentinel) ? "arrived" : "missing"}${reused ? " on the same connection" : ""}`,
         ]),
-    ...(wrong === "" ? [] : [`wrong upstream: ${wrong}`]),
+    ...(wrong === "" ? [] : [`wrong: ${wrong}`]),
   ].join("; ");
 }

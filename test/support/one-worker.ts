@@ -134,6 +134,8 @@ export class OneWorker {
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
+          via: undefined,
+          forwarded: false,
           limits: {},
           stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,

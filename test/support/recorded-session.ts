@@ -1,4 +1,4 @@
-// A client's connection on recorded streams, with one backend behind "*": a test says what each side does, and when.
+// One HTTP session on recorded streams, with a route to one backend and a clock in the test's hand.
 
 import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
@@ -10,37 +10,38 @@ import { RecordingStream } from "./recording-stream.ts";
 import { backendOf, putRoute } from "./table-fixtures.ts";
 
 export interface RecordedSession extends Recording {
-  /** The client's. */
+  /** The client's connection. */
   readonly stream: RecordingStream;
+  readonly sessions: Sessions;
   readonly session: HttpSession;
-  /** The newest one to the backend. */
+  /** The last connection to the backend. */
   readonly upstream: () => RecordingStream;
-  /** The backend accepts. */
+  /** That connection stands. */
   readonly connect: () => void;
   /** Status and reason of the router's own answer; "" before there is one. */
   readonly told: () => string;
 }
 
-export function recordedSession(limits: Partial<WorkerLimits> = {}): RecordedSession {
-  const recording = recordingContext(limits);
+/** @param own What differs from limits.ts. */
+export function recordedSession(own: Partial<WorkerLimits> = {}): RecordedSession {
+  const recording = recordingContext(own);
   const { context } = recording;
   const builder = RouteTable.build();
-  const backend = backendOf("web", "10.0.0.1:80");
-  builder.add([putRoute("all", "*"), { kind: "backend-put", backend }]);
+  builder.add([
+    putRoute("all", "*"),
+    putRoute("tcp", 8080),
+    { kind: "backend-put", backend: backendOf("web", "10.0.0.1:80") },
+  ]);
   context.table = builder.finish(parseRevision(1));
   const stream = new RecordingStream();
-  const session = new HttpSession(context, new Sessions(context.counters), stream);
+  const sessions = new Sessions(context.counters);
+  const session = new HttpSession(context, sessions, stream);
   const upstream = (): RecordingStream => recording.dialled.at(-1)!;
-  return {
-    ...recording,
-    stream,
-    session,
-    upstream,
-    connect: () => upstream().events.onConnect(),
-    told: () => {
-      const [, status] = /^HTTP\/1\.1 (\d{3})/.exec(stream.text) ?? [];
-      const [, reason] = /^X-Crosspoint-Reason: (.*)\r$/m.exec(stream.text) ?? [];
-      return reason === undefined ? "" : `${status} ${reason}`;
-    },
+  const connect = (): void => upstream().events.onConnect();
+  const told = (): string => {
+    const [, status] = /^HTTP\/1\.1 (\d{3})/.exec(stream.text) ?? [];
+    const [, reason] = /^X-Crosspoint-Reason: (.*)\r$/m.exec(stream.text) ?? [];
+    return reason === undefined ? "" : `${status} ${reason}`;
   };
+  return { ...recording, stream, sessions, session, upstream, connect, told };
 }

@@ -58,6 +58,8 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
+        via: undefined,
+        forwarded: false,
         limits: {},
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,

@@ -1,6 +1,7 @@
 // A Stream without a socket: keeps what it is given, and lets a test say how much the peer takes.
 
 import type { Stream, StreamEvents } from "../../src/io/stream.ts";
+import { sendQueueBytesHigh } from "../../src/limits.ts";
 
 const nobody: StreamEvents = {
   onConnect() {},
@@ -30,7 +31,7 @@ export class RecordingStream implements Stream {
   stuck = false;
   readonly #high: number;
 
-  constructor(high = 64 * 1024) {
+  constructor(high: number = sendQueueBytesHigh) {
     this.#high = high;
   }
 

@@ -12,7 +12,7 @@ import { turns, until } from "./until.ts";
 /** The router has answered, or closed, by then, in ms. */
 const exchangeMsMax = 4_000;
 /** Fields that differ from request to request. */
-const ownFields = new Set(["x-request-id", "x-request-start"]);
+const ownFields = new Set(["x-request-id", "x-request-start", "date"]);
 
 /** A backend and a client for one exchange after the other. */
 export class SplitSockets {

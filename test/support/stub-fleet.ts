@@ -71,6 +71,8 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
+      via: undefined,
+      forwarded: false,
       limits: {},
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,

@@ -50,6 +50,8 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     accessLog: { kind: "off" },
     trustForwarded: [],
     proxyProtocol: [],
+    via: "crosspoint",
+    forwarded: false,
     limits: {},
     logFormat: "json",
     discover: [],

@@ -6,11 +6,20 @@
 import { readFileSync } from "node:fs";
 import { readTranscripts } from "./transcript-file.ts";
 
-/** What the backend must see of the first forwarded request; `/…/` is a regular expression. */
-export interface UpstreamView {
-  readonly line?: string;
+/** Which fields a message must have and must not have; `/…/` is a regular expression. */
+export interface FieldView {
   readonly fields?: Readonly<Record<string, string>>;
   readonly absent?: readonly string[];
+}
+
+/** What the client must see of the first final answer, and how many interim ones in all. */
+export interface ClientView extends FieldView {
+  readonly interims?: number;
+}
+
+/** What the backend must see of the first forwarded request. */
+export interface UpstreamView extends FieldView {
+  readonly line?: string;
   readonly lacks?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly bodyLength?: number;
@@ -36,6 +45,7 @@ export interface HttpCase {
   /** Final answers on the client's connection, exactly. */
   readonly responses?: number;
   readonly upstream?: UpstreamView;
+  readonly client?: ClientView;
   readonly note: string;
 }
 
@@ -61,6 +71,7 @@ const collectedCases: readonly HttpCase[] = stored.map((packed) => ({
 export const furtherCases: readonly HttpCase[] = [
   ...readTranscripts("further-requests.txt"),
   ...readTranscripts("further-answers.txt"),
+  ...readTranscripts("semantics.txt"),
 ];
 
 export const httpCases: readonly HttpCase[] = [...collectedCases, ...furtherCases];

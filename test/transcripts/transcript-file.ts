@@ -1,4 +1,4 @@
-// Cases written as text, to be read by people: further-requests.txt and further-answers.txt.
+// Cases written as text, to be read by people: further-requests.txt, further-answers.txt, semantics.txt.
 //
 //   = GROUP                     what follows is of this group
 //   == ID  a title              begins a case; prose follows, down to the first octets
@@ -7,17 +7,23 @@
 //   expect WORD                 the outcome; `or WORD`: one that a careful router may choose as well
 //   alone WORD                  what the parser by itself makes of it, when a session is needed to decide
 //   upstream …                  what the backend sees: `line …`, `NAME: value`, `no NAME`, `body …`, `requests N`
+//   client …                    what the first final answer says: `NAME: value`, `no NAME`; `interims N` before it
 //   answers N                   final answers to the client, exactly
 //   then close · early          the backend closes behind its octets · answers before the body is there
 //
 // In octets: \r \n \t \\ \xHH, and {a*300} for 300 times "a".
 
 import { readFileSync } from "node:fs";
-import type { HttpCase, UpstreamView } from "./http-cases.ts";
+import type { ClientView, FieldView, HttpCase, UpstreamView } from "./http-cases.ts";
 
 type Draft = {
   -readonly [K in keyof HttpCase]: HttpCase[K];
-} & { upstream: Mutable<UpstreamView>; fromClient: string; fromBackend: string };
+} & {
+  upstream: Mutable<UpstreamView>;
+  client: Mutable<ClientView>;
+  fromClient: string;
+  fromBackend: string;
+};
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Reads a file of this folder. Throws, with the line's number, at anything it does not know. */
@@ -38,10 +44,10 @@ export function readTranscripts(name: string): HttpCase[] {
 
 function begun(group: string, id: string, note: string): Draft {
   const shared = { dir: "c2p", bytes: "", fromClient: "", fromBackend: "", expect: "" } as const;
-  return { id, group, note, upstream: {}, ...shared };
+  return { id, group, note, upstream: {}, client: {}, ...shared };
 }
 
-function finished({ fromClient, fromBackend, upstream, ...draft }: Draft): HttpCase {
+function finished({ fromClient, fromBackend, upstream, client, ...draft }: Draft): HttpCase {
   if (draft.id === "" || draft.expect === "") {
     throw new Error(`${draft.id} ${draft.note}: without an id or an outcome`);
   }
@@ -52,6 +58,7 @@ function finished({ fromClient, fromBackend, upstream, ...draft }: Draft): HttpC
     bytes: isAnswer ? fromBackend : fromClient,
     ...(isAnswer ? { request: fromClient, after: draft.after ?? "keep" } : {}),
     ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
+    ...(Object.keys(client).length === 0 ? {} : { client }),
   };
 }
 
@@ -89,17 +96,32 @@ function take(draft: Draft | undefined, line: string): boolean {
       return value === "";
     case "upstream":
       return takeView(draft.upstream, value);
+    case "client":
+      return takeClientView(draft.client, value);
     default:
       return false;
   }
 }
 
 function takeView(view: Mutable<UpstreamView>, text: string): boolean {
-  const [, word = "", value = ""] = /^(line|no|body|requests) (.*)$/.exec(text) ?? [];
+  const [, word = "", value = ""] = /^(line|body|requests) (.*)$/.exec(text) ?? [];
   if (word === "line") view.line = value;
-  else if (word === "no") view.absent = [...(view.absent ?? []), value];
   else if (word === "body") view.body = value;
   else if (word === "requests") view.requests = Number(value);
+  else return takeFieldView(view, text);
+  return true;
+}
+
+function takeClientView(view: Mutable<ClientView>, text: string): boolean {
+  const [, count] = /^interims (\d+)$/.exec(text) ?? [];
+  if (count === undefined) return takeFieldView(view, text);
+  view.interims = Number(count);
+  return true;
+}
+
+function takeFieldView(view: Mutable<FieldView>, text: string): boolean {
+  const [, absent] = /^no (\S+)$/.exec(text) ?? [];
+  if (absent !== undefined) view.absent = [...(view.absent ?? []), absent];
   else {
     const [, name = "", wanted] = /^([a-z-]+): (.*)$/.exec(text) ?? [];
     if (wanted === undefined) return false;

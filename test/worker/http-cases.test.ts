@@ -16,6 +16,7 @@ test("no case is missed, and each is answered as it says", { timeout: 180_000 },
   const worker = await OneWorker.start({
     routes: [routeOf("a", "a.test"), routeOf("b", "b.test"), routeOf("all", "*")],
     backends: [backendOf("web", `127.0.0.1:${backend.port}`)],
+    settings: { via: "crosspoint" },
   });
   try {
     const results = await runHttpCases({ proxyPort: worker.httpPort, backend });

@@ -13,50 +13,19 @@ import {
   responseHeadMsMax,
   timerTickMs,
 } from "../../src/limits.ts";
-import { parseRevision } from "../../src/model/revision.ts";
-import { RouteTable } from "../../src/routing/route-table.ts";
-import { HttpSession } from "../../src/worker/http-session.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
-import { Sessions } from "../../src/worker/sessions.ts";
 import { TcpSession } from "../../src/worker/tcp-session.ts";
-import { recordingContext } from "../support/recording-context.ts";
+import { type RecordedSession, recordedSession } from "../support/recorded-session.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
-import { backendOf, putRoute } from "../support/table-fixtures.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\n";
-
-function made(limits: Partial<WorkerLimits> = {}) {
-  const recording = recordingContext(limits);
-  const { context } = recording;
-  const builder = RouteTable.build();
-  builder.add([
-    putRoute("all", "*"),
-    putRoute("tcp", 8080),
-    { kind: "backend-put", backend: backendOf("web", "10.0.0.1:80") },
-  ]);
-  context.table = builder.finish(parseRevision(1));
-  const stream = new RecordingStream();
-  const sessions = new Sessions(context.counters);
-  const session = new HttpSession(context, sessions, stream);
-  const upstream = (): RecordingStream => recording.dialled.at(-1)!;
-  return {
-    ...recording,
-    stream,
-    sessions,
-    session,
-    upstream,
-    connect: () => upstream().events.onConnect(),
-  };
-}
-
-type Made = ReturnType<typeof made>;
 
 interface Wait {
   readonly name: string;
   readonly ms: number;
   readonly limits?: Partial<WorkerLimits>;
-  readonly before: (made: Made) => void;
+  readonly before: (made: RecordedSession) => void;
   /** What the client has been told when the time is over. */
   readonly status: number | undefined;
   /** The connection goes on. */
@@ -116,7 +85,7 @@ const waits: readonly Wait[] = [
 
 describe("a wait", () => {
   test.for(waits)("$name ends after $ms ms", ({ ms, limits, before, status, stays }) => {
-    const all = made(limits);
+    const all = recordedSession(limits);
     before(all);
     const { stream, pass, counter } = all;
     pass(ms - timerTickMs);
@@ -135,7 +104,7 @@ describe("a wait", () => {
   });
 
   test("for the next piece of an answer begins anew with every piece", () => {
-    const { stream, connect, upstream, pass } = made();
+    const { stream, connect, upstream, pass } = recordedSession();
     stream.receive(get);
     connect();
     upstream().receive("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
@@ -150,7 +119,7 @@ describe("a wait", () => {
   });
 
   test("for a client that does not take its answer is not held against the backend", () => {
-    const { context, stream, connect, upstream, pass, counter } = made();
+    const { context, stream, connect, upstream, pass, counter } = recordedSession();
     stream.receive(get);
     connect();
     stream.stuck = true;
@@ -166,7 +135,7 @@ describe("a wait", () => {
 
 describe("a slow reader of its last answer", () => {
   function answered() {
-    const all = made();
+    const all = recordedSession();
     all.stream.receive("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     all.connect();
     all.stream.stuck = true;
@@ -206,13 +175,13 @@ describe("a slow reader of its last answer", () => {
 
 describe("drain", () => {
   test("gives a new connection time for its first request, a used one a tick", () => {
-    const fresh = made();
+    const fresh = recordedSession();
     fresh.session.drain();
     fresh.pass(firstRequestMsMax - timerTickMs);
     expect(fresh.stream.calls).toEqual([]);
     fresh.pass(3 * timerTickMs);
     expect(fresh.stream.calls).toEqual(["end"]);
-    const used = made();
+    const used = recordedSession();
     used.stream.receive(get);
     used.connect();
     used.upstream().receive("HTTP/1.1 204 X\r\n\r\n");
@@ -225,7 +194,7 @@ describe("drain", () => {
 
 describe("reading", () => {
   test("stops while a body waits for its backend, and goes on with it", () => {
-    const { stream, connect, upstream } = made();
+    const { stream, connect, upstream } = recordedSession();
     stream.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     for (let i = 0; i < 4; i++) stream.receive("x".repeat(5_000));
     expect(stream.paused).toBe(true);
@@ -235,7 +204,7 @@ describe("reading", () => {
   });
 
   test("stops while the backend takes no more of a body, and goes on when it does", () => {
-    const { stream, connect, upstream } = made();
+    const { stream, connect, upstream } = recordedSession();
     stream.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     connect();
     upstream().stuck = true;
@@ -246,7 +215,7 @@ describe("reading", () => {
   });
 
   test("stops while requests pile up behind one that is not answered, at one more than fits", () => {
-    const { stream, connect, upstream } = made();
+    const { stream, connect, upstream } = recordedSession();
     stream.receive(get);
     connect();
     let received = 0;
@@ -266,7 +235,7 @@ describe("reading", () => {
 
 describe("pausing", () => {
   test("ends with the exchange: a client that was stopped is read again when it is refused", () => {
-    const { stream, upstream } = made();
+    const { stream, upstream } = recordedSession();
     stream.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     for (let i = 0; i < 4; i++) stream.receive("x".repeat(5_000));
     expect(stream.paused).toBe(true);
@@ -276,7 +245,7 @@ describe("pausing", () => {
   });
 
   test("ends with the exchange: a backend's connection is not idle and deaf", () => {
-    const { stream, connect, upstream, counter } = made();
+    const { stream, connect, upstream, counter } = recordedSession();
     stream.receive(get);
     connect();
     stream.stuck = true;
@@ -291,22 +260,22 @@ describe("pausing", () => {
 
 describe("a head in many pieces", () => {
   test("is parsed when it is whole, not at every piece", () => {
-    const { context, stream, connect, upstream } = made();
+    const { context, stream, connect, upstream } = recordedSession();
     const requests = vi.spyOn(context.requestHead, "parse");
     for (const byte of get.split("")) stream.receive(byte);
     expect(requests.mock.calls.length).toBeLessThanOrEqual(2);
     connect();
     const answers = vi.spyOn(context.responseHead, "parse");
-    for (const byte of "HTTP/1.1 204 No Content\r\nA: b\r\n\r\n".split(""))
+    for (const byte of "HTTP/1.1 204 No Content\r\nDate: b\r\n\r\n".split(""))
       upstream().receive(byte);
     expect(answers.mock.calls.length).toBeLessThanOrEqual(2);
-    expect(stream.text).toBe("HTTP/1.1 204 No Content\r\nA: b\r\n\r\n");
+    expect(stream.text).toBe("HTTP/1.1 204 No Content\r\nDate: b\r\n\r\n");
   });
 });
 
 describe("a TCP session", () => {
   test("hands on what came before its backend was connected: bytes, then the end", () => {
-    const { context, dialled, sessions } = made();
+    const { context, dialled, sessions } = recordedSession();
     const stream = new RecordingStream();
     void new TcpSession(context, sessions, stream);
     expect(stream.paused).toBe(true);

@@ -16,6 +16,7 @@ const plain: LocalAnswer = {
   headOnly: false,
   json: false,
   sayKeepAlive: false,
+  dateLine: Buffer.from("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
 };
 
 function written(answer: Partial<LocalAnswer>) {
@@ -30,15 +31,28 @@ function written(answer: Partial<LocalAnswer>) {
 }
 
 describe("an answer of ours", () => {
-  test.for([400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505])("%i", (status) => {
-    for (const json of [false, true]) {
-      const message = written({ status, json, detail: "bad-host" });
-      expect(statusOf(message)).toBe(status);
-      expect(message.startLine).toMatch(/^HTTP\/1\.1 \d{3} [A-Z].+/);
-      expect(valuesOf(message, "retry-after")).toEqual(status === 503 ? ["1"] : []);
-      expect(valuesOf(message, "allow").length).toBe(status === 405 ? 1 : 0);
-      expect(message.body).toContain("bad-host");
-    }
+  test.for([400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505, 508])(
+    "%i",
+    (status) => {
+      for (const json of [false, true]) {
+        const message = written({ status, json, detail: "bad-host" });
+        expect(statusOf(message)).toBe(status);
+        expect(message.startLine).toMatch(/^HTTP\/1\.1 \d{3} [A-Z].+/);
+        expect(valuesOf(message, "retry-after")).toEqual(status === 503 ? ["1"] : []);
+        expect(valuesOf(message, "allow").length).toBe(status === 405 ? 1 : 0);
+        expect(message.body).toContain("bad-host");
+        expect(valuesOf(message, "date")).toEqual(["Sun, 06 Nov 1994 08:49:37 GMT"]);
+      }
+    },
+  );
+
+  test("to OPTIONS says in its fields what may be asked, and has no content", () => {
+    const message = written({ status: 200, reason: "max-forwards" });
+    expect(message.startLine).toBe("HTTP/1.1 200 OK");
+    expect(valuesOf(message, "allow")).toEqual(["GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);
+    expect(valuesOf(message, "content-length")).toEqual(["0"]);
+    expect(valuesOf(message, "content-type")).toEqual([]);
+    expect(message.body).toBe("");
   });
 
   test("says how the connection goes on", () => {

@@ -12,6 +12,7 @@ const slackMs = 2 * second;
 const head = "POST / HTTP/1.1\r\nHost: a.test\r\n";
 const length = `${head}Content-Length: 1000000\r\n\r\n`;
 const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n`;
+const noContent = "HTTP/1.1 204 No Content\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n";
 const answerHead = "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n";
 
 function uploading(first = ""): RecordedSession {
@@ -150,7 +151,7 @@ describe("a request's body", () => {
     all.connect();
     all.pass(bodyRateGraceMs + slackMs);
     expect(all.told()).toBe("");
-    all.upstream().receive("HTTP/1.1 204 No Content\r\n\r\n");
+    all.upstream().receive(noContent);
     // The exchange was lent to that one; the next request that it is lent to begins anew.
     all.stream.receive(length);
     all.pass(bodyRateGraceMs - second);
@@ -163,10 +164,10 @@ describe("a request's body", () => {
     all.connect();
     all.pass(bodyRateGraceMs - second);
     all.stream.receive("x".repeat(1_000));
-    all.upstream().receive("HTTP/1.1 204 No Content\r\n\r\n");
+    all.upstream().receive(noContent);
     all.stream.receive(length);
     all.pass(bodyRateGraceMs - second);
-    expect(all.stream.text).toBe("HTTP/1.1 204 No Content\r\n\r\n");
+    expect(all.stream.text).toBe(noContent);
     all.pass(slackMs);
     expect(all.stream.text).toContain("HTTP/1.1 408 ");
   });

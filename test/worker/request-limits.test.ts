@@ -7,7 +7,7 @@ import { recordedSession } from "../support/recorded-session.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const post = "POST / HTTP/1.1\r\nHost: a.test\r\n";
-const noContent = "HTTP/1.1 204 No Content\r\n\r\n";
+const noContent = "HTTP/1.1 204 No Content\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n";
 const upgrade = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
 const switching = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
 

@@ -12,25 +12,32 @@ import {
   sentRequestId,
   writeRequestHead,
 } from "../../src/worker/request-writer.ts";
+import { Via } from "../../src/worker/via.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { readStrict, type StrictMessage, valuesOf } from "../support/strict-http.ts";
 
 function write(
   text: string,
-  options: { readonly trusted?: boolean; readonly address?: string } = {},
+  options: {
+    readonly trusted?: boolean;
+    readonly address?: string;
+    readonly forwarded?: boolean;
+    readonly via?: string;
+  } = {},
 ) {
   const head = new RequestHead(limits);
   const bytes = Buffer.from(text, "latin1");
   expect(head.parse(bytes, 0, bytes.length), head.error).toBe(bytes.length);
   const writer = new ByteWriter(16);
-  const context = { writer, requestIds: new RequestIds(), wallMs: () => 1_790_000_000_123 };
+  const via = options.via === undefined ? undefined : new Via(options.via);
+  const context = { writer, requestIds: new RequestIds(), wallMs: () => 1_790_000_000_123, via };
   const ends = {
     remoteAddress: options.address ?? "192.0.2.9",
     remotePort: 50_000,
     localAddress: "198.51.100.1",
     localPort: 8080,
   };
-  const downstream = describeDownstream(ends, options.trusted ?? false);
+  const downstream = describeDownstream(ends, options.trusted ?? false, options.forwarded);
   writeRequestHead(context, bytes, head, downstream, "10.0.0.1:80");
   const written = Buffer.from(writer.bytes.subarray(0, writer.length)).toString("latin1");
   const sentId =
@@ -102,6 +109,46 @@ describe("the head for the backend", () => {
     const none = readBack(write("GET / HTTP/1.0\r\n\r\n").written);
     expect(valuesOf(none, "host")).toEqual(["10.0.0.1:80"]);
     expect(valuesOf(none, "x-forwarded-host")).toEqual([]);
+  });
+
+  test("names us in Via behind those who had it before, by the version that it came with", () => {
+    const via = (text: string, name?: string): readonly string[] =>
+      valuesOf(readBack(write(text, name === undefined ? {} : { via: name }).written), "via");
+    expect(via("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "edge")).toEqual(["1.1 edge"]);
+    expect(via("GET / HTTP/1.0\r\n\r\n", "edge")).toEqual(["1.0 edge"]);
+    const passed = "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.0 x, 1.1 y\r\nConnection: via\r\n\r\n";
+    expect(via(passed, "edge")).toEqual(["1.0 x, 1.1 y", "1.1 edge"]);
+    expect(via(passed)).toEqual(["1.0 x, 1.1 y"]);
+  });
+
+  test.for([
+    [false, false, []],
+    [false, true, ["for=192.0.2.9;proto=http;host=a"]],
+    [true, false, ["for=6.6.6.6", "for=7.7.7.7"]],
+    [true, true, ["for=6.6.6.6", "for=7.7.7.7", "for=192.0.2.9;proto=http;host=a"]],
+  ] as const)(
+    "has of Forwarded what a trusted proxy (%s) wrote, and ours (%s)",
+    ([trusted, forwarded, expected]) => {
+      const { written } = write(
+        "GET / HTTP/1.1\r\nForwarded: for=6.6.6.6\r\nHost: a\r\nConnection: forwarded\r\n" +
+          "FORWARDED: for=7.7.7.7\r\nAccept: b\r\n\r\n",
+        { trusted, forwarded },
+      );
+      expect(valuesOf(readBack(written), "forwarded")).toEqual(expected);
+      expect(valuesOf(readBack(written), "accept")).toEqual(["b"]);
+    },
+  );
+
+  test.for([
+    ["OPTIONS", "10", ["9"]],
+    ["OPTIONS", "1", ["0"]],
+    ["GET", "1", ["1"]],
+    ["FROBNICATE", "0", ["0"]],
+  ] as const)("of %s with Max-Forwards: %s has %j", ([method, value, expected]) => {
+    const { written } = write(
+      `${method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: ${value}\r\nX: y\r\n\r\n`,
+    );
+    expect(valuesOf(readBack(written), "max-forwards")).toEqual(expected);
   });
 
   test("says in the log the id that the backend got", () => {

@@ -18,6 +18,8 @@ const plain: ResponseHeadOptions = {
   close: false,
   sayKeepAlive: false,
   stickyCookie: undefined,
+  dateLine: undefined,
+  viaLine: undefined,
 };
 
 function parsed(text: string, method: number = Method.Get) {
@@ -70,6 +72,40 @@ describe("the head for the client", () => {
     );
   });
 
+  test("with a time and a way that it did not have", () => {
+    const ways = {
+      dateLine: Buffer.from("Date: now\r\n"),
+      viaLine: Buffer.from("Via: 1.0 we\r\n"),
+    };
+    expect(write("HTTP/1.0 200 OK\r\nVia: 1.1 they\r\nContent-Length: 0\r\n\r\n", ways)).toBe(
+      "HTTP/1.1 200 OK\r\nVia: 1.1 they\r\nDate: now\r\nVia: 1.0 we\r\nContent-Length: 0\r\n\r\n",
+    );
+  });
+
+  test.for([
+    [{}, "upgrade"],
+    [{ close: true }, "close, upgrade"],
+    [{ sayKeepAlive: true }, "keep-alive, upgrade"],
+  ] as const)(
+    "of 426, %j, says which protocol it wants, and so in Connection",
+    ([options, said]) => {
+      const wanted = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: HTTP/2.0, foo/1\r\n";
+      expect(
+        write(`${wanted}Connection: X, upgrade\r\nX: y\r\nContent-Length: 0\r\n\r\n`, options),
+      ).toBe(`${wanted}Content-Length: 0\r\nConnection: ${said}\r\n\r\n`);
+    },
+  );
+
+  test("of 426 without Upgrade has nothing to add; Upgrade in any other answer ends here", () => {
+    expect(write("HTTP/1.1 426 X\r\nContent-Length: 0\r\n\r\n")).toBe(
+      "HTTP/1.1 426 X\r\nContent-Length: 0\r\n\r\n",
+    );
+    const advertised = "Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n";
+    expect(write(`HTTP/1.1 200 OK\r\n${advertised}`)).toBe(
+      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    );
+  });
+
   test.for([
     [
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -107,6 +143,16 @@ describe("an interim head", () => {
     expect(interim("HTTP/1.1 103 Early Hints\r\nLink: x\r\nContent-Length: 4\r\n\r\n")).toBe(
       "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
     );
+  });
+
+  test("says nothing of connections, ours or the backend's", () => {
+    const hop =
+      "Connection: close, X\r\nX: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n" +
+      "Transfer-Encoding: chunked\r\nTrailer: Y\r\nTE: trailers\r\nUpgrade: h2c\r\n";
+    expect(interim(`HTTP/1.1 103 Early Hints\r\n${hop}Link: x\r\n\r\n`)).toBe(
+      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+    );
+    expect(interim(`HTTP/1.1 100 Continue\r\n${hop}\r\n`)).toBe("HTTP/1.1 100 Continue\r\n\r\n");
   });
 
   test("of 101 says what it upgrades to", () => {

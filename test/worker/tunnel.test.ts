@@ -2,6 +2,7 @@
 // Method: two recorded streams, events given by hand.
 
 import { describe, expect, test } from "vitest";
+import { sendQueueBytesHigh } from "../../src/limits.ts";
 import { Tunnel } from "../../src/worker/tunnel.ts";
 import { recordingContext } from "../support/recording-context.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
@@ -68,9 +69,9 @@ describe("a tunnel", () => {
       const { client, upstream } = made();
       const [reader, writer] = side === "client" ? [client, upstream] : [upstream, client];
       reader.stuck = true;
-      writer.receive("x".repeat(60_000));
+      writer.receive("x".repeat(sendQueueBytesHigh));
       expect(writer.paused).toBe(false);
-      writer.receive("x".repeat(60_000));
+      writer.receive("x");
       expect(writer.paused).toBe(true);
       expect(reader.paused).toBe(false);
       reader.drain();
@@ -97,7 +98,65 @@ describe("a tunnel", () => {
     expect(upstream.calls.at(-1)).toBe("end");
     pass(2_000);
     expect(ends.length).toBe(1);
-    expect(upstream.calls.at(-1)).toBe("reset");
+    // It was told the end: what the kernel still holds for it gets there.
+    expect(upstream.calls.at(-1)).toBe("destroy");
+  });
+
+  describe("half-closed", () => {
+    const limits = { tunnelIdleMsMax: 10_000, tunnelHalfClosedMsMax: 1_000 };
+
+    test("has a shorter time without bytes, which each byte begins anew", () => {
+      const { client, upstream, ends, pass } = made(limits);
+      pass(5_000);
+      client.events.onEnd();
+      for (let i = 0; i < 5; i++) {
+        pass(800);
+        upstream.receive("x");
+      }
+      expect([client.text, ends]).toEqual(["xxxxx", []]);
+      pass(1_300);
+      expect(ends).toEqual([[0, 5]]);
+    });
+
+    test.for(["client", "upstream"] as const)(
+      "by the %s: who was not told the end is reset",
+      (side) => {
+        const { client, upstream, pass } = made(limits);
+        const [ended, other] = side === "client" ? [client, upstream] : [upstream, client];
+        ended.events.onEnd();
+        pass(1_300);
+        expect([ended.calls, other.calls]).toEqual([["reset"], ["end", "destroy"]]);
+      },
+    );
+
+    test("by the backend while the client reads slowly: gets the rest as long as it takes some", () => {
+      const { client, upstream, ends, pass } = made(limits);
+      client.stuck = true;
+      upstream.receive("x".repeat(50_000));
+      upstream.events.onEnd();
+      for (const left of [40_000, 20_000, 10_000]) {
+        client.queuedBytes = left;
+        pass(1_300);
+      }
+      expect(ends).toEqual([]);
+      pass(1_300);
+      expect(ends.length).toBe(1);
+      // What is lost must look so.
+      expect(client.calls).toEqual(["end", "reset"]);
+    });
+
+    test("counts what is queued anew behind a byte", () => {
+      const { client, upstream, ends, pass } = made(limits);
+      upstream.events.onEnd();
+      upstream.queuedBytes = 100;
+      pass(1_300);
+      client.receive("more");
+      upstream.queuedBytes = 5_000;
+      pass(1_300);
+      expect(ends).toEqual([]);
+      pass(1_300);
+      expect(ends.length).toBe(1);
+    });
   });
 
   test("that is over does nothing more when its time comes", () => {

@@ -3,12 +3,14 @@
 // Reading goes through `onread` into one buffer that all streams of the worker share: the kernel
 // fills it, the session looks at it, and the next read may use it again. Writing goes past Socket's
 // queue: small pieces are gathered and sent by number at the end of the turn (send-batch.ts), large
-// ones at once from the caller's buffer; only what the kernel does not take is left to the Socket.
+// ones at once from the caller's buffer. Of what the kernel does not take, one piece at a time is left
+// to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
 import { errnoName, outputQueue, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
+import { WaitingBytes } from "./waiting-bytes.ts";
 
 /** What all streams of one worker share. */
 export interface NetShared {
@@ -50,6 +52,8 @@ export class NetStream implements Stream, BatchTarget {
   #fd = -1;
   #connected: boolean;
   #blocked = false;
+  /** Behind the piece that the Socket has; made by the first that has to wait. */
+  #waiting: WaitingBytes | undefined;
   #paused = false;
   #over = false;
   /** Why nothing can be sent any more; what the peer sent before may still be read. */
@@ -129,7 +133,7 @@ export class NetStream implements Stream, BatchTarget {
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + (this.#waiting?.length ?? 0);
   }
 
   get unacknowledgedBytes(): number {
@@ -142,7 +146,7 @@ export class NetStream implements Stream, BatchTarget {
     // Once destroyed, the descriptor's number may already belong to somebody else.
     if (this.#over || socket.destroyed || this.#sendError !== undefined) return true;
     if (this.#fd < 0) this.#queue(bytes, start, end);
-    else if (socket.writableLength === 0 && this.#shared.batch.add(this, bytes, start, end)) {
+    else if (this.queuedBytes === 0 && this.#shared.batch.add(this, bytes, start, end)) {
       return true;
     } else {
       // Larger than a batch takes, or behind what waits already: in order, and from where it is.
@@ -159,7 +163,7 @@ export class NetStream implements Stream, BatchTarget {
 
   #send(bytes: Uint8Array, at: number, length: number, address: PinnedAddress): void {
     let sent = 0;
-    if (this.#socket.writableLength === 0) {
+    if (this.queuedBytes === 0) {
       sent = sendPinned(this.#fd, address, length);
       if (sent === length) return;
       if (sent < 0) {
@@ -170,11 +174,24 @@ export class NetStream implements Stream, BatchTarget {
     this.#queue(bytes, at + sent, at + length);
   }
 
-  /** Leaves bytes to the Socket, which sends them when the kernel takes more. */
+  /** Leaves bytes to the Socket, which sends them when the kernel takes more; or behind those that it has. */
   #queue(bytes: Uint8Array, start: number, end: number): void {
     const socket = this.#socket;
-    socket.write(Buffer.from(bytes.subarray(start, end)), this.#onFlushed);
-    if (socket.writableLength > this.#shared.sendQueueBytesHigh) this.#blocked = true;
+    if (this.queuedBytes > 0) {
+      this.#waiting ??= new WaitingBytes();
+      this.#waiting.add(bytes, start, end);
+    } else {
+      const copy = Buffer.allocUnsafeSlow(end - start);
+      copy.set(bytes.subarray(start, end));
+      socket.write(copy, this.#onFlushed);
+    }
+    if (this.queuedBytes > this.#shared.sendQueueBytesHigh) this.#blocked = true;
+  }
+
+  /** The Socket has sent its piece: the next one is all that waits. */
+  #queueWaiting(): void {
+    const bytes = this.#waiting?.take();
+    if (bytes !== undefined) this.#socket.write(bytes, this.#onFlushed);
   }
 
   /** A peer that answers, closes and is still sent to: its answer waits to be read (RFC 9112 section 9.6). */
@@ -187,7 +204,9 @@ export class NetStream implements Stream, BatchTarget {
   }
 
   readonly #onFlushed = (): void => {
-    if (!this.#blocked || this.#over || this.#socket.writableLength > 0) return;
+    if (this.#over || this.#socket.destroyed) return;
+    this.#queueWaiting();
+    if (!this.#blocked || this.queuedBytes > 0) return;
     this.#blocked = false;
     this.events.onWritable();
   };
@@ -195,6 +214,7 @@ export class NetStream implements Stream, BatchTarget {
   end(): void {
     if (this.#over) return;
     this.#shared.batch.flush();
+    this.#queueWaiting();
     this.#socket.end();
   }
 
