@@ -1,15 +1,14 @@
 // A route as requests use it: bound to the state of its services.
 
+import type { Conditions } from "../model/conditions.ts";
 import type { RouteName, ServiceName } from "../model/names.ts";
-import { matchKeyOf, matchText, type Route } from "../model/route.ts";
+import { matchText, type Route } from "../model/route.ts";
 import type { RouteOptions } from "../model/route-options.ts";
-import { PreparedConditions } from "./prepared-conditions.ts";
 import type { ServiceState } from "./service-state.ts";
 import { Split } from "./split.ts";
 
 /** Of the few routes that have any of it; the others share the one reference to nothing. */
 interface Extras {
-  readonly when: PreparedConditions | undefined;
   readonly split: Split | undefined;
   readonly mirror: ServiceState | undefined;
 }
@@ -23,6 +22,8 @@ export class CompiledRoute {
   readonly sticky: boolean;
   /** Of the route; undefined on most: one comparison tells that there is nothing else to do. */
   readonly options: RouteOptions | undefined;
+  /** What must hold beside host and path; undefined: nothing. */
+  readonly when: Conditions | undefined;
   readonly #extras: Extras | undefined;
 
   /** @param stateOf The state of a service that the route names. */
@@ -32,13 +33,10 @@ export class CompiledRoute {
     this.service = route.service === undefined ? undefined : stateOf(route.service);
     this.sticky = route.sticky;
     this.options = route.options;
+    this.when = route.match.kind === "http" ? route.match.when : undefined;
     this.#extras = extrasOf(route, stateOf);
   }
 
-  /** What must hold beside host and path; undefined: nothing. */
-  get when(): PreparedConditions | undefined {
-    return this.#extras === undefined ? undefined : this.#extras.when;
-  }
   /** The services that share the requests; undefined: there is one, or none. */
   get split(): Split | undefined {
     return this.#extras === undefined ? undefined : this.#extras.split;
@@ -56,15 +54,13 @@ export class CompiledRoute {
 }
 
 function extrasOf(
-  { match, options }: Route,
+  { options }: Route,
   stateOf: (name: ServiceName) => ServiceState,
 ): Extras | undefined {
-  const conditions = match.kind === "http" ? match.when : undefined;
-  const { split, mirror } = options ?? {};
-  if (conditions === undefined && split === undefined && mirror === undefined) return undefined;
+  if (options === undefined) return undefined;
+  const { split, mirror } = options;
+  if (split === undefined && mirror === undefined) return undefined;
   return {
-    when:
-      conditions === undefined ? undefined : new PreparedConditions(conditions, matchKeyOf(match)),
     split: split === undefined ? undefined : new Split(split, stateOf),
     mirror: mirror === undefined ? undefined : stateOf(mirror.service),
   };

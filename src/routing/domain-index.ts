@@ -6,7 +6,7 @@
 
 import { ChurnMap } from "../model/churn-map.ts";
 import { type Domain, domainCharactersMax } from "../model/names.ts";
-import type { HttpMatch, MatchKey } from "../model/route.ts";
+import type { HttpMatch } from "../model/route.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
 import { PathTable } from "./path-table.ts";
 import type { RequestFacts } from "./request-facts.ts";
@@ -57,10 +57,10 @@ export class DomainIndex {
   }
 
   /** The route with exactly this match. */
-  holder(match: HttpMatch, matchKey: MatchKey): CompiledRoute | undefined {
+  holder(match: HttpMatch): CompiledRoute | undefined {
     const { map, key } = this.#place(match.domain);
     const held = map.get(key);
-    if (held instanceof PathTable) return held.holder(match, matchKey);
+    if (held instanceof PathTable) return held.holder(match);
     return isPlain(match) ? held : undefined;
   }
 

@@ -2,12 +2,12 @@
 
 import type { Conditions, ValueCondition } from "../model/conditions.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
-import { preparedValue } from "./prepared-conditions.ts";
+import { isWanted } from "./conditions-hold.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 const nothing = new Uint8Array(0);
 
-/** `header x-canary is not "1" and the method is GET, not POST`; undefined: all hold. */
+/** `the method is GET, not POST, and header x-canary is not "1"`; undefined: all hold. */
 export function whyConditionsFail(
   { route: { match } }: CompiledRoute,
   { method }: { readonly method: string },
@@ -22,18 +22,17 @@ export function whyConditionsFail(
     ...failed(headers, "header", (sought) => facts.hasField(nothing, sought)),
     ...failed(query, "query parameter", (sought) => facts.hasParameter(nothing, sought)),
   ];
-  return reasons.length === 0 ? undefined : reasons.join(" and ");
+  return reasons.length === 0 ? undefined : reasons.join(", and ");
 }
 
 function failed(
   conditions: Conditions["headers"],
   noun: string,
-  has: (sought: ReturnType<typeof preparedValue>) => boolean,
+  has: (sought: ValueCondition) => boolean,
 ): string[] {
   return conditions.flatMap((condition) => {
-    const sought = preparedValue(condition);
-    if (has(sought) === sought.isWanted) return [];
-    const isThere = has(preparedValue({ ...condition, op: "present" }));
+    if (has(condition) === isWanted(condition)) return [];
+    const isThere = has({ ...condition, op: "present" });
     return [whyOneFails(condition, noun, isThere)];
   });
 }

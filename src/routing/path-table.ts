@@ -7,15 +7,15 @@
 // The walk hashes as it goes; at every place where a segment ends, the hash so far is looked up. So
 // a prefix costs one entry, whatever it is nested in, and removing one cannot disturb its siblings.
 
-import type { HttpMatch, MatchKey } from "../model/route.ts";
+import type { HttpMatch } from "../model/route.ts";
 import { type CompiledRoute, isExact, pathOf } from "./compiled-route.ts";
+import { sameConditions } from "./conditions-hold.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import {
   firstThatHolds,
   hashBasis,
   hashOfBytes,
   hashPrime,
-  holderAmong,
   insert,
   RoutesByPath,
   take,
@@ -25,7 +25,7 @@ const slash = 0x2f;
 
 export class PathTable {
   /** Of the prefix "/". */
-  readonly #roots: CompiledRoute[] = [];
+  #roots: CompiledRoute[] | undefined = undefined;
   readonly #prefixes = new RoutesByPath();
   /** Made when a route has an exact path: most domains have none. */
   #exact: RoutesByPath | undefined = undefined;
@@ -40,14 +40,14 @@ export class PathTable {
   }
   /** The route of "/" without conditions. */
   get plainRoot(): CompiledRoute | undefined {
-    const last = this.#roots.at(-1);
+    const last = this.#roots?.at(-1);
     return last?.when === undefined ? last : undefined;
   }
 
   *routes(): IterableIterator<CompiledRoute> {
     if (this.#exact !== undefined) yield* this.#exact.routes();
     yield* this.#prefixes.routes();
-    yield* this.#roots;
+    if (this.#roots !== undefined) yield* this.#roots;
   }
 
   /** Its match must be free. */
@@ -59,7 +59,8 @@ export class PathTable {
       this.#exact.put(route);
       this.#exactLengthMax = Math.max(this.#exactLengthMax, path.length);
     } else if (path === "/") {
-      insert(this.#roots, route);
+      if (this.#roots === undefined) this.#roots = [route];
+      else insert(this.#roots, route);
     } else {
       this.#prefixes.put(route);
       this.#depthMax = Math.max(this.#depthMax, depthOf(path));
@@ -73,15 +74,15 @@ export class PathTable {
 
   #take(route: CompiledRoute): boolean {
     if (isExact(route)) return this.#exact?.remove(route) ?? false;
-    return pathOf(route) === "/" ? take(this.#roots, route) : this.#prefixes.remove(route);
+    if (pathOf(route) !== "/") return this.#prefixes.remove(route);
+    return this.#roots !== undefined && take(this.#roots, route);
   }
 
   /** The route with exactly this match. */
-  holder(match: HttpMatch, key: MatchKey): CompiledRoute | undefined {
-    const { exactPath, pathPrefix } = match;
-    if (exactPath !== undefined) return this.#exact?.holder(exactPath, match, key);
-    if (pathPrefix === "/") return holderAmong(this.#roots, match, key);
-    return this.#prefixes.holder(pathPrefix, match, key);
+  holder({ exactPath, pathPrefix, when }: HttpMatch): CompiledRoute | undefined {
+    if (exactPath !== undefined) return this.#exact?.holder(exactPath, when);
+    if (pathPrefix !== "/") return this.#prefixes.holder(pathPrefix, when);
+    return this.#roots?.find((route) => sameConditions(route.when, when));
   }
 
   /** The first route for the path `bytes[start]` up to, not including, `bytes[end]`. */
@@ -96,7 +97,9 @@ export class PathTable {
       const route = this.#exact.match(hash, bytes, start, end, facts);
       if (route !== undefined) return route;
     }
-    return this.#matchPrefix(bytes, start, end, facts) ?? firstThatHolds(this.#roots, bytes, facts);
+    const route = this.#matchPrefix(bytes, start, end, facts);
+    if (route !== undefined || this.#roots === undefined) return route;
+    return firstThatHolds(this.#roots, bytes, facts);
   }
 
   #matchPrefix(
@@ -124,7 +127,7 @@ export class PathTable {
    * explaining: asks about each prefix alone.
    */
   covering(path: Uint8Array): CompiledRoute[] {
-    const covering = [...this.#roots];
+    const covering = [...(this.#roots ?? [])];
     for (let end = 1; end <= path.length; end++) {
       if (path[0] !== slash || (end < path.length && path[end] !== slash)) continue;
       covering.unshift(...this.#prefixes.all(path.subarray(0, end)));

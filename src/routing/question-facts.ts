@@ -1,9 +1,9 @@
 // What conditions ask about a request, answered for one that somebody asks about and that was never sent.
 
-import { fits, queryHas, type RequestFacts, type ValueSought } from "./request-facts.ts";
+import type { ValueCondition } from "../model/conditions.ts";
+import { fits, queryHas, type RequestFacts } from "./request-facts.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A request as somebody describes it. */
 export interface HttpQuestion {
@@ -34,18 +34,17 @@ export class QuestionFacts implements RequestFacts {
     this.#query = encoder.encode(query);
   }
 
-  hasMethod(_bytes: Uint8Array, method: Uint8Array): boolean {
-    return decoder.decode(method) === this.#method;
+  hasMethod(_bytes: Uint8Array, method: string): boolean {
+    return method === this.#method;
   }
 
-  hasField(_bytes: Uint8Array, sought: ValueSought): boolean {
-    const name = decoder.decode(sought.name);
+  hasField(_bytes: Uint8Array, sought: ValueCondition): boolean {
     return this.#fields.some(
-      (field) => field.name === name && fits(field.value, 0, field.value.length, sought),
+      (field) => field.name === sought.name && fits(field.value, 0, field.value.length, sought),
     );
   }
 
-  hasParameter(_bytes: Uint8Array, sought: ValueSought): boolean {
+  hasParameter(_bytes: Uint8Array, sought: ValueCondition): boolean {
     return queryHas(this.#query, 0, this.#query.length, sought);
   }
 }

@@ -1,25 +1,22 @@
 // The port through which conditions ask about a request: its method, its fields, its query.
 //
-// Asked while a route is looked for, so an answer comes from the request's bytes, with nothing made for it.
-// Implemented over a request's head in worker/, over a question in question-facts.ts.
+// Asked while a route is looked for, so an answer comes from the request's bytes, with nothing made for it. What
+// is looked for stays text, which is ASCII (model/conditions.ts): arrays of bytes would cost a route some
+// hundred bytes each. Implemented over a request's head in worker/, over a question in question-facts.ts.
 
-/** A field line or a query parameter that is looked for. */
-export interface ValueSought {
-  /** Of a field in lower case: fields' names compare without case, parameters' as they are. */
-  readonly name: Uint8Array;
-  readonly value: Uint8Array;
-  /** The value is all of it; else how it begins, and an empty one fits every value. */
-  readonly isWhole: boolean;
-}
+import type { ValueCondition } from "../model/conditions.ts";
 
 /** `bytes` is always the array that the path was matched in. */
 export interface RequestFacts {
   /** Case counts (RFC 9110 section 9.1). */
-  hasMethod(bytes: Uint8Array, method: Uint8Array): boolean;
-  /** Whether one line of that name fits, of all that came: also of those that are not passed on. */
-  hasField(bytes: Uint8Array, sought: ValueSought): boolean;
+  hasMethod(bytes: Uint8Array, method: string): boolean;
+  /**
+   * Whether one line of that name fits, of all that came: also of those that are not passed on. For "absent"
+   * every value fits, as for "present": what that means, the caller knows.
+   */
+  hasField(bytes: Uint8Array, sought: ValueCondition): boolean;
   /** Whether one parameter of that name fits. Nothing is decoded. */
-  hasParameter(bytes: Uint8Array, sought: ValueSought): boolean;
+  hasParameter(bytes: Uint8Array, sought: ValueCondition): boolean;
 }
 
 const equals = 0x3d;
@@ -30,10 +27,11 @@ export function fits(
   bytes: Uint8Array,
   start: number,
   end: number,
-  { value, isWhole }: ValueSought,
+  { op, value }: ValueCondition,
 ): boolean {
-  const length = value.length;
-  if (isWhole ? end - start !== length : end - start < length) return false;
+  if (op === "present" || op === "absent") return true;
+  const length = end - start;
+  if (op === "exact" ? length !== value.length : length < value.length) return false;
   return isAt(bytes, start, value);
 }
 
@@ -45,7 +43,7 @@ export function queryHas(
   bytes: Uint8Array,
   start: number,
   end: number,
-  sought: ValueSought,
+  sought: ValueCondition,
 ): boolean {
   const { name } = sought;
   for (let at = start; at < end; at++) {
@@ -65,7 +63,7 @@ export function queryHas(
 }
 
 /** Whether `word` lies at `start`; there must be that many bytes. */
-function isAt(bytes: Uint8Array, start: number, word: Uint8Array): boolean {
-  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false;
+function isAt(bytes: Uint8Array, start: number, word: string): boolean {
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word.charCodeAt(i)) return false;
   return true;
 }

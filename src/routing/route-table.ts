@@ -137,7 +137,7 @@ export class RouteTable {
     for (const route of net.routes.values()) {
       if (route === undefined) continue;
       const key = matchKeyOf(route.match);
-      const rival = claimed.get(key) ?? this.#holderAfter(net, route, key);
+      const rival = claimed.get(key) ?? this.#holderAfter(net, route);
       if (rival !== undefined) throw conflict(route, rival);
       claimed.set(key, route.name);
     }
@@ -145,9 +145,9 @@ export class RouteTable {
   }
 
   /** The route that has this match in the table, if the change does not name it. */
-  #holderAfter(net: NetChange, { match }: Route, key: MatchKey): RouteName | undefined {
+  #holderAfter(net: NetChange, { match }: Route): RouteName | undefined {
     const holder =
-      match.kind === "tcp" ? this.#byPort.get(match.port) : this.#domains.holder(match, key);
+      match.kind === "tcp" ? this.#byPort.get(match.port) : this.#domains.holder(match);
     // What the change says of the holder itself, `claimed` knows.
     return holder === undefined || net.routes.has(holder.name) ? undefined : holder.name;
   }

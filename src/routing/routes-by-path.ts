@@ -2,8 +2,9 @@
 // they are asked.
 
 import { ChurnMap } from "../model/churn-map.ts";
-import type { HttpMatch, MatchKey } from "../model/route.ts";
+import type { HttpMatch } from "../model/route.ts";
 import { type CompiledRoute, pathOf } from "./compiled-route.ts";
+import { conditionsHold, sameConditions } from "./conditions-hold.ts";
 import { comparePrecedence } from "./precedence.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
@@ -35,13 +36,9 @@ export class RoutesByPath {
   }
 
   /** The route of exactly this path and these conditions. */
-  holder(path: string, match: HttpMatch, key: MatchKey): CompiledRoute | undefined {
-    const routes = this.#byHash.get(hashOf(path)) ?? [];
-    return holderAmong(
-      routes.filter((route) => pathOf(route) === path),
-      match,
-      key,
-    );
+  holder(path: string, when: HttpMatch["when"]): CompiledRoute | undefined {
+    const routes = this.#byHash.get(hashOf(path));
+    return routes?.find((route) => sameConditions(route.when, when) && pathOf(route) === path);
   }
 
   /** The first of the path in `bytes[start]` up to, not including, `bytes[end]` whose conditions hold. */
@@ -58,7 +55,7 @@ export class RoutesByPath {
       const route = routes[i]!;
       if (!isAt(pathOf(route), bytes, start, end)) continue;
       const { when } = route;
-      if (when === undefined || when.hold(bytes, facts)) return route;
+      if (when === undefined || conditionsHold(when, bytes, facts)) return route;
     }
     return undefined;
   }
@@ -78,7 +75,7 @@ export function firstThatHolds(
 ): CompiledRoute | undefined {
   for (let i = 0; i < routes.length; i++) {
     const { when } = routes[i]!;
-    if (when === undefined || when.hold(bytes, facts)) return routes[i];
+    if (when === undefined || conditionsHold(when, bytes, facts)) return routes[i];
   }
   return undefined;
 }
@@ -101,17 +98,6 @@ export function take(routes: CompiledRoute[], route: CompiledRoute): boolean {
   if (position < 0) return false;
   routes.splice(position, 1);
   return true;
-}
-
-/** Of routes of one place: the one with the same conditions. */
-export function holderAmong(
-  routes: readonly CompiledRoute[],
-  match: HttpMatch,
-  key: MatchKey,
-): CompiledRoute | undefined {
-  return routes.find(({ when }) =>
-    when === undefined ? match.when === undefined : when.matchKey === key,
-  );
 }
 
 /** Of `bytes[start]` up to, not including, `bytes[end]`. */

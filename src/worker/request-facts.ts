@@ -3,9 +3,10 @@
 // All fields that came are asked, also those that end here (Connection names them, or they are hop-by-hop):
 // a condition is about what the client sent, not about what goes on. A name with "_" is another name.
 
-import { equalsWord } from "../protocol/octets.ts";
+import type { ValueCondition } from "../model/conditions.ts";
+import { lowerOctet } from "../protocol/octets.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
-import { fits, queryHas, type RequestFacts, type ValueSought } from "../routing/request-facts.ts";
+import { fits, queryHas, type RequestFacts } from "../routing/request-facts.ts";
 
 /** One for all requests of a worker: of the head that was parsed last. */
 export class HeadFacts implements RequestFacts {
@@ -15,21 +16,21 @@ export class HeadFacts implements RequestFacts {
     this.#head = head;
   }
 
-  hasMethod(bytes: Uint8Array, method: Uint8Array): boolean {
+  hasMethod(bytes: Uint8Array, method: string): boolean {
     const { methodStart, methodEnd } = this.#head;
     if (methodEnd - methodStart !== method.length) return false;
     for (let i = 0; i < method.length; i++) {
-      if (bytes[methodStart + i] !== method[i]) return false;
+      if (bytes[methodStart + i] !== method.charCodeAt(i)) return false;
     }
     return true;
   }
 
-  hasField(bytes: Uint8Array, sought: ValueSought): boolean {
+  hasField(bytes: Uint8Array, sought: ValueCondition): boolean {
     const { fields } = this.#head;
     const { name } = sought;
     for (let i = 0; i < fields.count; i++) {
       if (
-        equalsWord(bytes, fields.nameStart[i]!, fields.nameEnd[i]!, name) &&
+        isNamed(bytes, fields.nameStart[i]!, fields.nameEnd[i]!, name) &&
         fits(bytes, fields.valueStart[i]!, fields.valueEnd[i]!, sought)
       ) {
         return true;
@@ -38,8 +39,18 @@ export class HeadFacts implements RequestFacts {
     return false;
   }
 
-  hasParameter(bytes: Uint8Array, sought: ValueSought): boolean {
+  hasParameter(bytes: Uint8Array, sought: ValueCondition): boolean {
     const { pathEnd, targetEnd } = this.#head;
     return queryHas(bytes, pathEnd + 1, targetEnd, sought);
   }
+}
+
+/** Whether the name in the range is `name` (given in lower case), whatever its case. */
+function isNamed(bytes: Uint8Array, start: number, end: number, name: string): boolean {
+  const length = end - start;
+  if (length !== name.length) return false;
+  for (let i = 0; i < length; i++) {
+    if (lowerOctet[bytes[start + i]!] !== name.charCodeAt(i)) return false;
+  }
+  return true;
 }

@@ -16,6 +16,7 @@ import {
 } from "../../src/model/names.ts";
 import { parseRevision, type Revision } from "../../src/model/revision.ts";
 import type { RouteMatch } from "../../src/model/route.ts";
+import type { RouteOptions } from "../../src/model/route-options.ts";
 import type { Policy } from "../../src/model/service.ts";
 import type { CompiledRoute } from "../../src/routing/compiled-route.ts";
 import { type HttpQuestion, QuestionFacts } from "../../src/routing/question-facts.ts";
@@ -74,6 +75,22 @@ export function route(
       createTimeMs: 0,
       updateTimeMs: 0,
     },
+  };
+}
+
+/** With what a route may say beside its match and its service. */
+export function routeWith(
+  name: string,
+  match: string,
+  serviceName: string | undefined,
+  options?: RouteOptions,
+): Change {
+  const put = route(name, match);
+  if (put.kind !== "route-put") return put;
+  const owner = serviceName === undefined ? undefined : parseServiceName(serviceName);
+  return {
+    kind: "route-put",
+    route: { ...put.route, service: owner, ...(options === undefined ? {} : { options }) },
   };
 }
 

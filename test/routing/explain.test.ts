@@ -103,4 +103,94 @@ describe("explain", () => {
     expect(steps).toHaveLength(1 + 1 + 20 + 1 + 1);
     expect(steps).toContain("979 more routes of a.com do not match the path");
   });
+
+  test("says which conditions fail, and by which rule the others lose", () => {
+    const choosy = tableOf(
+      route("exact-post", "a.com=/p [POST]"),
+      route("exact", "a.com=/p"),
+      route("other", "a.com=/q"),
+      route("get", "a.com/p [GET|HEAD]"),
+      route("two", "a.com/p [header a header b]"),
+      route("one", "a.com/p [header a]"),
+      route("late", "a.com/p [header b]", "web", false, 2),
+      route("pair", "a.com/p [header !c]"),
+      route("query", "a.com/p [query v]"),
+      route("plain", "a.com/p"),
+      route("root", "a.com"),
+      route(
+        "wrong",
+        "a.com/p [PUT|PATCH header a=1 header b=2* header c header !d query v=7 query w]",
+      ),
+    );
+    const ask = (path: string, headers: Record<string, string>): readonly string[] =>
+      choosy.explain(asking("a.com", path, { headers }), random).steps.slice(1, -1);
+    const wrong =
+      'a.com/p [PATCH|PUT header a=1 header b=2* header c header !d query v=7 query w] (route "wrong") does not match: the method is GET, not PATCH or PUT, and header a is not "1", and header b does not begin with "2", and there is no header c, and there is a header d, and query parameter v is not "7", and there is no query parameter w';
+    const [exact, other] = ['a.com=/p (route "exact")', 'a.com=/q (route "other")'];
+    const [post, get] = [
+      'a.com=/p [POST] (route "exact-post") does not match: the method is GET, not POST',
+      'a.com/p [GET|HEAD] (route "get")',
+    ];
+    const below = [
+      'a.com/p [header a header b] (route "two")',
+      'a.com/p [header a] (route "one")',
+      'a.com/p [header !c] (route "pair")',
+      'a.com/p [header b] (route "late")',
+      'a.com/p [query v] (route "query")',
+      'a.com/p (route "plain")',
+    ];
+    const root = 'a.com (route "root")';
+    expect(ask("/p?v=1", { a: "", B: "x", d: "" })).toEqual([
+      post,
+      `${exact} wins`,
+      wrong,
+      ...[get, ...below, root].map((shown) => `${shown} loses: /p is the exact path`),
+      `${other} does not match: the path is not /q`,
+    ]);
+    expect(ask("/p/?v=1", { a: "", B: "x", d: "" })).toEqual([
+      wrong,
+      `${get} wins`,
+      ...below.map((shown) => `${shown} loses: route "get" names methods`),
+      `${root} loses: /p is the longer prefix`,
+      'a.com=/p [POST] (route "exact-post") does not match: the path is not /p',
+      `${exact} does not match: the path is not /p`,
+      `${other} does not match: the path is not /q`,
+    ]);
+  });
+
+  const rules: readonly [string, string, string, number?][] = [
+    ["[GET]", "[header a header b query v]", 'route "r0" names methods'],
+    ["[header a header b]", "[header a query v query w]", 'route "r0" asks for more headers'],
+    [
+      "[header a query v query w]",
+      "[header b query v]",
+      'route "r0" asks for more query parameters',
+    ],
+    ["[header a]", "[header b]", 'route "r0" has had its match longer', 2],
+    ["[header a]", "[header b]", 'route "r0" has the smaller name'],
+  ];
+  test.for(rules)("says why %s comes before %s", ([first, second, why, matchRevision]) => {
+    const both = tableOf(
+      route("r1", `a.com ${second}`, "web", false, matchRevision),
+      route("r0", `a.com ${first}`),
+    );
+    const question = asking("a.com", "/?v&w", { headers: { a: "", b: "" } });
+    expect(both.explain(question, random).steps.slice(1, 3)).toEqual([
+      `a.com ${first} (route "r0") wins`,
+      `a.com ${second} (route "r1") loses: ${why}`,
+    ]);
+  });
+
+  test("stays short at a place of a thousand conditions, and still names the winner", () => {
+    const many = tableOf(
+      ...Array.from({ length: 500 }, (_, i) => route(`r${i}`, `a.com [header x=${i}]`)),
+      ...Array.from({ length: 500 }, (_, i) => route(`s${i}`, `a.com [query q${i}]`)),
+    );
+    const query = Array.from({ length: 100 }, (_, i) => `q${i}`).join("&");
+    const { route: name, steps } = many.explain(asking("a.com", `/?${query}`), random);
+    expect(name).toBe("s0");
+    expect(steps).toHaveLength(1 + 1 + 20 + 1 + 20 + 1 + 1);
+    expect(steps).toContain("79 more routes of a.com lose");
+    expect(steps).toContain("880 more routes of a.com ask for something else");
+  });
 });

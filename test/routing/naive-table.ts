@@ -59,7 +59,7 @@ export class NaiveTable {
     return this.routes
       .flatMap((route) => {
         const score = route.match.kind === "http" ? scoreOf(route.match, request) : undefined;
-        return score === undefined ? [] : [{ route, score: [...score, -route.matchRevision] }];
+        return score === undefined ? [] : [{ route, score: [...score, 0 - route.matchRevision] }];
       })
       .toSorted((a, b) => before(a.score, b.score) || (a.route.name < b.route.name ? -1 : 1))[0]
       ?.route;
@@ -118,7 +118,7 @@ function isMet(
   { name, op, value }: ValueCondition,
   values: readonly (readonly string[])[],
 ): boolean {
-  const own = values.filter(([other]) => other === name).map(([, own = ""]) => own);
+  const own = values.filter(([other]) => other === name).map(([, text = ""]) => text);
   if (op === "absent") return own.length === 0;
   if (op === "present") return own.length > 0;
   return own.some((one) => (op === "exact" ? one === value : one.startsWith(value)));

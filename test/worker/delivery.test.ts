@@ -1,20 +1,13 @@
 // Goal: a request that may be sent again reaches a backend that lives, with every byte, though others break under it;
 // what may not is sent once; and neither goes on for ever.
 // Method: real sockets. The backends share one count: the first so many requests find a connection that breaks,
-// whichever backend they come to. Where time or memory matters, recorded streams.
+// whichever backend they come to. What is kept meanwhile: delivery-kept.test.ts.
 
 import { describe, expect, test } from "vitest";
-import { parseRevision } from "../../src/model/revision.ts";
-import { RouteTable } from "../../src/routing/route-table.ts";
-import { HttpSession } from "../../src/worker/http-session.ts";
-import { Sessions } from "../../src/worker/sessions.ts";
-import { UpstreamConnection } from "../../src/worker/upstream-connection.ts";
 import { okAnswer, type Peer, refusedAddress } from "../support/peer.ts";
-import { recordingContext } from "../support/recording-context.ts";
-import { RecordingStream } from "../support/recording-stream.ts";
 import { type Served, type ServedOptions, serve } from "../support/served.ts";
 import { type StrictMessage, statusOf, valuesOf } from "../support/strict-http.ts";
-import { backendOf, putRoute, routeOf } from "../support/table-fixtures.ts";
+import { backendOf, routeOf } from "../support/table-fixtures.ts";
 import { turns, until } from "../support/until.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -340,55 +333,5 @@ describe("the budget of a service", () => {
     expect(await ask(14)).toBe(0);
     broken.value = true;
     expect(await ask(5)).toBe(2);
-  });
-});
-
-describe("what was sent", () => {
-  /** A session on recorded streams, behind which there are two backends. */
-  function recorded(request: string) {
-    const recording = recordingContext();
-    const { context } = recording;
-    const builder = RouteTable.build();
-    const backends = ["10.0.0.1:80", "10.0.0.2:80"].map((address) => ({
-      kind: "backend-put" as const,
-      backend: backendOf("web", address),
-    }));
-    builder.add([putRoute("all", "*"), ...backends]);
-    context.table = builder.finish(parseRevision(1));
-    const stream = new RecordingStream();
-    const session = new HttpSession(context, new Sessions(context.counters), stream);
-    stream.receive(request);
-    const upstream = recording.dialled[0]!;
-    const { events } = upstream;
-    if (!(events instanceof UpstreamConnection)) throw new Error("nobody was dialled");
-    return { ...recording, session, stream, upstream, connection: events };
-  }
-
-  test.for([
-    ["GET", get, true],
-    ["PUT", withBody("PUT", "x".repeat(9_000)), true],
-    ["POST", withBody("POST", "x".repeat(9_000)), false],
-    ["a chunked PUT", chunkedPut, false],
-  ] as const)("of %s is kept until the answer begins, or not at all", ([, request, isKept]) => {
-    const { upstream, connection } = recorded(request);
-    connection.onConnect();
-    expect(connection.savedLength).toBe(isKept ? upstream.text.length : 0);
-    upstream.receive("HTTP/1.1 1");
-    expect(connection.savedLength).toBe(0);
-    expect(connection.saved.length).toBeLessThanOrEqual(2_048);
-  });
-
-  test("is not kept any more when the body follows an interim answer", () => {
-    const body = "x".repeat(9_000);
-    const request = withBody("PUT", body).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
-    const { upstream, connection, stream, dialled } = recorded(request.slice(0, -body.length));
-    connection.onConnect();
-    upstream.receive("HTTP/1.1 100 Continue\r\n\r\n");
-    stream.receive(body);
-    expect(upstream.text.endsWith(body)).toBe(true);
-    expect(connection.savedLength).toBe(0);
-    connection.onClose("reset", "ECONNRESET");
-    expect(dialled.length).toBe(1);
-    expect(stream.text).toContain("HTTP/1.1 502 ");
   });
 });
