@@ -116,8 +116,10 @@ export const clientTimeoutMsDefault = waitMsDefault;
 export const completionTimeoutMs = 500;
 /** Names fetched for one completion; nobody reads more. */
 export const completionNamesMax = 1_000;
-/** Changes that `apply --in-parts` sends at once: with 4 KiB each they still fit into one request (`rpcRequestBytesMax`). */
+/** Changes that `apply --in-parts` sends at once; fewer where they are large (`applyPartBytes`). */
 export const applyPartChanges = 1_000;
+/** Bytes of what `apply --in-parts` sends at once: with what frames them less than `rpcRequestBytesMax`. */
+export const applyPartBytes = 3 * 1024 * 1024;
 /** Bytes of one answer that the command accepts: a page or the difference of a large apply. */
 export const clientMessageBytesMax = 256 * 1024 * 1024;
 /** Entries the command asks for per page of a list. */

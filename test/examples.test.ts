@@ -11,7 +11,12 @@ const folder = join(repository, "examples");
 
 test("every example has a README with one command, of files that are there", () => {
   const examples = readdirSync(folder);
-  expect(examples).toEqual(["follow-changes", "routes-from-a-file", "self-registering-backend"]);
+  expect(examples).toEqual([
+    "canary-and-maintenance",
+    "follow-changes",
+    "routes-from-a-file",
+    "self-registering-backend",
+  ]);
   for (const example of examples) {
     const commands = readFileSync(join(folder, example, "README.md"), "utf8").match(/^ {4}\S.*$/gm);
     expect(commands).toHaveLength(1);
@@ -26,6 +31,33 @@ test("routes-from-a-file is a table that a node takes", async () => {
   const run = await crosspoint(["apply", "-f", file], { rpc: node.server.address });
   expect(run).toMatchObject({ status: 0, stderr: "5 changed, 0 as they were; revision 1\n" });
   expect(linesOf(run)).toContain("+ route postgres  tcp:5432 -> postgres");
+});
+
+test("canary-and-maintenance is a table that a node takes, and gives back as it is", async () => {
+  const node = await startRpcNode();
+  const rpc = node.server.address;
+  const file = join(folder, "canary-and-maintenance/routes.yaml");
+  const run = await crosspoint(["apply", "-f", file], { rpc });
+  expect(run).toMatchObject({ status: 0, stderr: "7 changed, 0 as they were; revision 1\n" });
+  expect(linesOf(run)).toEqual([
+    "+ route shop  shop.example.com -> shop 90, shop-next 10  sticky  pages",
+    "+ route shop-testers  shop.example.com [header x-canary=1] -> shop-next",
+    "+ route search  shop.example.com/search [GET] -> search  mirror rateLimit",
+    "+ route old-shop  store.example.com -> redirect 308",
+    "+ route accounts  accounts.example.com -> redirect 308, else accounts",
+    "+ route shop-reports  shop.example.com/reports -> answer 503",
+    "+ route admin  shop.example.com/admin -> admin  rewrite access",
+  ]);
+  const again = await crosspoint(["apply", "-f", file], { rpc });
+  expect(again.stderr).toBe("0 changed, 7 as they were; revision 1\n");
+  const exported = await crosspoint(["export"], { rpc });
+  const changed = exported.stdout.replace("weight: 90", "weight: 70");
+  const difference = await crosspoint(["apply", "-f", "-", "--dry-run"], { rpc, stdin: changed });
+  expect(difference).toMatchObject({
+    status: 0,
+    stdout: "~ route shop  split: shop 90, shop-next 10 -> shop 70, shop-next 10\n",
+    stderr: "1 would change, 6 as they were; revision 1\n",
+  });
 });
 
 test("self-registering-backend is there while it runs, and gone when it ends", async () => {

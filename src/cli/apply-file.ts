@@ -5,7 +5,7 @@
 // A key that nobody knows is an error with its line: a misspelt setting must not be left out in silence.
 
 import { Change, Route, Service } from "../gen/crosspoint/v1/router.ts";
-import { RouterError } from "../model/errors.ts";
+import { assert, RouterError } from "../model/errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { formatYaml, parseYaml, type YamlFile, type YamlPath } from "../yaml.ts";
 import { parseCheck, parseDomainPath, parsePortWord } from "./parse-words.ts";
@@ -75,20 +75,30 @@ function withoutOutput(route: Route): Route {
   return { ...route, revision: 0n, createTime: undefined, updateTime: undefined };
 }
 
+/** The message in proto3 JSON, but for a match that is a domain and a path prefix, or a port. */
 function shortRoute(route: Route): Record<string, unknown> {
-  const { name, match, service, sticky, labels } = route;
+  const json = messageToShortJson("Route", Route, route);
+  assert(isEntry(json), "a message is an object");
+  const { name = "", http, tcp: _, service, ...others } = json;
   return {
     name,
-    ...(match?.$case === "tcp"
-      ? { port: match.value.port }
-      : { domain: `${match?.value.domain ?? ""}${pathOf(match?.value.pathPrefix ?? "")}` }),
-    service,
-    ...(sticky ? { sticky } : {}),
-    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(route.match?.$case === "tcp" ? { port: route.match.value.port } : shortMatch(route, http)),
+    ...(service === undefined ? {} : { service }),
+    ...others,
   };
 }
 
-const pathOf = (prefix: string): string => (prefix === "/" ? "" : prefix);
+function shortMatch({ match }: Route, json: unknown): Record<string, unknown> {
+  if (match?.$case !== "http") return {};
+  const { domain, pathPrefix, path, methods, headers, query } = match.value;
+  const prefix = pathPrefix === "/" ? "" : pathPrefix;
+  if (path === "" && methods.length + headers.length + query.length === 0) {
+    return { domain: `${domain}${prefix}` };
+  }
+  assert(isEntry(json), "a message is an object");
+  const { pathPrefix: _, ...others } = json;
+  return { http: prefix === "" ? others : json };
+}
 
 function shortService(service: Service): Record<string, unknown> {
   const { name, policy, healthCheck } = service;
@@ -127,9 +137,6 @@ function putRoute(reader: Reader, entry: unknown, path: YamlPath): Change {
           },
         }),
   };
-  if (isEntry(rest["labels"]) && Object.hasOwn(rest["labels"], "__proto__")) {
-    throw reader.wrong([...path, "labels", "__proto__"], "cannot be a label");
-  }
   const value = reader.word(path, () => messageFromJson("Route", Route, json));
   return { change: { $case: "putRoute", value: withoutOutput(value) } };
 }
@@ -251,12 +258,27 @@ class Reader {
     for (const key of Object.keys(entry)) {
       if (!spelt.includes(key)) this.refuseUnknown({ [key]: 0 }, [...names, ...more], path);
     }
-    for (const { jsonName, protoName, message } of fields) {
+    for (const { jsonName, protoName, message, kind } of fields) {
       const key = jsonName in entry ? jsonName : protoName;
       const inner = entry[key];
-      if (message === undefined || inner === undefined || inner === null) continue;
-      this.refuseUnknownFields(this.object(inner, [...path, key]), message, [...path, key]);
+      const place = [...path, key];
+      if (inner === undefined || inner === null) continue;
+      if (kind === "map") this.#refuseLostKey(inner, place);
+      if (message === undefined) continue;
+      const all = kind === "list" ? this.#elements(inner, place) : [[inner, place] as const];
+      for (const [one, at] of all) this.refuseUnknownFields(this.object(one, at), message, at);
     }
+  }
+
+  /** It would be lost on the way. */
+  #refuseLostKey(map: unknown, path: YamlPath): void {
+    if (!isEntry(map) || !Object.hasOwn(map, "__proto__")) return;
+    throw this.wrong([...path, "__proto__"], "cannot be a name here");
+  }
+
+  #elements(list: unknown, path: YamlPath): readonly (readonly [unknown, YamlPath])[] {
+    if (!Array.isArray(list)) throw this.wrong(path, "is not a list of `- ` entries");
+    return list.map((one: unknown, index) => [one, [...path, index]]);
   }
 }
 

@@ -29,8 +29,9 @@ export interface JsonField {
   readonly jsonName: string;
   /** As in the proto file; accepted as well. */
   readonly protoName: string;
-  /** The type of the message inside, if there is one with fields of its own. */
+  /** The type of the message inside, or of each in the list, if it has fields of its own. */
   readonly message: string | undefined;
+  readonly kind: "scalar" | "enum" | "message" | "list" | "map";
 }
 
 /** A message of crosspoint.v1 with every field, so that a script finds each where it expects it. */
@@ -56,9 +57,11 @@ export function jsonFieldsOf(type: string): readonly JsonField[] {
     jsonName: field.jsonName,
     protoName: field.name,
     message:
-      field.fieldKind === "message" && field.message.typeName.startsWith(packagePrefix)
+      (field.fieldKind === "message" || field.fieldKind === "list") &&
+      field.message?.typeName.startsWith(packagePrefix) === true
         ? field.message.typeName.slice(packagePrefix.length)
         : undefined,
+    kind: field.fieldKind,
   }));
 }
 

@@ -1,6 +1,6 @@
-// Routes, services and revisions in the words of the command line, and the answers that every change gives.
+// Services and revisions in the words of the command line, and the answers that every change gives.
 
-import type { NodeLag, Route, Service } from "../gen/crosspoint/v1/router.ts";
+import type { NodeLag, Service } from "../gen/crosspoint/v1/router.ts";
 import {
   Policy,
   ProxyProtocol,
@@ -14,34 +14,6 @@ import { ExitStatus } from "./failure.ts";
 import { messageToJson } from "./proto-json.ts";
 import { printable } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** "app.example.com/api", "tcp:5432". */
-export function matchText(route: Route): string {
-  switch (route.match?.$case) {
-    case "http": {
-      const { domain, pathPrefix } = route.match.value;
-      return pathPrefix === "/" ? domain : `${domain}${pathPrefix}`;
-    }
-    case "tcp":
-      return `tcp:${route.match.value.port}`;
-    default:
-      return "";
-  }
-}
-
-/** "web  app.example.com/api -> shop  sticky  team=x". */
-export function routeText(route: Route): string {
-  const head = `${route.name}  ${matchText(route)} -> ${route.service}`;
-  const labels = labelsText(route.labels);
-  return printable([head, route.sticky ? "sticky" : "", labels].filter(Boolean).join("  "));
-}
-
-/** "owner=x,team=y". */
-export function labelsText(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(",");
-}
 
 /** The policies as they are written on the command line. */
 export const policies: Readonly<Record<string, Policy>> = {

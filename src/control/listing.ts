@@ -97,11 +97,10 @@ export function listBackends(
   return pageOf(backends, page, backendKeyOf, (backend) => backendBytes(table, backend));
 }
 
-function routeBytes(route: Route): number {
-  const match = matchKeyOf(route.match).length;
-  const options = route.options === undefined ? 0 : JSON.stringify(route.options).length;
-  const target = (route.service?.length ?? 0) + options;
-  return route.name.length + match + target + labelBytes(route.labels) + 64;
+function routeBytes({ name, match, service, options, labels }: Route): number {
+  const text = options === undefined ? "" : JSON.stringify(options);
+  const target = (service?.length ?? 0) + Buffer.byteLength(text);
+  return name.length + matchKeyOf(match).length + target + labelBytes(labels) + 64;
 }
 
 /** With room for the names of its routes and the reason of its health. */

@@ -39,8 +39,8 @@ export function parseRoute(
     message.service === "" ? undefined : parseServiceName(message.service, `${field}.service`),
   );
   const labels = fields.read(() => parseLabels(message.labels, `${field}.labels`));
-  const wish = fields.read(() => wishOf(message, field));
-  const options = fields.read(() => (wish === undefined ? wish : parseOptions(wish, field)));
+  const rateLimit = fields.read(() => rateOf(message.rateLimit, `${field}.rate_limit`));
+  const options = fields.read(() => parseOptions(wishOf(message, rateLimit), field));
   const { sticky } = message;
   fields.read(() => checkShape(message, field));
   fields.throwIfWrong();
@@ -135,21 +135,13 @@ function conditionOf({ name, value }: proto.ValueMatch): ValueCondition {
   }
 }
 
-function wishOf(message: proto.Route, field: string): OptionsWish {
-  const { split, redirect, answer, rewrite, mirror, access, rateLimit, pages } = message;
-  return {
-    split,
-    redirect,
-    answer,
-    rewrite,
-    mirror,
-    access,
-    rateLimit: rateLimit === undefined ? undefined : rateOf(rateLimit, `${field}.rate_limit`),
-    pages,
-  };
+function wishOf(message: proto.Route, rateLimit: OptionsWish["rateLimit"]): OptionsWish {
+  const { split, redirect, answer, rewrite, mirror, access, pages } = message;
+  return { split, redirect, answer, rewrite, mirror, access, rateLimit, pages };
 }
 
-function rateOf(message: proto.RateLimit, field: string): NonNullable<OptionsWish["rateLimit"]> {
+function rateOf(message: proto.RateLimit | undefined, field: string): OptionsWish["rateLimit"] {
+  if (message === undefined) return undefined;
   const { requests, per, burst } = message;
   const fields = new Fields();
   const perMs = fields.read(() => {

@@ -4,6 +4,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatApplyFile, parseApplyFile } from "../../src/cli/apply-file.ts";
+import { renderRoute } from "../../src/control/render-route.ts";
 import {
   HealthCheck,
   Policy,
@@ -12,6 +13,8 @@ import {
   Service,
 } from "../../src/gen/crosspoint/v1/router.ts";
 import { RouterError } from "../../src/model/errors.ts";
+import { routeNamed } from "../store/samples.ts";
+import { anyTarget } from "../support/any-route.ts";
 
 const changesOf = (text: string) =>
   parseApplyFile(text, "f.yaml").changes.map(({ change }) => change);
@@ -116,7 +119,37 @@ test.for([
   ["routes:\n- service: a\n  domain: a\n  labels: {n: 1}", /labels.*"n": expected string/],
   [
     "routes:\n- service: a\n  domain: a\n  labels: {__proto__: x}",
-    /labels\.__proto__: cannot be a label/,
+    /labels\.__proto__: cannot be a name here/,
+  ],
+  [
+    "routes:\n- domain: a\n  answer: {headers: {__proto__: x}}",
+    /^f\.yaml:3: routes\[0\]\.answer\.headers\.__proto__: cannot be a name here/,
+  ],
+  [
+    "routes:\n- domain: a\n  split:\n  - service: web\n    weight: 9\n  - service: next\n    wieght: 1",
+    /^f\.yaml:7: routes\[0\]\.split\[1\]\.wieght: is not known; did you mean "weight"\?$/,
+  ],
+  [
+    "routes:\n- service: web\n  http:\n    domain: a\n    headers:\n    - {name: x, exakt: 1}",
+    /^f\.yaml:6: routes\[0\]\.http\.headers\[0\]\.exakt: .*"exact"/,
+  ],
+  [
+    "routes:\n- domain: a\n  service: web\n  rateLimit: {requests: 5, pre: 1s}",
+    /^f\.yaml:4: routes\[0\]\.rateLimit\.pre: .*known are requests, per, burst, key$/,
+  ],
+  [
+    "routes:\n- domain: a\n  split: {service: web}",
+    /^f\.yaml:3: routes\[0\]\.split: is not a list/,
+  ],
+  ["routes:\n- domain: a\n  split: [web]", /^f\.yaml:3: routes\[0\]\.split\[0\]: is not a block/],
+  ["routes:\n- domain: a\n  access: [10.0.0.1]", /^f\.yaml:3: routes\[0\]\.access: is not a block/],
+  [
+    "routes:\n- domain: a\n  rateLimit: {requests: 5, key: KEY_COOKIE}",
+    /^f\.yaml:2: routes\[0\]: .*KEY_COOKIE/,
+  ],
+  [
+    "routes:\n- domain: a\n  rateLimit: {requests: 5, per: soon}",
+    /^f\.yaml:2: routes\[0\]: .*Duration.*"soon"/,
   ],
   ["routes:\n- web", /^f\.yaml:2: routes\[0\]: is not a block/],
   ["routes: web", /^f\.yaml:1: routes: is not a list/],
@@ -182,6 +215,13 @@ const route = fc
     ),
   })
   .map((fields) => Route.fromPartial(fields));
+/** Anything that there is, as a node answers it. */
+const wholeRoute = anyTarget.map((target) => ({
+  ...renderRoute(routeNamed("web", target)),
+  revision: 0n,
+  createTime: undefined,
+  updateTime: undefined,
+}));
 const duration = fc.record({
   seconds: fc.bigInt({ min: 0n, max: 1_000n }),
   nanos: fc.integer({ min: 0, max: 999_999_999 }),
@@ -205,17 +245,27 @@ const service = fc
       policy !== 0 || healthCheck !== undefined || proxyProtocol !== 0,
   );
 
+/** The short form leaves out the prefix that every path has. */
+function withoutSlash(written: Route): Route {
+  const { match } = written;
+  if (match?.$case !== "http" || match.value.pathPrefix !== "/") return written;
+  return { ...written, match: { ...match, value: { ...match.value, pathPrefix: "" } } };
+}
+
 test.for(["yaml", "json"] as const)("what is formatted as %s is parsed as the same", (as) => {
   fc.assert(
     fc.property(
-      fc.array(route, { maxLength: 4 }),
+      fc.array(fc.oneof(route, wholeRoute), { maxLength: 4 }),
       fc.array(service, { maxLength: 3 }),
       (routes, services) => {
         const printed = formatApplyFile({ routes, services, revision: 3n }, as);
         const changes = changesOf(printed);
         expect(changes).toEqual([
           ...services.map((value) => ({ $case: "putService", value })),
-          ...routes.map((value) => ({ $case: "putRoute", value })),
+          ...routes.map((value) => ({
+            $case: "putRoute",
+            value: as === "yaml" ? withoutSlash(value) : value,
+          })),
         ]);
       },
     ),

@@ -50,11 +50,23 @@ test("what nobody knows is refused", () => {
 
 test("the fields of a message are known by both their names", () => {
   expect(jsonFieldsOf("Service")).toEqual([
-    { jsonName: "name", protoName: "name", message: undefined },
-    { jsonName: "policy", protoName: "policy", message: undefined },
-    { jsonName: "healthCheck", protoName: "health_check", message: "HealthCheck" },
-    { jsonName: "proxyProtocol", protoName: "proxy_protocol", message: undefined },
+    { jsonName: "name", protoName: "name", message: undefined, kind: "scalar" },
+    { jsonName: "policy", protoName: "policy", message: undefined, kind: "enum" },
+    {
+      jsonName: "healthCheck",
+      protoName: "health_check",
+      message: "HealthCheck",
+      kind: "message",
+    },
+    { jsonName: "proxyProtocol", protoName: "proxy_protocol", message: undefined, kind: "enum" },
   ]);
+  const inRoute = jsonFieldsOf("Route").map(({ jsonName, message, kind }) => [
+    jsonName,
+    message,
+    kind,
+  ]);
+  expect(inRoute).toContainEqual(["split", "Share", "list"]);
+  expect(inRoute).toContainEqual(["labels", undefined, "map"]);
   // A duration is a text in JSON: it has no keys.
   const interval = jsonFieldsOf("HealthCheck").find(({ jsonName }) => jsonName === "interval");
   expect(interval?.message).toBeUndefined();

@@ -3,7 +3,8 @@
 // older routers' API tests have their names.
 
 import { describe, expect, test } from "vitest";
-import { Wait } from "../../src/gen/crosspoint/v1/router.ts";
+import { ListRoutesResponse, Policy, Wait } from "../../src/gen/crosspoint/v1/router.ts";
+import { pageBytesMax } from "../../src/limits.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { failureOf, putRouteChange, routeFields, startRpcNode } from "../support/rpc-node.ts";
@@ -119,6 +120,83 @@ describe("AddRoute", () => {
       });
     }
     expect((await store.read()).revision).toBe(1);
+  });
+
+  test("matches that differ in a condition live side by side; the same one is taken", async () => {
+    const { client } = await startRpcNode();
+    const on = (headers: readonly object[], service: string, name = "") => ({
+      name,
+      match: { $case: "http", value: { domain: "app.example.com", methods: ["GET"], headers } },
+      service,
+    });
+    const canary = { name: "X-Canary", value: { $case: "exact", value: "1" } };
+    await client.call("addRoute", { route: routeFields("app.example.com") });
+    await client.call("addRoute", { route: on([], "web") });
+    const { route } = await client.call("addRoute", { route: on([canary], "next", "canary") });
+    const lower = { ...canary, name: "x-canary" };
+    const again = await client.call("addRoute", { route: on([lower, canary], "next") });
+    expect(again.route).toEqual(route);
+    const failure = await failureOf(client.call("addRoute", { route: on([lower], "other") }));
+    expect(failure.info).toMatchObject({
+      reason: "MATCH_TAKEN",
+      metadata: { route: "canary", match: "app.example.com [GET header x-canary=1]" },
+    });
+    const twice = [on([canary], "a", "a"), on([lower], "b", "b")].map((value) => ({
+      change: { $case: "putRoute", value },
+    }));
+    const both = await failureOf(client.call("applyChanges", { changes: twice }));
+    expect(both.message).toContain(
+      "changes[0].put_route has the same match app.example.com [GET header x-canary=1]",
+    );
+  });
+
+  test("without a name finds the identical route with all that it says", async () => {
+    const { client, store } = await startRpcNode();
+    const route = {
+      match: { $case: "http", value: { domain: "app.example.com", path: "/exactly" } },
+      split: [
+        { service: "web", weight: 9 },
+        { service: "next", weight: 1 },
+      ],
+      rateLimit: { requests: 5 },
+      access: { deny: ["10.0.0.0/8"] },
+    };
+    const first = await client.call("addRoute", { route });
+    expect(first.route).toMatchObject({ service: "", split: [{ service: "next" }, { weight: 9 }] });
+    const turned = { ...route, split: route.split.toReversed() };
+    expect((await client.call("addRoute", { route: turned })).route).toEqual(first.route);
+    // What was answered says the same again.
+    expect((await client.call("addRoute", { route: first.route })).route).toEqual(first.route);
+    expect((await store.read()).revision).toBe(1);
+    const other = { ...route, rateLimit: { requests: 6 } };
+    expect((await failureOf(client.call("addRoute", { route: other }))).code).toBe(
+      "ALREADY_EXISTS",
+    );
+    const { results } = await client.call("applyChanges", {
+      changes: [{ change: { $case: "putRoute", value: other } }],
+    });
+    expect(results[0]?.after).toMatchObject({ rateLimit: { requests: 6, burst: 6 } });
+    expect(results[0]?.before).toEqual(first.route);
+  });
+
+  test("a service is in use when a split or a mirror names it", async () => {
+    const { client } = await startRpcNode();
+    for (const name of ["next", "shadow"]) {
+      await client.call("putService", { service: { name, policy: Policy.RANDOM } });
+    }
+    await client.call("addRoute", {
+      route: {
+        ...routeFields("app.example.com", ""),
+        split: [{ service: "next", weight: 1 }],
+        mirror: { service: "shadow" },
+      },
+    });
+    for (const name of ["next", "shadow"]) {
+      const failure = await failureOf(client.call("removeService", { name }));
+      expect(failure.info?.reason).toBe("SERVICE_IN_USE");
+      const { routes } = await client.call("listRoutes", { filter: { service: name } });
+      expect(routes).toHaveLength(1);
+    }
   });
 
   test("without a name finds the identical route whatever it is called", async () => {
@@ -243,6 +321,30 @@ describe("ListRoutes", () => {
     });
     expect(namesOf(last.routes)).toEqual(["e-example-com"]);
     expect(last.nextPageToken).toBe("");
+  });
+
+  test("a page of large routes has fewer of them, counted in bytes", async () => {
+    const { client } = await startRpcNode();
+    // Three bytes each, and one character.
+    const body = "€".repeat(5_461);
+    const pages = [400, 401, 402, 403].map((status) => ({ status, body }));
+    for (const half of ["a", "b"]) {
+      const changes = Array.from({ length: 40 }, (_, i) =>
+        putRouteChange(`${half}${i}.example.com`, "web", {
+          pages: pages.map((page) => ({ ...page, contentType: "" })),
+        }),
+      );
+      await client.call("applyChanges", { changes });
+    }
+    let [count, pageToken] = [0, ""];
+    do {
+      const page = await client.call("listRoutes", { pageSize: 1_000, pageToken });
+      const bytes = ListRoutesResponse.encode(page).finish().length;
+      expect(bytes).toBeLessThan(pageBytesMax * 1.01);
+      count += page.routes.length;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(count).toBe(80);
   });
 
   test("filters by service, domain, port and labels; all must hold", async () => {

@@ -2,24 +2,36 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseDomain, parsePathPrefix, parseRouteName } from "../../src/model/names.ts";
+import type { Conditions } from "../../src/model/conditions.ts";
+import {
+  parseDomain,
+  parseExactPath,
+  parsePathPrefix,
+  parseRouteName,
+  parseServiceName,
+} from "../../src/model/names.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import {
   deriveRouteName,
+  type HttpMatch,
   matchKeyOf,
   matchText,
   type Route,
   type RouteMatch,
   sameLabels,
   sameRoute,
+  servicesOf,
+  targetText,
 } from "../../src/model/route.ts";
+import { anyMatch } from "../support/any-route.ts";
 import { routeOf } from "../support/table-fixtures.ts";
 
-const http = (domain: string, prefix = "/"): RouteMatch => ({
+const httpOf = (domain: string, prefix = "/"): HttpMatch => ({
   kind: "http",
   domain: parseDomain(domain),
   pathPrefix: parsePathPrefix(prefix),
 });
+const http: (domain: string, prefix?: string) => RouteMatch = httpOf;
 const tcp = (port: number): RouteMatch => ({ kind: "tcp", port });
 
 test.for<[RouteMatch, string, string]>([
@@ -70,14 +82,14 @@ describe("deriveRouteName", () => {
     .tuple(fc.constantFrom("", "", "*."), fc.array(label, { minLength: 1, maxLength: 4 }))
     .map(([wild, parts]) => wild + parts.map((part) => part.replace(/^-$/, "x-x")).join("."));
   const prefix = fc.constantFrom("/", "/", "/", "/a", "/A", "/b", "/-", "/deadbeef");
-  const anyMatch = fc.oneof(
+  const someMatch = fc.oneof(
     { weight: 5, arbitrary: fc.tuple(domain, prefix).map(([d, p]) => http(d, p)) },
     { weight: 1, arbitrary: fc.constantFrom(1, 80, 65_535).map(tcp) },
   );
 
   test("makes a name that the parser takes, the same each time", () => {
     fc.assert(
-      fc.property(anyMatch, (match) => {
+      fc.property(someMatch, (match) => {
         const name = deriveRouteName(match);
         expect(parseRouteName(name)).toBe(name);
         expect(deriveRouteName({ ...match })).toBe(name);
@@ -88,7 +100,7 @@ describe("deriveRouteName", () => {
 
   test("gives two matches one name only where their hashes are one", () => {
     fc.assert(
-      fc.property(fc.array(anyMatch, { minLength: 2, maxLength: 40 }), (matches) => {
+      fc.property(fc.array(someMatch, { minLength: 2, maxLength: 40 }), (matches) => {
         const holders = new Map<string, RouteMatch>();
         for (const match of matches) {
           const name = deriveRouteName(match);
@@ -118,6 +130,87 @@ describe("deriveRouteName", () => {
   });
 });
 
+describe("a match by more than domain and prefix", () => {
+  const exactly = (path: string): RouteMatch => ({
+    ...httpOf("a.com"),
+    exactPath: parseExactPath(path),
+  });
+  const on = (when: Partial<Conditions>): RouteMatch => ({
+    ...httpOf("a.com"),
+    when: { methods: [], headers: [], query: [], ...when },
+  });
+  const canary = { name: "x-canary", op: "exact", value: "1" } as const;
+
+  test("is shown in words", () => {
+    expect(matchText(exactly("/api"))).toBe("a.com=/api");
+    expect(matchText(exactly("/"))).toBe("a.com=/");
+    expect(matchText(on({ methods: ["GET", "HEAD"], headers: [canary] }))).toBe(
+      "a.com [GET|HEAD header x-canary=1]",
+    );
+  });
+
+  test("has a key of its own", () => {
+    const matches = [
+      http("a.com"),
+      http("a.com", "/api"),
+      exactly("/"),
+      exactly("/api"),
+      exactly("/api/"),
+      on({ methods: ["GET"] }),
+      on({ headers: [canary] }),
+      on({ query: [canary] }),
+      on({ headers: [{ ...canary, op: "prefix" }] }),
+      on({ headers: [{ ...canary, name: "x-canary=1" }] }),
+    ];
+    expect(new Set(matches.map(matchKeyOf)).size).toBe(matches.length);
+    expect(new Set(matches.map(deriveRouteName)).size).toBe(matches.length);
+    expect(matchKeyOf(on({ headers: [canary] }))).toBe(
+      matchKeyOf(on({ headers: [{ ...canary }] })),
+    );
+  });
+
+  test("any two matches have one key, one text and one name only when they are one", () => {
+    fc.assert(
+      fc.property(anyMatch, anyMatch, (a, b) => {
+        const same = JSON.stringify(a) === JSON.stringify(b);
+        expect(matchKeyOf(a) === matchKeyOf(b)).toBe(same);
+        expect(matchText(a) === matchText(b)).toBe(same);
+        expect(parseRouteName(deriveRouteName(a))).toBe(deriveRouteName(a));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("where a route leads", () => {
+  const service = parseServiceName("web");
+  const split = [
+    { service, weight: 90 },
+    { service: parseServiceName("next"), weight: 10 },
+  ];
+  const redirect = { status: 308 };
+  const answer = { status: 503, contentType: "a/b", body: "", headers: {} };
+  const mirror = { service: parseServiceName("shadow"), percent: 1 };
+
+  test.for<[Partial<Route>, string, readonly string[]]>([
+    [{ service }, "web", ["web"]],
+    [{ service, options: { mirror } }, "web", ["web", "shadow"]],
+    [{ service, options: { redirect } }, "redirect 308, else web", ["web"]],
+    [{ service: undefined, options: { split } }, "web 90, next 10", ["web", "next"]],
+    [
+      { service: undefined, options: { split, mirror: { service, percent: 5 } } },
+      "web 90, next 10",
+      ["web", "next"],
+    ],
+    [{ service: undefined, options: { redirect } }, "redirect 308", []],
+    [{ service: undefined, options: { answer } }, "answer 503", []],
+  ])("%j", ([parts, text, services]) => {
+    const route = { ...routeOf("web", "a.com"), ...parts };
+    expect(targetText(route)).toBe(text);
+    expect(servicesOf(route)).toEqual(services);
+  });
+});
+
 describe("sameRoute", () => {
   const web: Route = { ...routeOf("web", "a.com"), labels: { a: "1", b: "2" } };
   test.for<[string, Partial<Route>, boolean]>([
@@ -131,6 +224,9 @@ describe("sameRoute", () => {
     ["another service", { service: routeOf("x", 1, "db").service }, false],
     ["stickiness", { sticky: true }, false],
     ["another label", { labels: { a: "1", b: "3" } }, false],
+    ["an option", { options: { access: { allow: ["::1"], deny: [] } } }, false],
+    ["no service", { service: undefined }, false],
+    ["an exact path", { match: { ...httpOf("a.com"), exactPath: parseExactPath("/") } }, false],
     ["one label less", { labels: { a: "1" } }, false],
   ])("%s", ([, difference, isSame]) => {
     expect(sameRoute(web, { ...web, ...difference })).toBe(isSame);

@@ -293,30 +293,6 @@ describe("what the store writes", () => {
     { noNullPrototype: true, maxKeys: 5 },
   );
 
-  test("is read as it was: routes", () => {
-    const arbitrary = fc.record({
-      labels,
-      sticky: fc.boolean(),
-      createTimeMs: fc.nat(4e12),
-      updateTimeMs: fc.nat(4e12),
-      since: fc.integer({ min: 1, max: 40 }),
-      port: fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: undefined }),
-    });
-    fc.assert(
-      fc.property(arbitrary, ({ since, port, ...parts }) => {
-        const matchRevision = parseRevision(since);
-        const tcp = { match: { kind: "tcp", port: port ?? 1 }, sticky: false } as const;
-        const written = routeNamed("web", {
-          ...parts,
-          ...(port === undefined ? {} : tcp),
-          revision: facts.revision,
-          matchRevision,
-        });
-        expect(route(encodeRoute(written))).toEqual(written);
-      }),
-    );
-  });
-
   test("a route that has its match anew is as old as its entry", () => {
     const written = routeNamed("web", { matchRevision: revisionZero });
     expect(route(encodeRoute(written)).matchRevision).toBe(40);

@@ -1,6 +1,7 @@
 // Goal: whatever stands in a store, decoding it gives a value that is wholly valid, or an error that names the
 // field; never a half-checked value, never a crash. What we encode ourselves comes back the same.
 
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
@@ -13,6 +14,7 @@ import {
   decodeService,
   encodeValue,
 } from "../../src/store/value-codec.ts";
+import { anyTarget } from "../support/any-route.ts";
 import { backendAt, putBackend, putRoute, removeRoute, routeNamed } from "./samples.ts";
 
 const web = parseServiceName("web");
@@ -36,6 +38,25 @@ const changes: readonly Change[] = [
 
 test.for(changes)("$kind comes back as it was", (change) => {
   expect(decodeChange(encodeValue(change))).toStrictEqual(change);
+});
+
+test("a route comes back as it was, whatever is in it", () => {
+  fc.assert(
+    fc.property(anyTarget, (target) => {
+      const written = putRoute("a", target);
+      expect(decodeChange(encodeValue(written))).toStrictEqual(written);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a route of a version that knew neither options nor conditions", () => {
+  const text =
+    '{"name":"a","match":{"kind":"http","domain":"a.example.com","pathPrefix":"/"},"service":"web",' +
+    '"sticky":false,"labels":{},"revision":7,"createTimeMs":1790000000000,"updateTimeMs":1790000000000}';
+  const { revision } = decodeRoute(text);
+  expect(revision).toBe(7);
+  expect(decodeRoute(text)).toStrictEqual(routeNamed("a", { revision, matchRevision: revision }));
 });
 
 test("a field that this version does not know is ignored", () => {
@@ -98,7 +119,88 @@ describe("what is refused", () => {
     ["a negative revision", routeWith({ revision: -1 }), /not a revision/],
     ["a time as text", routeWith({ createTimeMs: "now" }), /createTimeMs: is not a number/],
   ];
-  test.for(routes)("a route that is or has %s", ([, text, says]) => {
+  const condition = { name: "x", op: "exact", value: "1" };
+  const when = { methods: [], headers: [condition], query: [] };
+  const page = { status: 404, contentType: "a/b", body: "" };
+  const rateLimit = { requests: 1, perMs: 1000, burst: 1, key: "route" };
+  const matchWith = (parts: object): string => routeWith({ match: { ...httpMatch, ...parts } });
+  const optionsWith = (options: unknown): string => routeWith({ options });
+  const damaged: readonly (readonly [string, string, RegExp])[] = [
+    ["an exact path of a number", matchWith({ exactPath: 7 }), /^match\.exactPath: is not a text/],
+    ["an exact path that is none", matchWith({ exactPath: "a" }), /^exactPath: "a" is not a path/],
+    ["conditions that are a list", matchWith({ when: [] }), /^match\.when: is not a JSON object/],
+    [
+      "no methods",
+      matchWith({ when: { ...when, methods: 1 } }),
+      /^match\.when\.methods: is not a list/,
+    ],
+    [
+      "a method that is none",
+      matchWith({ when: { ...when, methods: ["GET", "G T"] } }),
+      /^match\.when\.methods\[1\]: "G T" is not a method/,
+    ],
+    [
+      "a condition of another kind",
+      matchWith({ when: { ...when, headers: [{ ...condition, op: "regex" }] } }),
+      /^match\.when\.headers\[0\]\.op: "regex" is none of/,
+    ],
+    [
+      "a condition without a value",
+      matchWith({ when: { ...when, query: [{ name: "x", op: "exact" }] } }),
+      /^match\.when\.query\[0\]\.value: is not a text/,
+    ],
+    ["options that are a text", optionsWith("x"), /^options: is not a JSON object/],
+    ["a split that is an object", optionsWith({ split: {} }), /^options\.split: is not a list/],
+    [
+      "a share that is a text",
+      optionsWith({ split: ["a"] }),
+      /^options\.split\[0\]: is not a JSON/,
+    ],
+    [
+      "a share of no weight",
+      optionsWith({ split: [{ service: "a" }] }),
+      /^options\.split\[0\]\.weight: is not a number/,
+    ],
+    [
+      "a redirect of another status",
+      optionsWith({ redirect: { host: "a", status: 300 } }),
+      /^options\.redirect\.status: 300 is none of/,
+    ],
+    ["an answer beside a service", optionsWith({ answer: { ...page, headers: {} } }), /^answer: /],
+    [
+      "an answer without fields",
+      optionsWith({ answer: page }),
+      /^options\.answer\.headers: is not a JSON object/,
+    ],
+    ["a rewrite of nothing", optionsWith({ rewrite: {} }), /^options\.rewrite: changes nothing/],
+    [
+      "a mirror of text",
+      optionsWith({ mirror: { service: "a", percent: "5" } }),
+      /^options\.mirror\.percent: is not a number/,
+    ],
+    [
+      "a range of number",
+      optionsWith({ access: { allow: [1], deny: [] } }),
+      /^options\.access\.allow\[0\]: is not a text/,
+    ],
+    [
+      "a rate by cookie",
+      optionsWith({ rateLimit: { ...rateLimit, key: "cookie" } }),
+      /^options\.rateLimit\.key: "cookie" is none of/,
+    ],
+    [
+      "a rate of half a request",
+      optionsWith({ rateLimit: { ...rateLimit, requests: 0.5 } }),
+      /^options\.rate_limit\.requests: 0\.5/,
+    ],
+    [
+      "a page of 200",
+      optionsWith({ pages: [{ ...page, status: 200 }] }),
+      /^options\.pages\[0\]\.status/,
+    ],
+    ["nobody who answers", routeWith({ service: undefined }), /^service: is required/],
+  ];
+  test.for([...routes, ...damaged])("a route that is or has %s", ([, text, says]) => {
     expect(() => decodeRoute(text)).toThrow(says);
   });
 

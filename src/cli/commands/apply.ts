@@ -5,27 +5,20 @@ import {
   ChangeResult_Action as Action,
   ApplyChangesRequest,
   ApplyChangesResponse,
-  type Change,
+  Change,
   type ChangeResult,
   type Route,
   Wait,
 } from "../../gen/crosspoint/v1/router.ts";
-import { applyPartChanges, changesPerRequestMax } from "../../limits.ts";
+import { applyPartBytes, applyPartChanges, changesPerRequestMax } from "../../limits.ts";
 import { RouterError } from "../../model/errors.ts";
 import { type ApplyFile, formatApplyFile, parseApplyFile } from "../apply-file.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
 import { ExitStatus, usageError } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
-import {
-  labelsText,
-  matchText,
-  noteLagging,
-  printJson,
-  routeText,
-  waitFlag,
-  waitOf,
-} from "../show.ts";
+import { differenceText, routeText } from "../route-text.ts";
+import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -133,15 +126,16 @@ async function applyParts(
   file: ApplyFile,
 ): Promise<ApplyChangesResponse> {
   const results: ChangeResult[] = [];
-  for (let begin = 0; ; begin += applyPartChanges) {
-    const end = begin + applyPartChanges;
+  for (let begin = 0, end = 0; ; begin = end) {
+    end = endOfPart(request.changes, begin);
     const last = end >= request.changes.length;
     const part = {
       ...request,
       changes: request.changes.slice(begin, end),
       wait: last ? request.wait : Wait.NONE,
     };
-    const placeOf = (index: number): string => file.placeOf(begin + index);
+    const first = begin;
+    const placeOf = (index: number): string => file.placeOf(first + index);
     try {
       const answer = await applyChanges(node, part, { placeOf });
       results.push(...answer.results);
@@ -154,6 +148,18 @@ async function applyParts(
       throw new RouterError(code, far, details, { cause: reason });
     }
   }
+}
+
+/** Where the part that begins there ends: at a thousand changes, or at what fits into one request. */
+function endOfPart(changes: readonly Change[], begin: number): number {
+  let bytes = 0;
+  let end = begin;
+  while (end < changes.length && end - begin < applyPartChanges) {
+    bytes += Change.encode(changes[end]!).finish().length;
+    if (bytes > applyPartBytes && end > begin) break;
+    end++;
+  }
+  return end;
 }
 
 /** A wrong `changes[3]...` of the request is a line of the file. */
@@ -216,7 +222,8 @@ function differenceLine(
     case Action.DELETE:
       return terminal.style("red", `- ${what}`);
     default: {
-      const fields = before === undefined || after === undefined ? "" : fieldsText(before, after);
+      const fields =
+        before === undefined || after === undefined ? "" : differenceText(before, after);
       return terminal.style("yellow", `~ ${what}${fields}`);
     }
   }
@@ -240,25 +247,4 @@ function subject(change: Change | undefined, before?: Route, after?: Route): str
     default:
       return printable(put?.value ?? "");
   }
-}
-
-/** "  service: web -> shop  sticky: no -> yes". */
-function fieldsText(before: Route, after: Route): string {
-  const now = settableFields(after);
-  return settableFields(before)
-    .flatMap(([name, value], i) => {
-      const next = now[i]?.[1] ?? "";
-      return next === value ? [] : [`  ${name}: ${printable(value)} -> ${printable(next)}`];
-    })
-    .join("");
-}
-
-function settableFields(route: Route): readonly (readonly [string, string])[] {
-  return [
-    ["name", route.name],
-    ["match", matchText(route)],
-    ["service", route.service],
-    ["sticky", route.sticky ? "yes" : "no"],
-    ["labels", labelsText(route.labels)],
-  ];
 }

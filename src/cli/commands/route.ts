@@ -14,15 +14,8 @@ import { type NodeClient, withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
 import { ExitStatus, usageError } from "../failure.ts";
 import { pairsOf, parseMatch } from "../parse-words.ts";
-import {
-  labelsText,
-  matchText,
-  noteLagging,
-  printJson,
-  routeText,
-  waitFlag,
-  waitOf,
-} from "../show.ts";
+import { labelsText, matchText, optionTexts, routeText, targetText } from "../route-text.ts";
+import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printTable } from "../table.ts";
 
 export const routeAdd: Command = {
@@ -162,7 +155,7 @@ function printRoutes(terminal: Invocation["terminal"], routes: readonly Route[])
     routes.map((route) => [
       route.name,
       matchText(route),
-      route.service,
+      targetText(route),
       route.sticky ? "yes" : "",
       labelsText(route.labels),
     ]),
@@ -179,6 +172,7 @@ function printRoute(terminal: Invocation["terminal"], route: Route): void {
       ["service", route.service],
       ["sticky", route.sticky ? "yes" : "no"],
       ["labels", labelsText(route.labels)],
+      ...optionTexts(route),
       ["revision", String(route.revision)],
       ["created", route.createTime?.toISOString() ?? ""],
       ["updated", route.updateTime?.toISOString() ?? ""],

@@ -7,7 +7,8 @@ import { type Command, isOn, textOf } from "../command.ts";
 import { ExitStatus } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { messageToJson } from "../proto-json.ts";
-import { routeText, serviceText } from "../show.ts";
+import { routeText } from "../route-text.ts";
+import { serviceText } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -371,7 +371,7 @@ export interface Redirect {
 }
 
 export interface FixedAnswer {
-  /** 200 to 599, without 204 and 304 when there is a body; 0: 200. */
+  /** 200 to 599, without 204, 205 and 304 when there is a body; 0: 200. */
   status: number;
   /** Empty: "text/plain; charset=utf-8". */
   contentType: string;
