@@ -33,6 +33,13 @@ export type StoreSetting =
       readonly prefix: string;
     };
 
+/** A file that says what the router would say with this status. */
+export interface PageSetting {
+  readonly status: number;
+  /** Absolute. */
+  readonly path: string;
+}
+
 /** Where backends come from besides the API. */
 export interface DiscoverSetting {
   /** "etcd": etcd-netfw's keys; "discoverd": discoverd's. */
@@ -196,6 +203,15 @@ export function parsePath(text: string): string {
 export function parseFile(text: string, source: string): string {
   if (text === "") throw wrong(source, text, "the name of a file");
   return resolve(text);
+}
+
+/** "503=maintenance.html" */
+export function parsePageFile(text: string, source: string): PageSetting {
+  const [, status = "", path = ""] = /^([45]\d\d)=(.+)$/.exec(text) ?? [];
+  if (path === "") {
+    throw wrong(source, text, "the status of an error and a file, such as 503=maintenance.html");
+  }
+  return { status: Number(status), path: resolve(path) };
 }
 
 export function parseChoice<T extends string>(

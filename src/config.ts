@@ -16,6 +16,7 @@ import {
   type DiscoverSetting,
   discoverSeparator,
   type ListenAddress,
+  type PageSetting,
   type PortRange,
   parseAccessLog,
   parseChoice,
@@ -28,6 +29,7 @@ import {
   parseIpAddress,
   parseListenAddress,
   parseNodeName,
+  parsePageFile,
   parsePath,
   parsePortRange,
   parseRpcAddress,
@@ -66,6 +68,8 @@ export interface Config {
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
   readonly proxyProtocol: readonly string[];
+  /** What this node says instead of the router's own words. */
+  readonly pages: readonly PageSetting[];
   readonly limits: LimitSettings;
   /** The key of sticky cookies; absent: the store's, or the node's own. */
   readonly sealingKeyFile?: string;
@@ -195,6 +199,13 @@ export const serveOptions = {
     parseCidr,
     { fallback: "nobody's" },
   ),
+  page: many(
+    "page",
+    "STATUS=FILE",
+    "what clients get instead of the router's own words with this status, such as 503=sorry.html",
+    parsePageFile,
+    { fallback: "the router's own words" },
+  ),
   via: one(
     "via",
     "NAME",
@@ -264,6 +275,7 @@ export function parseConfig(
     forwarded: value(serveOptions.forwarded) ?? false,
     limits: value(serveOptions.limit) ?? {},
     ...(sealingKeyFile === undefined ? {} : { sealingKeyFile }),
+    pages: value(serveOptions.page) ?? [],
     logFormat: value(serveOptions.logFormat) ?? "json",
     demo,
   };
@@ -362,6 +374,8 @@ function stateDirectory(env: NodeJS.ProcessEnv, host: HostFacts): string {
 
 /** The same address twice would only fail later, when it is bound, and less readably. */
 function refuseDoubles(config: Config): void {
+  const statuses = new Set(config.pages.map(({ status }) => status));
+  if (statuses.size < config.pages.length) throw invalidField("--page", "names a status twice");
   const seen = new Map<string, string>();
   const claim = (what: string, { address, port }: ListenAddress): void => {
     const key = `${address} ${port}`;

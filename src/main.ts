@@ -24,6 +24,8 @@ import { provisionForward } from "./forward-route.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
+import type { Page } from "./model/route-options.ts";
+import { readPages } from "./node-pages.ts";
 import type { MemberInfo } from "./store/members.ts";
 import { openStore, type StoreSpec } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
@@ -196,7 +198,7 @@ async function startFleet(
     workers: config.workers,
     listeners,
     source,
-    settings: workerSettings(options, sealing),
+    settings: workerSettings(options, sealing, await readPages(config.pages)),
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
@@ -291,12 +293,14 @@ function openSealingKeys({ config, log }: NodeOptions): Promise<SealingKeys> {
 function workerSettings(
   { config, log, faultHooks = false }: NodeOptions,
   { keys: stickyKeys }: SealingKeys,
+  pages: readonly Page[],
 ): WorkerSettings {
   return {
     io: "net",
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
+    pages,
     via: config.via === "off" ? undefined : config.via,
     forwarded: config.forwarded,
     limits: limitsWithin(descriptorsMax(), config, log),

@@ -66,6 +66,7 @@ describe("with no settings at all", () => {
       accessLog: { kind: "off" },
       trustForwarded: [],
       proxyProtocol: [],
+      pages: [],
       via: "crosspoint",
       forwarded: false,
       limits: {},
@@ -159,6 +160,16 @@ const understood: readonly {
     flag: "trust-forwarded",
     text: ["10.1.2.3", "::1"],
     means: { trustForwarded: ["10.1.2.3/32", "::1/128"] },
+  },
+  {
+    flag: "page",
+    text: ["503=/srv/sorry.html", "404=/srv/nowhere.txt"],
+    means: {
+      pages: [
+        { status: 503, path: "/srv/sorry.html" },
+        { status: 404, path: "/srv/nowhere.txt" },
+      ],
+    },
   },
   {
     flag: "proxy-protocol",
@@ -285,6 +296,8 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["drain", "900h", /at most 24 days/],
   ["trust-forwarded", "10.0.0.0/33", /is not a range of addresses/],
   ["trust-forwarded", "everybody", /is not a range of addresses/],
+  ["page", "sorry.html", /is not the status of an error and a file/],
+  ["page", "200=fine.html", /is not the status of an error and a file/],
   ["proxy-protocol", "everybody", /is not a range of addresses/],
   ["via", "two words", /"two words" is not off, or a name/],
   ["via", "", /is not off, or a name/],

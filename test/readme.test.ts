@@ -153,6 +153,7 @@ describe("lists of the API and of answers", () => {
     const answer = /(?:#answer|\bfail|#refuse)\(\s*\d+,\s*"([a-z-]+)"/g;
     const given = new Set([
       ...words(answer, "src/worker/"),
+      ...words(/\breason: "([a-z-]+)"/g, "src/worker/own-answer"),
       "request-malformed",
       "backend-malformed",
     ]);

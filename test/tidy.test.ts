@@ -52,6 +52,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "demo.ts": ["model", "limits.ts"],
   "demo-route.ts": ["demo.ts", "control/router-service.ts", "gen", "limits.ts", "system.ts"],
   "forward-route.ts": ["config.ts", "control/router-service.ts", "gen"],
+  "node-pages.ts": ["model", "config-values.ts"],
   "version.ts": [],
   "limits.ts": ["model/errors.ts"],
   "system.ts": [],

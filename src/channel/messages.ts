@@ -5,6 +5,7 @@ import type * as limits from "../limits.ts";
 import type { Change } from "../model/change.ts";
 import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
+import type { Page } from "../model/route-options.ts";
 import type { ConnectionMemory } from "./connection-counts.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
@@ -42,6 +43,8 @@ export interface WorkerSettings {
   readonly trustForwarded: readonly string[];
   /** CIDR ranges whose connections begin with a PROXY protocol preface. */
   readonly proxyProtocol: readonly string[];
+  /** What the node says instead of the router's own words, by status. */
+  readonly pages: readonly Page[];
   /** What the router calls itself in Via; undefined: it writes none. */
   readonly via: string | undefined;
   /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */

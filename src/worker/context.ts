@@ -4,6 +4,7 @@
 import type { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
+import type { Page } from "../model/route-options.ts";
 import type { TrailerLimits } from "../protocol/chunked.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
@@ -75,6 +76,8 @@ export interface WorkerContext {
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;
+  /** What stands in for the router's own words, by status. */
+  readonly pages: readonly Page[];
   /** What we call ourselves in Via; undefined: we write none. */
   readonly via: Via | undefined;
   /** Requests get Forwarded beside X-Forwarded-*. */

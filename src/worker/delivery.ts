@@ -68,11 +68,12 @@ export class Delivery implements UpstreamOwner {
   send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
     const { writer, requestHead: head } = context;
-    const { record, client, requestBody } = this.#exchange;
+    const { record, client, requestBody, route } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
     record.backend = backend.endpoint.address;
     writer.length = 0;
-    writeRequestHead(context, bytes, head, client.downstream, backend.endpoint.address);
+    const { address } = backend.endpoint;
+    writeRequestHead(context, bytes, head, client.downstream, address, route);
     record.rememberId(bytes);
     if (connection === undefined) {
       this.#phase = Phase.Dialling;
@@ -182,6 +183,7 @@ export class Delivery implements UpstreamOwner {
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */
   #nextAfter({ reused, endpoint }: UpstreamConnection): BackendState | undefined {
-    return this.choice.retry(reused, this.#exchange.stickyAddress === endpoint.address);
+    const stays = this.#exchange.stickyPlace?.backend.endpoint === endpoint;
+    return this.choice.retry(reused, stays);
   }
 }

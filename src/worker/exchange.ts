@@ -10,9 +10,7 @@
 
 import type { Stream } from "../io/stream.ts";
 import { Method } from "../protocol/request-head.ts";
-import type { BackendState } from "../routing/backend-state.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
-import type { ServiceState } from "../routing/service-state.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
@@ -20,11 +18,12 @@ import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
+import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
 import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
-import { stickyAddressOf } from "./sticky-choice.ts";
+import { type StickyPlace, stickyPlaceOf } from "./sticky-choice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** What an exchange needs of the connection it is lent to. */
@@ -60,8 +59,8 @@ export class Exchange {
   method = 0;
   keepAlive = true;
   route: CompiledRoute | undefined;
-  /** The address that the client's sticky cookie named, or undefined. */
-  stickyAddress: string | undefined;
+  /** Where the client's sticky cookie leads, or undefined. */
+  stickyPlace: StickyPlace | undefined;
   /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
   waitsForContinue = false;
   readonly #context: WorkerContext;
@@ -90,7 +89,7 @@ export class Exchange {
   /** It is nobody's: nothing of the last request is kept that is large, or that belongs to others. */
   rest(): void {
     this.#client = undefined;
-    this.route = undefined;
+    this.route = this.stickyPlace = undefined;
     this.response.rest();
   }
 
@@ -123,16 +122,27 @@ export class Exchange {
     if (head.hasVia && this.#isLooping(bytes)) return this.#answer(508, "request-loop", "");
     const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
     this.route = route;
-    const service = route?.service;
-    if (route === undefined || service === undefined) {
+    if (route === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;
       return this.#answer(404, "no-route", "");
     }
     this.record.route = route.name;
+    const own = route.options && ownAnswerOf(this.#context, this.client.downstream, bytes, route);
+    if (own !== undefined) return this.#answer(own.status, own.reason, "", own);
+    this.#serve(bytes, route);
+  }
+
+  #serve(bytes: Uint8Array, route: CompiledRoute): void {
+    const { sticky, requestHead: head, random } = this.#context;
+    const place = route.sticky ? stickyPlaceOf(sticky, route, bytes, head.fields) : undefined;
+    const service = place === undefined ? route.serviceFor(random) : place.service;
+    // It only redirects, and to where the request is already.
+    if (service === undefined) return this.#answer(404, "redirect-to-itself", "");
+    this.stickyPlace = place;
     this.record.service = service.name;
     if (this.#isBeyondLimits()) return;
     this.delivery.choice.begin(service, this.client.downstream);
-    const backend = this.delivery.choice.next(this.#preferred(bytes, route, service));
+    const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;
       return this.#answer(503, "no-backend", "");
@@ -148,8 +158,8 @@ export class Exchange {
     this.method = head.method;
     this.headOnly = isHead(head);
     this.keepAlive = head.keepAlive && !this.#context.draining;
+    this.stickyPlace = undefined;
     if (this.keepAlive && this.client.isSpent) this.#spend();
-    this.stickyAddress = undefined;
     this.waitsForContinue = head.expectContinue;
     this.delivery.begin(head);
     this.requestBody.begin(head.framing, head.contentLength, head.framing);
@@ -177,18 +187,6 @@ export class Exchange {
     if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
     else this.#answer(503, "upgraded-limit", detail);
     return true;
-  }
-
-  /** The backend that the client's cookie names, where the route wants that. */
-  #preferred(
-    bytes: Uint8Array,
-    route: CompiledRoute,
-    service: ServiceState,
-  ): BackendState | undefined {
-    if (!route.sticky) return undefined;
-    const { sticky, requestHead: head } = this.#context;
-    this.stickyAddress = stickyAddressOf(sticky, service, bytes, head.fields);
-    return this.stickyAddress === undefined ? undefined : service.backendAt(this.stickyAddress);
   }
 
   /** The head has gone out on a new connection. */
@@ -345,8 +343,8 @@ export class Exchange {
     else client.exchangeDone(true);
   }
 
-  #answer(status: number, reason: Reason, detail: string): void {
-    const { writer } = this.#context;
+  #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {
+    const { writer, pages } = this.#context;
     // What follows a CONNECT may be anything but a request.
     const isOpaque = this.method === Method.Connect;
     const close = !this.keepAlive || !this.requestBody.done || status === 400 || isOpaque;
@@ -362,6 +360,8 @@ export class Exchange {
       headOnly: this.headOnly,
       json: this.#json,
       sayKeepAlive: this.minor === 0,
+      page: own === undefined ? pageFor(status, this.route?.options?.pages, pages) : own.page,
+      lines: own?.lines,
       dateLine: dateLineAt(this.#context.wallMs()),
     });
     this.record.bytesOut = writer.length;

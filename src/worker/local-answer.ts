@@ -1,6 +1,7 @@
 // The answers that come from the router itself: short text, or JSON when the client asks for it,
 // with the reason in X-Crosspoint-Reason.
 
+import { STATUS_CODES } from "node:http";
 import { Field } from "../protocol/field.ts";
 import { Method, type RequestHead } from "../protocol/request-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
@@ -19,6 +20,10 @@ export type Reason =
   | "request-too-large"
   | "upgraded-limit"
   | "method-refused"
+  | "redirect"
+  | "redirect-to-itself"
+  | "fixed-answer"
+  | "no-host"
   | "max-forwards"
   | "request-loop"
   | "draining";
@@ -60,6 +65,10 @@ const sentences: Readonly<Record<Reason, string>> = {
     "the request has passed here before, too often: a route leads back to this router",
   "request-too-large": "the request's body is larger than this node takes",
   "upgraded-limit": "this node has as many upgraded connections as it may",
+  redirect: "what was asked for is elsewhere",
+  "redirect-to-itself": "the route leads to where the request is already, and names no service",
+  "fixed-answer": "the route answers by itself",
+  "no-host": "the request names no host, which its redirect needs",
   draining: "this node is leaving",
 };
 
@@ -74,6 +83,10 @@ export interface LocalAnswer {
   readonly json: boolean;
   /** HTTP/1.0 and the connection stays. */
   readonly sayKeepAlive: boolean;
+  /** What to say instead of our own words. */
+  readonly page?: { readonly contentType: string; readonly body: string } | undefined;
+  /** Further fields, each "Name: value". */
+  readonly lines?: readonly string[] | undefined;
   /** Every answer of ours tells its time (RFC 9110 section 6.6.1). */
   readonly dateLine: Uint8Array;
 }
@@ -82,30 +95,41 @@ const methodsAllowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /** Appends the whole answer. */
 export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void {
-  const { status, reason } = answer;
-  // What we say to OPTIONS is in the fields (RFC 9110 section 9.3.7).
-  const body = status === 200 ? "" : bodyOf(answer);
-  const lines = [`HTTP/1.1 ${status} ${texts[status] ?? ""}`];
-  if (body !== "") {
-    lines.push(`Content-Type: ${answer.json ? "application/json" : "text/plain; charset=utf-8"}`);
+  const { status, reason, lines: own = [] } = answer;
+  const { contentType, body } = answer.page ?? ownPage(answer);
+  const bytes = encoder.encode(body);
+  // RFC 9110 sections 6.4.1 and 8.6: these two have neither body nor length.
+  const isBodiless = status === 204 || status === 304;
+  const lines = [`HTTP/1.1 ${status} ${texts[status] ?? STATUS_CODES[status] ?? ""}`, ...own];
+  if (body !== "") lines.push(`Content-Type: ${contentType}`);
+  if (!isBodiless) lines.push(`Content-Length: ${bytes.length}`);
+  lines.push(`X-Crosspoint-Reason: ${reason}`);
+  if (status === 503 && !own.some((line) => /^retry-after:/i.test(line))) {
+    lines.push("Retry-After: 1");
   }
-  lines.push(`Content-Length: ${body.length}`, `X-Crosspoint-Reason: ${reason}`);
-  if (status === 503) lines.push("Retry-After: 1");
-  if (status === 405 || status === 200) lines.push(methodsAllowed);
+  if (status === 405 || reason === "max-forwards") lines.push(methodsAllowed);
   if (answer.close) lines.push("Connection: close");
   else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
   writer.text(`${lines.join("\r\n")}\r\n`);
   writer.all(answer.dateLine);
   writer.text("\r\n");
-  if (!answer.headOnly) writer.text(body);
+  if (!answer.headOnly && !isBodiless) writer.all(bytes);
 }
 
-function bodyOf({ status, reason, detail, json }: LocalAnswer): string {
+function ownPage(answer: LocalAnswer): { readonly contentType: string; readonly body: string } {
+  const { status, reason, detail } = answer;
+  // What we say to OPTIONS is in the fields (RFC 9110 section 9.3.7).
+  if (reason === "max-forwards") return { contentType: "", body: "" };
   const sentence = detail === "" ? sentences[reason] : `${sentences[reason]}: ${detail}`;
-  return json
-    ? `${JSON.stringify({ status, reason, message: sentence })}\n`
-    : `${status} ${texts[status] ?? ""}: ${sentence}\n`;
+  if (answer.json) {
+    const body = `${JSON.stringify({ status, reason, message: sentence })}\n`;
+    return { contentType: "application/json", body };
+  }
+  const body = `${status} ${texts[status] ?? STATUS_CODES[status] ?? ""}: ${sentence}\n`;
+  return { contentType: "text/plain; charset=utf-8", body };
 }
+
+const encoder = new TextEncoder();
 
 /** Whether the client would rather have JSON: it names it and does not name text first. No strings: every request asks. */
 export function wantsJson(bytes: Uint8Array, head: RequestHead): boolean {

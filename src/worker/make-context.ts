@@ -73,6 +73,7 @@ export function makeContext(
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     trusted: CidrSet.parse(settings.trustForwarded),
     prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    pages: settings.pages,
     via: settings.via === undefined ? undefined : new Via(settings.via),
     forwarded: settings.forwarded,
     sticky: new StickyCookie(settings.stickyKeys),

@@ -1,6 +1,10 @@
 // Whether a client keeps the pace: what it brings of its request, or takes of its answer, must come to
-// `bodyRateMin` on average, once it has had `bodyRateGraceMs` to get going. As Kestrel has it
-// (MinRequestBodyDataRate, MinResponseDataRate).
+// `bodyRateMin` on average, once it has had `bodyRateGraceMs` to get going. The rate and the grace are
+// Kestrel's (MinRequestBodyDataRate, MinResponseDataRate).
+//
+// It is a bucket: bytes fill it, time empties it, and a client whose bucket is empty is too slow. It holds
+// what `bodyIdleMsMax` empties and no more. A plain average would let one that was fast for a second, or
+// filled the buffers of its kernel, be slow for hours.
 //
 // Only time in which the client is the one who is waited for counts: not while a backend is dialled, does
 // not read, or has nothing to say. One that is answered while it still sends is in a conversation, and
@@ -21,14 +25,15 @@ export class Pace implements TimerOwner {
   readonly #exchange: Exchange;
   readonly #timer = new Timer(this);
   #lookedMs = 0;
-  /** How long the client was waited for, in ms. */
-  #waitedMs = 0;
+  /** By how much the client may still fall behind, in bytes. */
+  #spareBytes = 0;
+  /** Of the body, when it was last looked at. */
+  #bytesBefore = 0;
   /** The answer's queue has been over its high mark, and not been empty since. */
   #isAnswer = false;
   /** Bytes of the answer that were written, and not acknowledged, when that began. */
   #writtenBefore = 0;
   #unsentBefore = 0;
-  #takenBefore = 0;
 
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
@@ -38,7 +43,7 @@ export class Pace implements TimerOwner {
   /** The request's body is under way. */
   watchRequest(): void {
     if (this.watches) return;
-    this.#waitedMs = 0;
+    // What has come so far came at once.
     this.#begin();
   }
 
@@ -46,10 +51,8 @@ export class Pace implements TimerOwner {
   watchAnswer(): void {
     if (this.#isAnswer) return;
     this.#isAnswer = true;
-    this.#waitedMs = 0;
     this.#writtenBefore = this.#exchange.response.bytes;
     this.#unsentBefore = this.#exchange.client.stream.unacknowledgedBytes;
-    this.#takenBefore = 0;
     this.#begin();
   }
 
@@ -61,7 +64,10 @@ export class Pace implements TimerOwner {
   }
 
   #begin(): void {
-    this.#lookedMs = this.#context.nowMs();
+    const { nowMs, limits } = this.#context;
+    this.#spareBytes = (limits.bodyRateMin * limits.bodyRateGraceMs) / 1_000;
+    this.#bytesBefore = 0;
+    this.#lookedMs = nowMs();
     this.#again();
   }
 
@@ -84,26 +90,30 @@ export class Pace implements TimerOwner {
     const exchange = this.#exchange;
     // In a conversation nobody is late; it is over when the answer is.
     if (exchange.response.begun || exchange.requestBody.done) return this.end();
-    if (exchange.awaitsClient) this.#waitedMs += passedMs;
-    if (this.#isTooSlow(exchange.requestBody.bytes)) return exchange.tooSlow();
+    const waitedMs = exchange.awaitsClient ? passedMs : 0;
+    if (this.#fallsBehind(exchange.requestBody.bytes, waitedMs)) return exchange.tooSlow();
     this.#again();
   }
 
   #lookAtAnswer(passedMs: number): void {
     const { client, response } = this.#exchange;
     if (client.stream.queuedBytes === 0) return this.end();
-    this.#waitedMs += passedMs;
     const written = response.bytes - this.#writtenBefore;
     const taken = written - (client.stream.unacknowledgedBytes - this.#unsentBefore);
-    if (this.#isTooSlow(taken)) return this.#exchange.tooSlow();
     // The kernel's own queue may move for minutes before it takes anything more of ours.
-    if (taken > this.#takenBefore) client.progressed(this.#context.limits.bodyIdleMsMax);
-    this.#takenBefore = taken;
+    if (taken > this.#bytesBefore) client.progressed(this.#context.limits.bodyIdleMsMax);
+    if (this.#fallsBehind(taken, passedMs)) return this.#exchange.tooSlow();
     this.#again();
   }
 
-  #isTooSlow(bytes: number): boolean {
-    const { bodyRateMin, bodyRateGraceMs } = this.#context.limits;
-    return this.#waitedMs >= bodyRateGraceMs && bytes * 1_000 < bodyRateMin * this.#waitedMs;
+  /** @param bytes All of them since the beginning. */
+  #fallsBehind(bytes: number, waitedMs: number): boolean {
+    const { bodyRateMin, bodyRateGraceMs, bodyIdleMsMax } = this.#context.limits;
+    const fullBytes = (bodyRateMin * Math.max(bodyRateGraceMs, bodyIdleMsMax)) / 1_000;
+    const due = (bodyRateMin * waitedMs) / 1_000;
+    const filled = Math.min(this.#spareBytes + bytes - this.#bytesBefore, fullBytes);
+    this.#bytesBefore = bytes;
+    this.#spareBytes = filled - due;
+    return this.#spareBytes < 0;
   }
 }

@@ -8,6 +8,7 @@ import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import { tellMalformed } from "./limited.ts";
 import { type Reason, writeLocalAnswer } from "./local-answer.ts";
+import { pageFor } from "./own-answer.ts";
 import { RequestRecord } from "./request-record.ts";
 
 export interface Refusal {
@@ -57,6 +58,7 @@ export function refuse(
     headOnly: false,
     json: false,
     sayKeepAlive: false,
+    page: pageFor(status, undefined, context.pages),
     dateLine: dateLineAt(context.wallMs()),
   });
   record.bytesOut = writer.length;

@@ -4,15 +4,18 @@
 // Hot path: runs of fields that stay are copied as they came, in one range each.
 
 import type { ConnectionEnds } from "../io/stream.ts";
+import type { Rewrite } from "../model/route-options.ts";
 import { Field } from "../protocol/field.ts";
 import { Framing } from "../protocol/framing.ts";
 import type { HeadFields } from "../protocol/head-fields.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
+import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { forwardedStart, writeForwarded } from "./forwarded.ts";
 import { isRequestId } from "./request-ids.ts";
+import { writeRewrittenTarget } from "./request-target.ts";
 
 const versionLine = ascii(" HTTP/1.1\r\n");
 const hostName = ascii("Host: ");
@@ -71,10 +74,13 @@ export function writeRequestHead(
   head: RequestHead,
   downstream: Downstream,
   backendAddress: string,
+  route?: CompiledRoute,
 ): void {
   const { writer, via } = context;
   const { trusted } = downstream;
-  if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart, trusted);
+  if (route?.options?.rewrite !== undefined) {
+    writeRewritten(writer, bytes, head, route, route.options.rewrite, trusted);
+  } else if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart, trusted);
   else {
     writer.range(bytes, head.methodStart, head.methodEnd);
     writer.byte(32);
@@ -84,7 +90,8 @@ export function writeRequestHead(
       field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
     copyFields(writer, bytes, head.fields, -1, trusted);
   }
-  if (seen.hostField < 0 && !head.hostFieldReplaced) textField(writer, hostName, backendAddress);
+  if (seen.hostField < 0 && !head.hostFieldReplaced && route?.options?.rewrite?.host === undefined)
+    textField(writer, hostName, backendAddress);
   writeForwarding(context, bytes, head, downstream);
   if (via !== undefined) writer.all(via.line(head.minor));
   if (head.maxForwards > 0) {
@@ -99,6 +106,28 @@ export function writeRequestHead(
   } else if (head.framing === Framing.Chunked) writer.all(chunked);
   if (head.upgrade) field(writer, upgradeFields, bytes, head.upgradeStart, head.upgradeEnd);
   endLine(writer);
+}
+
+/** The request line and the fields that stay, with the path or the host that the route says instead. */
+function writeRewritten(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  head: RequestHead,
+  { route: { match } }: CompiledRoute,
+  { pathPrefix, host }: Rewrite,
+  trusted: boolean,
+): void {
+  writer.range(bytes, head.methodStart, head.methodEnd);
+  writer.byte(32);
+  if (pathPrefix === undefined || match.kind === "tcp") {
+    writer.range(bytes, head.targetStart, head.targetEnd);
+  } else writeRewrittenTarget(writer, bytes, head, pathPrefix, match);
+  writer.all(versionLine);
+  if (host !== undefined) textField(writer, hostName, host);
+  else if (head.hostFieldReplaced) {
+    field(writer, hostName, bytes, head.authorityStart, head.authorityEnd);
+  }
+  copyFields(writer, bytes, head.fields, -1, trusted, host !== undefined);
 }
 
 /** Whether the request line goes on as it came: then it is copied in one run with the first fields. */
@@ -122,12 +151,14 @@ function copyFields(
   fields: HeadFields,
   lineStart: number,
   trusted: boolean,
+  dropsHost = false,
 ): void {
   seen.for = seen.proto = seen.host = seen.port = seen.start = seen.id = seen.hostField = -1;
   let runStart = lineStart;
   let runEnd = lineStart < 0 ? -1 : fields.nameStart[0]!;
   for (let i = 0; i < fields.count; i++) {
     if (fields.dropped[i] === 1 || isForwarding(fields.kind[i]!, i, trusted)) continue;
+    if (dropsHost && fields.kind[i] === Field.Host) continue;
     const start = fields.nameStart[i]!;
     if (start !== runEnd) {
       if (runStart >= 0) writer.range(bytes, runStart, runEnd);

@@ -4,6 +4,7 @@ import { Framing } from "../protocol/framing.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { wasOffered } from "../protocol/upgrade.ts";
+import { pathOf } from "../routing/compiled-route.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
@@ -14,6 +15,7 @@ import {
   writeInterimHead,
   writeResponseHead,
 } from "./response-writer.ts";
+import { stickyField } from "./sticky-cookie.ts";
 
 const noBytes = new Uint8Array(0);
 /** A buffer up to this size is kept for the next head in pieces; a larger one is given back. */
@@ -154,7 +156,7 @@ export class ResponseRelay {
     // A client of HTTP/1.0 does not know interim answers.
     if (exchange.minor === 1) {
       writer.length = 0;
-      writeInterimHead(writer, bytes, head);
+      writeInterimHead(writer, bytes, head, switching ? this.#stickyCookie() : undefined);
       flush(writer, this.#exchange.client.stream);
     }
     if (switching) exchange.switchProtocols(bytes, next, end);
@@ -207,13 +209,13 @@ export class ResponseRelay {
   }
 
   #stickyCookie(): string | undefined {
-    const { route, stickyAddress, delivery } = this.#exchange;
+    const { route, stickyPlace, delivery } = this.#exchange;
     const backend = delivery.choice.current;
-    if (route?.sticky !== true || backend === undefined) return undefined;
-    const { address } = backend.endpoint;
-    return address === stickyAddress
-      ? undefined
-      : this.#context.sticky.seal(backend.service, address);
+    if (route?.sticky !== true || backend === undefined || backend === stickyPlace?.backend) {
+      return undefined;
+    }
+    const value = this.#context.sticky.seal(backend.service, backend.endpoint.address);
+    return stickyField(value, pathOf(route));
   }
 
   /** `writer` holds the head when this is the first piece. */

@@ -4,7 +4,6 @@
 import { Framing } from "../protocol/framing.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
-import { stickyCookieName } from "./sticky-cookie.ts";
 
 const version = ascii("HTTP/1.1 ");
 const contentLength = ascii("Content-Length: ");
@@ -27,7 +26,7 @@ export interface ResponseHeadOptions {
   close: boolean;
   /** The client spoke HTTP/1.0 and asked to keep the connection. */
   sayKeepAlive: boolean;
-  /** Sealed value to set, or undefined. */
+  /** The whole Set-Cookie line, or undefined. */
   stickyCookie: string | undefined;
   /** The line for an answer that came without Date, or undefined. */
   dateLine: Uint8Array | undefined;
@@ -55,7 +54,7 @@ export function writeResponseHead(
   } else if (options.framing === Framing.Chunked) writer.all(chunked);
   writeConnection(writer, head.requiresUpgrade, options);
   if (options.stickyCookie !== undefined) {
-    writer.text(`Set-Cookie: ${stickyCookieName}=${options.stickyCookie}; Path=/; HttpOnly\r\n`);
+    writer.text(options.stickyCookie);
   }
   writer.all(crlf);
 }
@@ -75,13 +74,19 @@ function writeConnection(
  * Appends the head of a 1xx answer, of which what is hop-by-hop was dropped like a final one's; for 101
  * with what it upgrades to.
  */
-export function writeInterimHead(writer: ByteWriter, bytes: Uint8Array, head: ResponseHead): void {
+export function writeInterimHead(
+  writer: ByteWriter,
+  bytes: Uint8Array,
+  head: ResponseHead,
+  stickyCookie?: string,
+): void {
   writeStatusAndFields(writer, bytes, head);
   if (head.status === 101) {
     writer.all(upgradeFields);
     writer.range(bytes, head.upgradeStart, head.upgradeEnd);
     writer.all(crlf);
   }
+  if (stickyCookie !== undefined) writer.text(stickyCookie);
   writer.all(crlf);
 }
 

@@ -60,13 +60,22 @@ function opened(key: Uint8Array, service: string, sealed: Buffer): string | unde
   }
 }
 
-/** The value of `_backend` in a Cookie field (RFC 6265 section 4.2.1), or undefined. */
-export function stickyValueOf(cookieField: string): string | undefined {
+/** Every value of `_backend` in a Cookie field (RFC 6265 section 4.2.1), that of the longest path first. */
+export function stickyValuesOf(cookieField: string): string[] {
+  const values: string[] = [];
   for (const pair of cookieField.split(";")) {
     const equals = pair.indexOf("=");
     if (equals > 0 && pair.slice(0, equals).trim() === stickyCookieName) {
-      return pair.slice(equals + 1).trim();
+      values.push(pair.slice(equals + 1).trim());
     }
   }
-  return undefined;
+  return values;
+}
+
+/**
+ * The field that sets it. Its path is the route's own, so that routes of one host do not overwrite each other's;
+ * a path that a cookie cannot name (";") makes it the host's. Gone with the browser's session.
+ */
+export function stickyField(value: string, path: string): string {
+  return `Set-Cookie: ${stickyCookieName}=${value}; Path=${path.includes(";") ? "/" : path}; HttpOnly\r\n`;
 }

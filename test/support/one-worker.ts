@@ -134,6 +134,7 @@ export class OneWorker {
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
+          pages: [],
           via: undefined,
           forwarded: false,
           limits: {},

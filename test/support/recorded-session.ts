@@ -18,6 +18,8 @@ export interface RecordedSession extends Recording {
   readonly upstream: () => RecordingStream;
   /** That connection stands. */
   readonly connect: () => void;
+  /** Status and reason of the router's own answer; "" before there is one. */
+  readonly told: () => string;
 }
 
 /** @param own What differs from limits.ts. */
@@ -36,5 +38,10 @@ export function recordedSession(own: Partial<WorkerLimits> = {}): RecordedSessio
   const session = new HttpSession(context, sessions, stream);
   const upstream = (): RecordingStream => recording.dialled.at(-1)!;
   const connect = (): void => upstream().events.onConnect();
-  return { ...recording, stream, sessions, session, upstream, connect };
+  const told = (): string => {
+    const [, status] = /^HTTP\/1\.1 (\d{3})/.exec(stream.text) ?? [];
+    const [, reason] = /^X-Crosspoint-Reason: (.*)\r$/m.exec(stream.text) ?? [];
+    return reason === undefined ? "" : `${status} ${reason}`;
+  };
+  return { ...recording, stream, sessions, session, upstream, connect, told };
 }

@@ -58,6 +58,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         accessLog: false,
         trustForwarded: [],
         proxyProtocol: [],
+        pages: [],
         via: undefined,
         forwarded: false,
         limits: {},

@@ -8,6 +8,9 @@ import { Client, routeFields } from "./rpc-node.ts";
 
 export const soakHost = "soak.example.com";
 
+/** Crowds here are larger than a node would let in with the file descriptors of a test machine. */
+const crowdLimit = "--limit=connections-per-node=15000";
+
 export interface SoakNode {
   readonly node: ChildNode;
   readonly client: Client;
@@ -20,7 +23,7 @@ export async function withSoakNode<T>(
   work: (soak: SoakNode) => Promise<T>,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), "crosspoint-soak-"));
-  const node = new ChildNode({ directory, store: "memory:" });
+  const node = new ChildNode({ directory, store: "memory:", flags: [crowdLimit] });
   try {
     const { rpc, httpPort } = await node.ready;
     const client = new Client(rpc);

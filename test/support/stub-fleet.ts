@@ -71,6 +71,7 @@ export async function startFleet(
       accessLog: false,
       trustForwarded: [],
       proxyProtocol: [],
+      pages: [],
       via: undefined,
       forwarded: false,
       limits: {},

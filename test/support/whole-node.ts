@@ -50,6 +50,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     accessLog: { kind: "off" },
     trustForwarded: [],
     proxyProtocol: [],
+    pages: [],
     via: "crosspoint",
     forwarded: false,
     limits: {},

@@ -307,3 +307,35 @@ describe("the access log", () => {
     expect(await worker.line(1)).toMatchObject({ status: 499, reason: "client-closed" });
   });
 });
+
+describe("a limit that refuses or cuts", () => {
+  const noAnswer: NonNullable<ServedOptions["scripts"]>[number] = async (peer) => {
+    await peer.takeRequest();
+  };
+  test.for([
+    ["head-time", { limits: { requestHeadMsMax: 40 } }, "GET / HT", "request-slow"],
+    [
+      "answer-time",
+      { scripts: [noAnswer], limits: { responseHeadMsMax: 40 } },
+      get,
+      "backend-slow",
+    ],
+    ["request-time", { scripts: [noAnswer], limits: { requestMsMax: 40 } }, get, "backend-slow"],
+    [
+      "body-bytes",
+      { limits: { bodyBytesMax: 4 } },
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+      "request-too-large",
+    ],
+    ["head-bytes", {}, `${get.slice(0, -2)}X: ${"y".repeat(20_000)}\r\n\r\n`, "request-malformed"],
+  ] as const)("%s: the access log names it", async ([limit, served, send, reason]) => {
+    const { client, worker } = await serve({ ...served, settings: { accessLog: true } });
+    const peer = (await client()).send(send);
+    const answer = await peer.takeAnswer();
+    expect(reasonOf(answer)).toBe(reason);
+    expect(answer.body).toContain(`limit ${limit}`);
+    const line = await worker.line(1);
+    expect(line["reason"]).toMatch(new RegExp(`^${reason}: (?:.*, )?limit ${limit}$`));
+    expect(worker.limited(limit)).toBe(1);
+  });
+});

@@ -200,6 +200,7 @@ describe("a backend", () => {
     const tries = worker.lines.map((line) => line["tries"]);
     expect(Math.max(...tries.map(Number))).toBeLessThanOrEqual(2);
     expect(worker.counter("upstreamOpen")).toBeLessThanOrEqual(8);
+    expect(worker.limited("connect-time")).toBe(worker.counter("upstreamConnectFailures"));
   });
 
   test("L4-07: that refuses: no client notices while one backend lives", async () => {

@@ -3,10 +3,12 @@
 // Method: real sockets; the request as the backend got it.
 
 import { describe, expect, test } from "vitest";
-import { answering, okAnswer } from "../support/peer.ts";
+import type { Change } from "../../src/model/change.ts";
+import { parseServiceName } from "../../src/model/names.ts";
+import { answering, okAnswer, type Peer } from "../support/peer.ts";
 import { serve } from "../support/served.ts";
 import { type StrictMessage, statusOf, valuesOf } from "../support/strict-http.ts";
-import { backendOf } from "../support/table-fixtures.ts";
+import { backendOf, routeOf } from "../support/table-fixtures.ts";
 
 const trusted = { trustForwarded: ["127.0.0.0/8"] };
 
@@ -268,5 +270,90 @@ describe("a sticky route", () => {
       expect(statusOf(answer)).toBe(200);
       expect(cookieOf(answer)).not.toBe("");
     }
+  });
+});
+
+describe("a sticky route over Upgrade", () => {
+  const upgrade = (cookie: string): string =>
+    `GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: echo\r\n${cookie === "" ? "" : `Cookie: ${cookie}\r\n`}\r\n`;
+  const switching = (name: string) => async (peer: Peer) => {
+    await peer.takeRequest();
+    peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    peer.send(name);
+  };
+
+  test("sets the cookie with the 101 and honours it (TestStickyHTTPRouteWebsocket)", async () => {
+    const { client, worker, backends } = await serve({
+      sticky: true,
+      scripts: [switching("one"), switching("two")],
+    });
+    const connect = async (cookie: string): Promise<readonly [string, StrictMessage]> => {
+      const peer = await client();
+      peer.send(upgrade(cookie));
+      const answer = await peer.takeMessage("response", true);
+      return [await peer.takeBytes(3), answer];
+    };
+    const [first, answer] = await connect("");
+    expect(statusOf(answer)).toBe(101);
+    const cookie = cookieOf(answer);
+    expect(cookie).toMatch(/^_backend=/);
+    for (let i = 0; i < 10; i++) {
+      const [name, again] = await connect(cookie);
+      expect(name).toBe(first);
+      expect(valuesOf(again, "set-cookie")).toEqual([]);
+    }
+    const gone = backends[first === "one" ? 0 : 1]!;
+    await worker.change({ kind: "backend-removed", ...backendOf("web", gone.address) });
+    const [other, moved] = await connect(cookie);
+    expect(other).not.toBe(first);
+    expect(cookieOf(moved)).toMatch(/^_backend=/);
+    expect(cookieOf(moved)).not.toBe(cookie);
+  });
+});
+
+describe("a sticky route that is split", () => {
+  test("keeps a client with its service and its backend; a weight of 0 lets it go", async () => {
+    const { client, worker, backends } = await serve({
+      sticky: true,
+      scripts: [answering(() => okAnswer("one")), answering(() => okAnswer("two"))],
+    });
+    const canary = parseServiceName("canary");
+    const web = parseServiceName("web");
+    const { service: _, ...all } = { ...routeOf("all", "*"), sticky: true };
+    const split = (weight: number): Change => ({
+      kind: "route-put",
+      route: {
+        ...all,
+        service: undefined,
+        options: {
+          split: [
+            { service: canary, weight },
+            { service: web, weight: 1 },
+          ],
+        },
+      },
+    });
+    await worker.change(
+      { kind: "backend-removed", ...backendOf("web", backends[1]!.address) },
+      { kind: "backend-put", backend: backendOf("canary", backends[1]!.address) },
+      split(1000),
+    );
+    const peer = await client();
+    let cookie = "";
+    for (let i = 0; cookie === "" && i < 100; i++) {
+      peer.send(ask(""));
+      const answer = await peer.takeAnswer();
+      if (answer.body === "two") cookie = cookieOf(answer);
+    }
+    await worker.change(split(1));
+    for (let i = 0; i < 20; i++) {
+      peer.send(ask(cookie));
+      expect((await peer.takeAnswer()).body).toBe("two");
+    }
+    await worker.change(split(0));
+    peer.send(ask(cookie));
+    const left = await peer.takeAnswer();
+    expect(left.body).toBe("one");
+    expect(cookieOf(left)).not.toBe("");
   });
 });

@@ -298,10 +298,15 @@ describe("an upgrade", () => {
   });
 
   test("silent both ways for too long, it is cut", async () => {
-    const served = await serve({ limits: { tunnelIdleMsMax: 40 } });
+    const served = await serve({
+      limits: { tunnelIdleMsMax: 40 },
+      settings: { accessLog: true },
+    });
     const { client, upstream } = await switched(served);
     await client.untilClosed();
     await upstream.untilClosed();
     await served.worker.reaches("upgradedOpen", 0);
+    expect(served.worker.limited("tunnel-idle-time")).toBe(1);
+    expect(await served.worker.line(1)).toMatchObject({ reason: "idle: limit tunnel-idle-time" });
   });
 });

@@ -163,6 +163,16 @@ describe("a slow reader of its last answer", () => {
     expect(limited("body-rate")).toBe(1);
   });
 
+  test("that takes less than the pace is not waited for, though it takes some all the time", () => {
+    const { stream, pass } = answered();
+    stream.queuedBytes = 100_000;
+    for (let i = 0; i < 4; i++) {
+      stream.queuedBytes -= (bodyRateMin * lingerMsMax) / 4_000;
+      pass(lingerMsMax);
+    }
+    expect(stream.calls).toEqual(["end", "destroy"]);
+  });
+
   test("is not waited for once everything is in the kernel", () => {
     const { stream, pass, counter } = answered();
     stream.drain();

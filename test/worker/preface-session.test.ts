@@ -135,6 +135,7 @@ describe("what is closed without a word (TestParse_BadHeader)", () => {
     expect(peer.text).toBe("");
     expect(backend.peers.length).toBe(0);
     expect(worker.counter("prefacesRefused")).toBe(1);
+    expect(worker.limited("preface-time")).toBe(1);
   });
 
   test("the time is for the whole preface: it does not begin anew with each byte", async () => {

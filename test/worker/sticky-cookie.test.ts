@@ -2,7 +2,7 @@
 // client could send makes it name another, or throw.
 
 import { describe, expect, test } from "vitest";
-import { StickyCookie, stickyValueOf } from "../../src/worker/sticky-cookie.ts";
+import { StickyCookie, stickyField, stickyValuesOf } from "../../src/worker/sticky-cookie.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 
 const key = new Uint8Array(32).fill(1);
@@ -95,18 +95,24 @@ describe("after a change of keys", () => {
 
 describe("the cookie in a Cookie field", () => {
   test.for([
-    ["_backend=abc", "abc"],
-    ["a=b; _backend=abc; c=d", "abc"],
-    ["a=b;_backend=abc", "abc"],
-    ["_backend=", ""],
-    ["_backend=a=b", "a=b"],
-    ["_backend", undefined],
-    ["x_backend=abc", undefined],
-    ["_Backend=abc", undefined],
-    ["a=_backend=abc", undefined],
-    ["", undefined],
-    [";;;=", undefined],
-  ] as const)("%j holds %j", ([field, value]) => {
-    expect(stickyValueOf(field)).toBe(value);
+    ["_backend=abc", ["abc"]],
+    ["a=b; _backend=abc; c=d", ["abc"]],
+    ["a=b;_backend=abc", ["abc"]],
+    ["_backend=abc; _backend=def", ["abc", "def"]],
+    ["_backend=", [""]],
+    ["_backend=a=b", ["a=b"]],
+    ["_backend", []],
+    ["x_backend=abc", []],
+    ["_Backend=abc", []],
+    ["a=_backend=abc", []],
+    ["", []],
+    [";;;=", []],
+  ] as const)("%j holds %j", ([field, values]) => {
+    expect(stickyValuesOf(field)).toEqual(values);
+  });
+
+  test("is set under the route's own path, or the host's where a cookie cannot name that", () => {
+    expect(stickyField("v", "/api")).toBe("Set-Cookie: _backend=v; Path=/api; HttpOnly\r\n");
+    expect(stickyField("v", "/a;b")).toBe("Set-Cookie: _backend=v; Path=/; HttpOnly\r\n");
   });
 });

@@ -89,6 +89,13 @@ describe("a connection", () => {
     expect(counts()).toBe("open 2 idle 2");
   });
 
+  test("more than the most of the worker are closed, whatever their backends", () => {
+    const { pool, connected, counts } = made({ upstreamIdleMax: 2 });
+    const three = [connected(), connected(), connected()];
+    for (const connection of three) pool.release(connection, true);
+    expect(counts()).toBe("open 2 idle 2");
+  });
+
   test("that was used last is taken first; the others grow old and are closed", () => {
     const { pool, endpoint, connected, counts, pass } = made({ upstreamIdleMsMax: 1_000 });
     const [first, second] = [connected(), connected()];

@@ -1,0 +1,84 @@
+// What a route makes the router answer by itself: a redirect, a fixed answer; and the pages that stand in for the
+// router's own words.
+//
+// Knows: what the options of a route mean for one request. Does not know how an answer is written (local-answer)
+// or a service is reached. Only routes with options come here, so that text is cheap enough.
+
+import type { Page } from "../model/route-options.ts";
+import { Field } from "../protocol/field.ts";
+import type { RequestHead } from "../protocol/request-head.ts";
+import type { CompiledRoute } from "../routing/compiled-route.ts";
+import { type AskedUrl, redirectTarget } from "../routing/redirect-target.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Reason } from "./local-answer.ts";
+import type { Downstream } from "./request-writer.ts";
+
+/** An answer that no backend is asked for. */
+export interface OwnAnswer {
+  readonly status: number;
+  readonly reason: Reason;
+  /** What to say; undefined: the router's own words. */
+  readonly page: Page | undefined;
+  /** Fields of this answer, each "Name: value". */
+  readonly lines: readonly string[];
+}
+
+/** undefined: a service answers. */
+export function ownAnswerOf(
+  { requestHead: head }: Pick<WorkerContext, "requestHead">,
+  { trusted }: Pick<Downstream, "trusted">,
+  bytes: Uint8Array,
+  { route: { match, options } }: CompiledRoute,
+): OwnAnswer | undefined {
+  const { redirect, answer } = options ?? {};
+  if (answer !== undefined) {
+    const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}`);
+    return { status: answer.status, reason: "fixed-answer", page: answer, lines };
+  }
+  if (redirect === undefined || match.kind === "tcp") return undefined;
+  const target = redirectTarget(redirect, match, askedUrlOf(bytes, head, trusted));
+  if (target === undefined) return undefined;
+  if (target === "") return { status: 400, reason: "no-host", page: undefined, lines: [] };
+  const lines = [`Location: ${target}`];
+  return { status: redirect.status, reason: "redirect", page: undefined, lines };
+}
+
+/** The page for a status: of the route, else of the node; undefined: there is none. */
+export function pageFor(
+  status: number,
+  ofRoute: readonly Page[] | undefined,
+  ofNode: readonly Page[],
+): Page | undefined {
+  return (
+    ofRoute?.find((page) => page.status === status) ?? ofNode.find((page) => page.status === status)
+  );
+}
+
+/** The URL as the client knows it: behind a trusted proxy, by the scheme that it was asked with. */
+function askedUrlOf(bytes: Uint8Array, head: RequestHead, trusted: boolean): AskedUrl {
+  const port = /:(\d+)$/.exec(text(bytes, head.hostEnd, head.authorityEnd))?.[1];
+  return {
+    scheme: trusted && isHttps(bytes, head) ? "https" : "http",
+    host: text(bytes, head.hostStart, head.hostEnd),
+    port: port === undefined ? undefined : Number(port),
+    path: text(bytes, head.targetStart, head.pathEnd),
+    query: text(bytes, head.pathEnd, head.targetEnd),
+  };
+}
+
+/** The first X-Forwarded-Proto says what the client spoke: each proxy after it appends, or leaves it alone. */
+function isHttps(bytes: Uint8Array, { fields }: RequestHead): boolean {
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind[i] !== Field.XForwardedProto || fields.dropped[i] === 1) continue;
+    const value = text(bytes, fields.valueStart[i]!, fields.valueEnd[i]!);
+    return value.split(",", 1)[0]?.trim().toLowerCase() === "https";
+  }
+  return false;
+}
+
+/** bytes[start..end) as Latin-1 text. */
+function text(bytes: Uint8Array, start: number, end: number): string {
+  let made = "";
+  for (let i = start; i < end; i++) made += String.fromCharCode(bytes[i]!);
+  return made;
+}
