@@ -114,7 +114,11 @@ async function runModes(
 }
 
 /** As long as a mode, and with as many looks at the node: so many answers each, and nothing but the mode is different. */
-async function quietly(node: ChildNode, good: SideProcess, seconds: number): Promise<SteadyFigures> {
+async function quietly(
+  node: ChildNode,
+  good: SideProcess,
+  seconds: number,
+): Promise<SteadyFigures> {
   const endMs = performance.now() + seconds * 1000;
   while (performance.now() < endMs) {
     await sleep(lookMs);
