@@ -42,10 +42,10 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   }
 
   #begin(): void {
-    const { table, counters } = this.#context;
+    const { table, counters, random } = this.#context;
     const route = table.matchTcp(this.#stream.localPort);
     this.#line.revision = table.revision;
-    const service = route?.service;
+    const service = route?.serviceFor(random);
     if (route === undefined || service === undefined) {
       counters[Counter.noRoute]! += 1;
       return this.#give("no-route");
