@@ -47,7 +47,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     const { table, counters, random } = this.#context;
     const route = table.matchTcp(this.#stream.localPort);
     this.#line.revision = table.revision;
-    if (route === undefined) {
+    const service = route?.serviceFor(random);
+    if (route === undefined || service === undefined) {
       counters[Counter.noRoute]! += 1;
       return this.#give("no-route");
     }
@@ -56,7 +57,6 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
       ? refusedAt(this.#context, route, peerIpOf(this.#client.ends.remoteAddress))
       : undefined;
     if (refused !== undefined) return this.#give(refused.reason);
-    const service = route.serviceFor(random)!;
     this.#line.service = service.name;
     this.#choice.begin(service, this.#client);
     this.#tryNext("no-backend");
