@@ -36,6 +36,8 @@ export const connectionsPerAddressMax = unlimited;
 export const upgradedConnectionsMax = unlimited;
 /** Idle pooled connections to backends of one worker; fewer when the file descriptors do not suffice. */
 export const upstreamIdleMax = 65_536;
+/** Clients and routes whose rates a node counts at the same time, 8 bytes each, in a power of two; whoever comes on top is let through uncounted. A bucket that is full again is given to the next. */
+export const rateBucketsMax = 131_072;
 /** Share of the file descriptors that is kept for everything but clients and backends: 1 of this many. */
 export const descriptorsReservedShare = 20;
 /** File descriptors that are kept so at least: stores, logs, API calls, watches of threads. */

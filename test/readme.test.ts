@@ -149,6 +149,7 @@ describe("lists of the API and of answers", () => {
     const given = new Set([
       ...words(answer, "src/worker/"),
       ...words(/\breason: "([a-z-]+)"/g, "src/worker/own-answer"),
+      ...words(/\breason: "([a-z-]+)"/g, "src/worker/admission"),
       "request-malformed",
       "backend-malformed",
     ]);

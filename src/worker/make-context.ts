@@ -3,6 +3,7 @@
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
+import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
 import { CidrSet } from "../model/cidr.ts";
@@ -68,6 +69,7 @@ export function makeContext(
     limits,
     counters,
     connections: new ConnectionCounts(start.connections, start.slot),
+    rates: new RateBuckets(start.rates),
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
@@ -85,6 +87,7 @@ export function makeContext(
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
     nowMs: () => clock.monotonicMs(),
+    sharedMs: () => system.heartbeatMs(),
     wallMs: () => clock.wallMs(),
   };
   return context;
