@@ -150,6 +150,12 @@ function upstream(): Family[] {
       "malformed_responses_total",
       "Answers of backends that made no sense (502).",
     ),
+    sum("mirrored", "mirrored_total", "Copies of requests that a mirror's service answered."),
+    sum(
+      "mirrorDropped",
+      "mirror_dropped_total",
+      "Copies that were not: too large, too many, or nobody answered.",
+    ),
     sum("upstreamOpen", "upstream_connections_open", "Connections to backends that are open."),
     sum("upstreamIdle", "upstream_connections_idle", "Of these, pooled ones without a request."),
   ];
