@@ -164,7 +164,7 @@ describe("a copy", () => {
       policy: undefined,
       proxyProtocol: ProxyProtocol.V1,
     };
-    const { client, mirror, worker } = await mirrored({ services: [service as never] });
+    const { client, mirror, worker } = await mirrored({ services: [service] });
     for (const count of [1, 2]) {
       await ask(await client());
       const shadow = await mirror.accept();
