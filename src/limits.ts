@@ -106,6 +106,8 @@ export const clientEndedMsMax = 5_000;
 export const viaNamedMax = 5;
 /** Bytes queued towards a slow reader before the other side is paused; what one read brings may come on top. With both, a stalled connection stays below 96 KiB. */
 export const sendQueueBytesHigh = 16 * 1024;
+/** Bytes that the kernel takes of what it cannot send yet, per connection (TCP_NOTSENT_LOWAT); what one send brings may come on top. Without it a reader that takes nothing fills tcp_wmem, 4 MiB; below 32 KiB nothing is won, as one send may be as large. HAProxy has tune.notsent-lowat.client for it, off by default; the kernel's own advice is 128 KiB or less (Linux commit c9bee3b7). */
+export const unsentBytesMax = 32 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
 export const listenBacklog = 4096;
 /** A worker writes its heartbeat at least this often, in ms. */

@@ -69,7 +69,7 @@ function nextStep(error: RouterError): string | undefined {
   switch (error.code) {
     case "already-exists":
       return resource?.type === "route"
-        ? `see it with \`crosspoint route get ${resource.name}\`; change it with \`crosspoint apply\``
+        ? `see it with \`crosspoint route get ${resource.name}\`; change it with \`crosspoint route add --replace\` or \`crosspoint apply\``
         : undefined;
     case "revision-conflict":
       return `someone wrote first: look again with \`crosspoint export\`, then use --if-revision ${metadata?.["current"] ?? "N"}`;

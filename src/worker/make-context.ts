@@ -6,6 +6,7 @@ import type { WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
+import { unlimited } from "../limits.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
@@ -31,6 +32,7 @@ import { Via } from "./via.ts";
 export interface WorkerLimits extends SessionLimits, HeadLimits {
   readonly headBytesMax: number;
   readonly receiveBytes: number;
+  readonly unsentBytesMax: number;
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
 }
@@ -61,6 +63,7 @@ export function makeContext(
     atTurnEnd: (action) => system.atTurnEnd(action),
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
+    unsentBytesMax: limits.unsentBytesMax === unlimited ? undefined : limits.unsentBytesMax,
   });
   const requestHead = new RequestHead(limits);
   const context: WorkerContext = {

@@ -113,6 +113,18 @@ export class ResponseRelay {
     return true;
   }
 
+  /**
+   * No more will come of this head: whether it was wrong already, which the scanner does not look for. Then the
+   * exchange is over, with the reason that the same bytes get when they come at once.
+   */
+  refusedPartial(): boolean {
+    if (this.begun || this.#partialLength === 0) return false;
+    const { responseHead: head } = this.#context;
+    if (head.parse(this.#partial, 0, this.#partialLength, this.#exchange.method) >= 0) return false;
+    this.#exchange.malformedAnswer(head.error);
+    return true;
+  }
+
   /** The client reads again, or the connection goes back to the pool. */
   resumeUpstream(): void {
     if (!this.#paused) return;

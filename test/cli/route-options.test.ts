@@ -288,3 +288,40 @@ test.for([
   expect(run).toMatchObject({ status: 2, stdout: "" });
   expect(run.stderr).toContain(message);
 });
+
+describe("--replace", () => {
+  test("puts a route in the place of the one with its match, or its name; without it that is refused", async () => {
+    const node = await startRpcNode();
+    const env = { CROSSPOINT_RPC: node.server.address };
+    const add = (...words: readonly string[]) => dispatched(["route", "add", ...words], env);
+    await add("a.example.com", "web", "--name", "a", "--sticky");
+    const refused = await add("a.example.com", "--split", "web=90", "--split", "next=10");
+    expect(refused).toMatchObject({ status: 4, stdout: "" });
+    expect(refused.stderr).toContain("change it with `crosspoint route add --replace`");
+    const split = ["--split", "web=50", "--split", "next=50", "--replace"];
+    expect(await add("a.example.com", ...split)).toEqual({
+      status: 0,
+      stdout: "a  a.example.com -> next 50, web 50  (revision 2)\n",
+      stderr: "",
+    });
+    const renamed = await add("b.example.com", "web", "--name", "a", "--replace");
+    expect(renamed.stdout).toBe("a  b.example.com -> web  (revision 3)\n");
+    const created = await add("c.example.com", "web", "--replace", "--json");
+    expect(JSON.parse(created.stdout)).toMatchObject({
+      revision: "4",
+      results: [{ action: "ACTION_CREATE", after: { name: "c-example-com" } }],
+    });
+    expect(node.view.table.routeCount).toBe(2);
+  });
+
+  test("says who lags, as any change", async () => {
+    const node = await startRpcNode();
+    node.serving.serve(0);
+    const words = ["a.example.com", "web", "--replace", "--timeout", "400ms"];
+    const run = await dispatched(["route", "add", ...words], {
+      CROSSPOINT_RPC: node.server.address,
+    });
+    expect(run.status).toBe(75);
+    expect(run.stderr).toContain("not yet served by node node-1");
+  });
+});

@@ -3,12 +3,15 @@
 import {
   AddRouteRequest,
   AddRouteResponse,
+  ApplyChangesRequest,
+  ApplyChangesResponse,
   GetRouteResponse,
   ListRejectedEntriesResponse,
   ListRoutesResponse,
   RemoveRouteRequest,
   RemoveRouteResponse,
   type Route,
+  type Wait,
 } from "../../gen/crosspoint/v1/router.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
@@ -35,6 +38,10 @@ export const routeAdd: Command = {
   flags: [
     { name: "name", value: "NAME", help: "the route's key (default: made from the match)" },
     ...routeFlags,
+    {
+      name: "replace",
+      help: "put it in the place of the route of that name or match, all of it; else that is an error",
+    },
     waitFlag,
   ],
   client: true,
@@ -50,23 +57,50 @@ export const routeAdd: Command = {
   ],
   run: ({ args, flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
-      const request = AddRouteRequest.fromPartial({
-        route: {
-          ...routeOfWords(args[0] ?? "", args[1], flags),
-          name: textOf(flags, "name") ?? "",
-        },
-        wait: waitOf(textOf(flags, "wait")),
-      });
+      const route: Route = {
+        ...routeOfWords(args[0] ?? "", args[1], flags),
+        name: textOf(flags, "name") ?? "",
+        revision: 0n,
+        createTime: undefined,
+        updateTime: undefined,
+      };
+      const wait = waitOf(textOf(flags, "wait"));
+      if (isOn(flags, "replace")) return await putRoute(node, route, wait, { flags, terminal });
+      const request = AddRouteRequest.fromPartial({ route, wait });
       const answer = await node.call<AddRouteResponse>((stub, ...rest) =>
         stub.addRoute(request, ...rest),
       );
       if (isOn(flags, "json")) printJson(terminal, "AddRouteResponse", AddRouteResponse, answer);
-      else if (answer.route !== undefined) {
-        terminal.print(`${routeText(answer.route)}  (revision ${answer.revision})`);
-      }
+      else printStored(terminal, answer.route, answer.revision);
       return noteLagging(answer.lagging, terminal);
     }),
 };
+
+/** In place of the route of that name, or with that match; a new one where there is none. */
+async function putRoute(
+  node: NodeClient,
+  route: Route,
+  wait: Wait,
+  { flags, terminal }: Pick<Invocation, "flags" | "terminal">,
+): Promise<ExitStatus> {
+  const changes = [{ change: { $case: "putRoute", value: route } as const }];
+  const request = ApplyChangesRequest.fromPartial({ changes, wait });
+  const answer = await node.call<ApplyChangesResponse>((stub, ...rest) =>
+    stub.applyChanges(request, ...rest),
+  );
+  if (isOn(flags, "json")) {
+    printJson(terminal, "ApplyChangesResponse", ApplyChangesResponse, answer);
+  } else printStored(terminal, answer.results[0]?.after, answer.revision);
+  return noteLagging(answer.lagging, terminal);
+}
+
+function printStored(
+  terminal: Invocation["terminal"],
+  route: Route | undefined,
+  revision: bigint,
+): void {
+  if (route !== undefined) terminal.print(`${routeText(route)}  (revision ${revision})`);
+}
 
 export const routeList: Command = {
   path: ["route", "list"],
