@@ -60,6 +60,28 @@ function traffic(): Family[] {
       help: "Time from a request's first byte to the last byte of its answer.",
       samples: durations,
     },
+    ...refused(),
+    sum(
+      "clientAborts",
+      "client_aborts_total",
+      "Requests whose client left before the answer ended.",
+    ),
+    sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
+    sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
+    counter(
+      "crosspoint_access_log_lines_dropped_total",
+      "Access-log lines lost, and where.",
+      (view) => [
+        sample(at(view.sums, "logLinesDropped"), { at: "worker" }),
+        sample(view.accessLogLinesDropped, { at: "sink" }),
+      ],
+    ),
+  ];
+}
+
+/** What was not served, or had to make room. */
+function refused(): Family[] {
+  return [
     sum("noRoute", "requests_without_route_total", "Requests that no route matched (404)."),
     sum(
       "noBackend",
@@ -102,21 +124,6 @@ function traffic(): Family[] {
       ({ sums }) => limitNames.map((limit) => sample(sums[Limited[limit]] ?? 0, { limit })),
     ),
     sum("roomMade", "room_made_total", "Waiting connections closed to make room for new ones."),
-    sum(
-      "clientAborts",
-      "client_aborts_total",
-      "Requests whose client left before the answer ended.",
-    ),
-    sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
-    sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
-    counter(
-      "crosspoint_access_log_lines_dropped_total",
-      "Access-log lines lost, and where.",
-      (view) => [
-        sample(at(view.sums, "logLinesDropped"), { at: "worker" }),
-        sample(view.accessLogLinesDropped, { at: "sink" }),
-      ],
-    ),
   ];
 }
 
