@@ -37,6 +37,16 @@ async function ask(
   return { status: response.statusCode, headers: response.headers, body: await text(response) };
 }
 
+/** The first answer that is none of the backend's; far more are asked for than any rate here allows. */
+async function refusedOnce(node: DemoNode, url: string): Promise<Answer> {
+  for (let i = 0; i < 20; i++) {
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask(node, url)));
+    const refused = answers.find(({ status }) => status !== 200);
+    if (refused !== undefined) return refused;
+  }
+  throw new Error(`${url} was never refused`);
+}
+
 /** A backend of `service` that answers with its name and the path that it was asked for. */
 async function addBackend(node: DemoNode, service: string): Promise<void> {
   const server = createServer(({ url }, response) => void response.end(`${service} ${url}`));
@@ -85,7 +95,9 @@ describe("typed into a real node", { timeout: 60_000 }, () => {
     const closed = await ask(node, "http://hello.localhost/closed");
     expect(closed).toMatchObject({ status: 503, body: "Back at noon." });
     expect(closed.headers["retry-after"]).toBe("600");
-    expect((await ask(node, "http://hello.localhost/admin/users")).body).toBe("hello /users");
+    const admin = "http://hello.localhost/admin/users";
+    expect((await ask(node, admin)).body).toBe("hello /users");
+    expect(await refusedOnce(node, admin)).toMatchObject({ status: 429 });
   });
 
   test("OPERATING.md: a canary", async () => {
@@ -172,5 +184,9 @@ describe("typed into a real node", { timeout: 60_000 }, () => {
     expect(allowed).toMatch(/-> service admin -> backend/);
     expect(denied).toMatch(/192\.0\.2\.66 is denied[^]*-> the router answers 403 {2}/);
     expect(limited).toContain("at most 20 requests in 1 s, 40 at once, of each client address");
+    // This machine is in none of the ranges.
+    expect(await ask(node, `${shop}admin/users`)).toMatchObject({ status: 403 });
+    expect(await ask(node, `${shop}search`)).toMatchObject({ status: 200, body: "search /search" });
+    expect(await refusedOnce(node, `${shop}search`)).toMatchObject({ status: 429 });
   });
 });

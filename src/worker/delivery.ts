@@ -53,10 +53,9 @@ export class Delivery implements UpstreamOwner {
     return this.connection?.stream.queuedBytes ?? 0;
   }
 
-  /** For the request whose head was just parsed; nothing was tried for it yet. */
+  /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
     this.#replayable = this.#isReplayable(head);
-    this.choice.reset();
   }
 
   /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
@@ -125,6 +124,7 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
+    this.choice.succeeded();
     this.#phase = Phase.Idle;
     this.connection = undefined;
     return connection;

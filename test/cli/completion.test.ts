@@ -55,7 +55,7 @@ test.for([
   [["route", "add", "--js"], ["--json"]],
   [
     ["route", "add", "--re"],
-    ["--redirect", "--redirect-status", "--rewrite", "--rewrite-host"],
+    ["--redirect", "--redirect-status", "--rewrite", "--rewrite-host", "--replace"],
   ],
   [
     ["route", "add", "a.example.com", "web", "--rate-by", ""],

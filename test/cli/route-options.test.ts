@@ -314,6 +314,15 @@ describe("--replace", () => {
     expect(node.view.table.routeCount).toBe(2);
   });
 
+  test("what is wrong is named as without it", async () => {
+    const node = await startRpcNode();
+    const words = ["route", "add", "a..example.com", "w b", "--answer", "199"];
+    const env = { CROSSPOINT_RPC: node.server.address };
+    const added = await dispatched(words, env);
+    expect(added.stderr).toContain("route.http.domain");
+    expect(await dispatched([...words, "--replace"], env)).toEqual(added);
+  });
+
   test("says who lags, as any change", async () => {
     const node = await startRpcNode();
     node.serving.serve(0);

@@ -108,6 +108,13 @@ const leads: readonly [string, Partial<Redirect>, string, string, string | undef
     "http://a.com/newer/new/x",
     "http://a.com/new/new/x",
   ],
+  [
+    "a prefix above the route's own",
+    { pathPrefix: parsePathPrefix("/a") },
+    "/a/b",
+    "http://a.com/a/b/x",
+    "http://a.com/a/x",
+  ],
   ["an address", https, "/", "http://[::1]:8080/x", "https://[::1]/x"],
   ["the whole server", https, "/", "http://a.com*", "https://a.com"],
   ["no host to name", https, "/", "http:///x", ""],

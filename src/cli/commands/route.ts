@@ -15,7 +15,7 @@ import {
 } from "../../gen/crosspoint/v1/router.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
-import { ExitStatus, usageError } from "../failure.ts";
+import { ExitStatus, renamed, usageError } from "../failure.ts";
 import { pairsOf } from "../parse-words.ts";
 import { optionTexts } from "../route-option-text.ts";
 import { labelsText, matchText, optionsText, routeText, targetText } from "../route-text.ts";
@@ -40,7 +40,7 @@ export const routeAdd: Command = {
     ...routeFlags,
     {
       name: "replace",
-      help: "put it in the place of the route of that name or match, all of it; else that is an error",
+      help: "replace the route of that name or match, whole; without this flag such a route is an error",
     },
     waitFlag,
   ],
@@ -85,9 +85,12 @@ async function putRoute(
 ): Promise<ExitStatus> {
   const changes = [{ change: { $case: "putRoute", value: route } as const }];
   const request = ApplyChangesRequest.fromPartial({ changes, wait });
-  const answer = await node.call<ApplyChangesResponse>((stub, ...rest) =>
+  const stored = node.call<ApplyChangesResponse>((stub, ...rest) =>
     stub.applyChanges(request, ...rest),
   );
+  const answer = await stored.catch((reason: unknown) => {
+    throw renamed(reason, (text) => text.replaceAll("changes[0].put_route", "route"));
+  });
   if (isOn(flags, "json")) {
     printJson(terminal, "ApplyChangesResponse", ApplyChangesResponse, answer);
   } else printStored(terminal, answer.results[0]?.after, answer.revision);
