@@ -15,6 +15,7 @@ import { BackendChoice } from "./backend-choice.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import type { MirrorCopy } from "./mirror-copy.ts";
 import { writeRequestHead } from "./request-writer.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
@@ -28,6 +29,8 @@ export class Delivery implements UpstreamOwner {
   #phase: number = Phase.Idle;
   /** It may be sent again if the connection breaks: what was sent is kept, and nothing was answered. */
   #replayable = false;
+  /** A copy for the route's mirror that the body is still to come for. */
+  #copy: MirrorCopy | undefined;
 
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
@@ -67,13 +70,22 @@ export class Delivery implements UpstreamOwner {
   send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
     const { writer, requestHead: head } = context;
-    const { record, client, requestBody, route } = this.#exchange;
+    const { record, client, route } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
     record.backend = backend.endpoint.address;
     writer.length = 0;
     const { address } = backend.endpoint;
     writeRequestHead(context, bytes, head, client.downstream, address, route);
     record.rememberId(bytes);
+    if (route?.options?.mirror !== undefined) {
+      this.#copy = context.mirrors.copyOf(route, client.downstream);
+    }
+    this.#dispatch(backend, connection);
+    this.mirrorBody(bytes, 0, 0);
+  }
+
+  #dispatch(backend: BackendState, connection: UpstreamConnection | undefined): void {
+    const { writer } = this.#context;
     if (connection === undefined) {
       this.#phase = Phase.Dialling;
       this.connection = this.choice.dial(backend, this);
@@ -85,7 +97,7 @@ export class Delivery implements UpstreamOwner {
     this.connection = connection;
     if (this.#replayable) connection.save(writer.bytes, writer.length);
     // With a body, the head leaves together with its first bytes: see feedRequest.
-    if (requestBody.done) flush(writer, connection.stream);
+    if (this.#exchange.requestBody.done) flush(writer, connection.stream);
   }
 
   /** These bytes of the request's body were sent. Framed by its length, a body leaves as it came. */
@@ -93,9 +105,16 @@ export class Delivery implements UpstreamOwner {
     if (this.#replayable) this.connection?.saveMore(bytes, start, end);
   }
 
+  /** The same bytes for the copy, if there is one; goes when they are all there. */
+  mirrorBody(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#copy?.feed(bytes, start, end) === true) this.#copy = undefined;
+  }
+
   /** Gives the backend's connection back, or up. */
   end(reusable: boolean): void {
     const { connection } = this;
+    this.#copy?.dropUnsent();
+    this.#copy = undefined;
     this.#phase = Phase.Idle;
     this.connection = undefined;
     this.choice.done();

@@ -221,6 +221,7 @@ export class Exchange {
     if (next > at) this.waitsForContinue = false;
     delivery.sentBody(bytes, at, next);
     flush(writer, connection.stream);
+    delivery.mirrorBody(bytes, at, next);
     return next;
   }
 
