@@ -228,10 +228,11 @@ export class SessionStorm {
       if (message === undefined || !text.includes("\r\n\r\n")) return;
       this.broken.push(...message.violations);
       const [method = "", target = ""] = message.startLine.split(" ");
-      const id = idOf(target);
+      const isCopy = valuesOf(message, "x-crosspoint-mirror").length > 0;
+      const id = isCopy ? "copy" : idOf(target);
       if (backend.headAt !== backend.at) {
         backend.headAt = backend.at;
-        if (method === "POST") this.posts.set(id, (this.posts.get(id) ?? 0) + 1);
+        if (method === "POST" && !isCopy) this.posts.set(id, (this.posts.get(id) ?? 0) + 1);
         backend.asked.push({ id, method, upgrade: valuesOf(message, "upgrade").length > 0 });
       }
       if (!message.complete) return;
@@ -271,10 +272,13 @@ function endIfDue(backend: StormBackend): void {
 function tableOf(random: SeededRandom): RouteTable {
   const answer = { status: 200, contentType: "", body: "fixed", headers: {} };
   const options = parseOptions({ ...noWish, answer }, "route")!;
+  const mirror = { service: "shadow", percent: 50 };
+  const mirrored = parseOptions({ ...noWish, mirror }, "route")!;
+  const copies = random.chance(0.5) ? { options: mirrored } : {};
   const proxyProtocol = random.chance(0.3) ? { proxyProtocol: ProxyProtocol.V1 } : {};
   const builder = RouteTable.build();
   builder.add([
-    { kind: "route-put", route: { ...routeOf("all", "*"), sticky: random.chance(0.3) } },
+    { kind: "route-put", route: { ...routeOf("all", "*"), sticky: random.chance(0.3), ...copies } },
     {
       kind: "route-put",
       route: { ...routeOf("fixed", "fixed.test"), service: undefined, options },
@@ -285,6 +289,10 @@ function tableOf(random: SeededRandom): RouteTable {
     },
     ...["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map(
       (address): Change => ({ kind: "backend-put", backend: backendOf("web", address) }),
+    ),
+    // One of them is a backend of both.
+    ...["10.0.0.1:80", "10.0.0.4:80"].map(
+      (address): Change => ({ kind: "backend-put", backend: backendOf("shadow", address) }),
     ),
   ]);
   return builder.finish(parseRevision(1));
