@@ -52,3 +52,11 @@ export function isIdempotentMethod(method: number): boolean {
     method !== Method.Connect
   );
 }
+
+/**
+ * Whether a body has no meaning with it (RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5). Some servers do not read
+ * one then, and take it for the next request (CL.0).
+ */
+export function isBodyMeaningless(method: number): boolean {
+  return method === Method.Get || method === Method.Head || method === Method.Delete;
+}

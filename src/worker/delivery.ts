@@ -8,6 +8,7 @@
 
 import type { CloseReason } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
+import { isBodyMeaningless } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -28,6 +29,8 @@ export class Delivery implements UpstreamOwner {
   #phase: number = Phase.Idle;
   /** It may be sent again if the connection breaks: what was sent is kept, and nothing was answered. */
   #replayable = false;
+  /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
+  #isLast = false;
 
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
@@ -53,6 +56,8 @@ export class Delivery implements UpstreamOwner {
   /** For the request whose head was just parsed; nothing was tried for it yet. */
   begin(head: RequestHead): void {
     this.#replayable = this.#isReplayable(head);
+    this.#isLast =
+      head.framing !== Framing.None && head.contentLength !== 0 && isBodyMeaningless(head.method);
     this.choice.reset();
   }
 
@@ -100,7 +105,7 @@ export class Delivery implements UpstreamOwner {
     this.#phase = Phase.Idle;
     this.connection = undefined;
     this.choice.done();
-    if (connection !== undefined) this.#context.pool.release(connection, reusable);
+    if (connection !== undefined) this.#context.pool.release(connection, reusable && !this.#isLast);
   }
 
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
