@@ -252,6 +252,7 @@ export class Exchange {
 
   /** A timer ran out in the middle of this exchange: by default that of the session. */
   timedOut(limit: LimitName = this.#silenceLimit): void {
+    if (this.response.refusedHeld()) return;
     const detail = limited(this.#context.counters, limit);
     if (this.response.begun && this.client.stream.queuedBytes > 0) {
       return this.fail(408, "client-slow", detail);

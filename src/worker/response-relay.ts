@@ -101,6 +101,18 @@ export class ResponseRelay {
     if (this.#partialLength === 0) this.#dropLarge();
   }
 
+  /**
+   * No more will come of this head: whether it was wrong already, which the scanner does not look for. Then
+   * the exchange is over, for the same reason as if it had come in one piece.
+   */
+  refusedHeld(): boolean {
+    if (this.begun || this.#partialLength === 0) return false;
+    const { responseHead: head } = this.#context;
+    const next = head.parse(this.#partial, 0, this.#partialLength, this.#exchange.method);
+    if (next < 0) this.#exchange.malformedAnswer(head.error);
+    return next < 0;
+  }
+
   /** The backend ends its side. True: that completed the answer, or there is nothing to complete. */
   upstreamEnded(): boolean {
     const { writer } = this.#context;
