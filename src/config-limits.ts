@@ -57,6 +57,10 @@ export const settableLimits = {
   "tunnel-idle-time": duration("tunnelIdleMsMax", 100, "cut", { none }),
   "tunnel-half-closed-time": duration("tunnelHalfClosedMsMax", 100, "cut", { none }),
   "client-ended-time": duration("clientEndedMsMax", 100, "499, or cut", { none }),
+  "unsent-bytes": bytes("unsentBytesMax", kibibyte, "the sender waits", {
+    most: 1024 * kibibyte * kibibyte,
+    none,
+  }),
 } as const satisfies Readonly<Record<string, SettableLimit>>;
 
 export type LimitName = keyof typeof settableLimits;

@@ -4,7 +4,7 @@
 // the file), the wrong text, and how it is written. They open nothing.
 
 import { isIP, isIPv4 } from "node:net";
-import { resolve } from "node:path";
+import { extname, resolve } from "node:path";
 import { parseEtcdPlace, withoutCredentials } from "./config-etcd.ts";
 import type { EtcdSetting } from "./etcd/etcd.ts";
 import { durationMsMax } from "./limits.ts";
@@ -212,6 +212,19 @@ export function parsePageFile(text: string, source: string): PageSetting {
     throw wrong(source, text, "the status of an error and a file, such as 503=maintenance.html");
   }
   return { status: Number(status), path: resolve(path) };
+}
+
+/** By the ending of a file. */
+const mediaTypes: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".json": "application/json",
+  ".txt": "text/plain; charset=utf-8",
+  ".xml": "application/xml",
+};
+
+/** What a page from this file is; "": the ending says nothing. */
+export function mediaTypeOf(path: string): string {
+  return mediaTypes[extname(path)] ?? "";
 }
 
 export function parseChoice<T extends string>(

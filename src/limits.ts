@@ -36,6 +36,8 @@ export const connectionsPerAddressMax = unlimited;
 export const upgradedConnectionsMax = unlimited;
 /** Idle pooled connections to backends of one worker; fewer when the file descriptors do not suffice. */
 export const upstreamIdleMax = 65_536;
+/** Clients and routes whose rates a node counts at the same time, 8 bytes each, in a power of two; whoever comes on top is let through uncounted. A bucket that is full again is given to the next. */
+export const rateBucketsMax = 131_072;
 /** Share of the file descriptors that is kept for everything but clients and backends: 1 of this many. */
 export const descriptorsReservedShare = 20;
 /** File descriptors that are kept so at least: stores, logs, API calls, watches of threads. */
@@ -98,6 +100,8 @@ export const clientEndedMsMax = 5_000;
 export const viaNamedMax = 5;
 /** Bytes queued towards a slow reader before the other side is paused; what one read brings may come on top. With both, a stalled connection stays below 96 KiB. */
 export const sendQueueBytesHigh = 16 * 1024;
+/** Bytes that the kernel takes of what it cannot send yet, per connection (TCP_NOTSENT_LOWAT); what one send brings may come on top. Without it a reader that takes nothing fills tcp_wmem, 4 MiB; below 32 KiB nothing is won, as one send may be as large. HAProxy has tune.notsent-lowat.client for it, off by default; the kernel's own advice is 128 KiB or less (Linux commit c9bee3b7). */
+export const unsentBytesMax = 32 * 1024;
 /** Accept queue of every listener; the kernel caps it at net.core.somaxconn. */
 export const listenBacklog = 4096;
 /** A worker writes its heartbeat at least this often, in ms. */

@@ -1,19 +1,10 @@
 // The pages of a node (`--page`): read once, when it starts.
 
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
-import type { PageSetting } from "./config-values.ts";
+import { mediaTypeOf, type PageSetting } from "./config-values.ts";
 import { RouterError } from "./model/errors.ts";
 import { parsePage } from "./model/parse-options.ts";
 import type { Page } from "./model/route-options.ts";
-
-/** By the ending of the file; another ending: text/html. */
-const mediaTypes: Readonly<Record<string, string>> = {
-  ".html": "text/html; charset=utf-8",
-  ".json": "application/json",
-  ".txt": "text/plain; charset=utf-8",
-  ".xml": "application/xml",
-};
 
 /** Rejects "invalid-argument" naming the file that cannot be read, is no text, or is too large. */
 export async function readPages(settings: readonly PageSetting[]): Promise<readonly Page[]> {
@@ -30,7 +21,7 @@ async function readPage({ status, path }: PageSetting): Promise<Page> {
   }
   try {
     const body = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return parsePage({ status, contentType: mediaTypes[extname(path)] ?? "", body }, field);
+    return parsePage({ status, contentType: mediaTypeOf(path), body }, field);
   } catch (error) {
     if (error instanceof RouterError) throw error;
     throw new RouterError("invalid-argument", `${field}: the file is not UTF-8 text`);

@@ -6,7 +6,7 @@ export interface System {
   wallMs(): number;
   /** ms on a clock that never goes backwards. */
   monotonicMs(): number;
-  /** ms on a clock that all threads of the process share: for heartbeats. */
+  /** ms, and parts of one, on a clock that all threads of the process share: for heartbeats and rates. */
   heartbeatMs(): number;
   /** 0 <= x < 1. */
   random(): number;
@@ -21,7 +21,7 @@ export interface System {
 export const realSystem: System = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  heartbeatMs: () => Number(process.hrtime.bigint() / 1_000_000n),
+  heartbeatMs: () => Number(process.hrtime.bigint()) / 1_000_000,
   random: () => Math.random(),
   after(delayMs, action) {
     const timer = setTimeout(action, delayMs);

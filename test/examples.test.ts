@@ -40,11 +40,11 @@ test("canary-and-maintenance is a table that a node takes, and gives back as it 
   const run = await crosspoint(["apply", "-f", file], { rpc });
   expect(run).toMatchObject({ status: 0, stderr: "7 changed, 0 as they were; revision 1\n" });
   expect(linesOf(run)).toEqual([
-    "+ route shop  shop.example.com -> shop 90, shop-next 10  sticky  pages",
+    "+ route shop  shop.example.com -> shop 90, shop-next 10  sticky pages",
     "+ route shop-testers  shop.example.com [header x-canary=1] -> shop-next",
     "+ route search  shop.example.com/search [GET] -> search  mirror rateLimit",
-    "+ route old-shop  store.example.com -> redirect 308",
-    "+ route accounts  accounts.example.com -> redirect 308, else accounts",
+    "+ route old-shop  store.example.com -> redirect 308 to https://shop.example.com",
+    "+ route accounts  accounts.example.com -> redirect 308 to https, else accounts",
     "+ route shop-reports  shop.example.com/reports -> answer 503",
     "+ route admin  shop.example.com/admin -> admin  rewrite access",
   ]);

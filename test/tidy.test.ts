@@ -90,7 +90,11 @@ const siblings: readonly RegExp[] = [
 /** Package -> the only files that may import it. A folder ends in "/". Generated code is not asked. */
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
   "@bomb.sh/tab": ["src/cli/completion.ts"],
-  "@bufbuild/protobuf": ["src/cli/proto-json.ts", "src/control/reflection.ts"],
+  "@bufbuild/protobuf": [
+    "src/cli/json-fault.ts",
+    "src/cli/proto-json.ts",
+    "src/control/reflection.ts",
+  ],
   "@grpc/grpc-js": ["src/cli/", "src/control/grpc-server.ts", "src/etcd/client-call.ts"],
   cockatiel: ["src/etcd/client-connection.ts"],
   commander: ["src/cli/"],

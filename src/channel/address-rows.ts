@@ -39,7 +39,7 @@ export class AddressRows {
 }
 
 /** The finalizer of MurmurHash3 (Appleby): every bit of the answer depends on every bit of `word`. */
-function mixed(word: number): number {
+export function mixed(word: number): number {
   let hash = word | 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);

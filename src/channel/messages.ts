@@ -7,6 +7,7 @@ import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Page } from "../model/route-options.ts";
 import type { ConnectionMemory } from "./connection-counts.ts";
+import type { RateMemory } from "./rate-buckets.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
 export interface TableVersion {
@@ -76,6 +77,8 @@ export interface WorkerStart {
   readonly counters: SharedArrayBuffer;
   /** connection-counts.ts: how many connections all workers have, each in a column of its own. */
   readonly connections: ConnectionMemory;
+  /** rate-buckets.ts: what routes have let in, all workers together. */
+  readonly rates: RateMemory;
   /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
   readonly logMemory: SharedArrayBuffer | undefined;
   readonly settings: WorkerSettings;

@@ -9,7 +9,14 @@ import { assert, RouterError } from "../model/errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { formatYaml, parseYaml, type YamlFile, type YamlPath } from "../yaml.ts";
 import { parseCheck, parseDomainPath, parsePortWord } from "./parse-words.ts";
-import { jsonFieldsOf, messageFromJson, messageToShortJson } from "./proto-json.ts";
+import {
+  type Coder,
+  faultOf,
+  type JsonField,
+  jsonFieldsOf,
+  messageFromJson,
+  messageToShortJson,
+} from "./proto-json.ts";
 import { policies, policyText, proxyProtocols, proxyProtocolText } from "./show.ts";
 
 /** What a file asks for, with where each change stands in it. */
@@ -137,7 +144,7 @@ function putRoute(reader: Reader, entry: unknown, path: YamlPath): Change {
           },
         }),
   };
-  const value = reader.word(path, () => messageFromJson("Route", Route, json));
+  const value = reader.message("Route", Route, json, path);
   return { change: { $case: "putRoute", value: withoutOutput(value) } };
 }
 
@@ -152,7 +159,7 @@ function putService(reader: Reader, entry: unknown, path: YamlPath): Change {
   if (check !== undefined && ("healthCheck" in rest || "health_check" in rest)) {
     throw reader.wrong([...path, "check"], "check and healthCheck say the same; keep one");
   }
-  const value = reader.word(path, () => messageFromJson("Service", Service, rest));
+  const value = reader.message("Service", Service, rest, path);
   const text = check === undefined ? undefined : reader.text(check, [...path, "check"]);
   return {
     change: {
@@ -230,11 +237,18 @@ class Reader {
     try {
       return parse();
     } catch (reason) {
-      const { message } = RouterError.from(reason);
-      throw this.wrong(
-        path,
-        message.replace(/^cannot decode \S+ crosspoint\.v1\./, "cannot read "),
-      );
+      throw this.wrong(path, RouterError.from(reason).message);
+    }
+  }
+
+  /** A message of its JSON; the error has the line of the value that cannot be read. */
+  message<T>(type: string, coder: Coder<T>, json: unknown, path: YamlPath): T {
+    try {
+      return messageFromJson(type, coder, json);
+    } catch (reason) {
+      const found = faultOf(type, json);
+      if (found === undefined) throw reason;
+      throw this.wrong([...path, ...found.path], found.description);
     }
   }
 
@@ -256,7 +270,12 @@ class Reader {
     const names = fields.map(({ jsonName }) => jsonName);
     const spelt = fields.map(({ protoName }) => protoName);
     for (const key of Object.keys(entry)) {
-      if (!spelt.includes(key)) this.refuseUnknown({ [key]: 0 }, [...names, ...more], path);
+      if (spelt.includes(key)) continue;
+      const known = [...names, ...more];
+      const homes = known.includes(key) ? [] : homesOf(key, fields);
+      if (homes.length === 0) this.refuseUnknown({ [key]: 0 }, known, path);
+      else
+        throw this.wrong([...path, key], `is not known here; it stands in ${homes.join(" or ")}`);
     }
     for (const { jsonName, protoName, message, kind } of fields) {
       const key = jsonName in entry ? jsonName : protoName;
@@ -280,6 +299,15 @@ class Reader {
     if (!Array.isArray(list)) throw this.wrong(path, "is not a list of `- ` entries");
     return list.map((one: unknown, index) => [one, [...path, index]]);
   }
+}
+
+/** The fields whose message has a field of that name. */
+function homesOf(key: string, fields: readonly JsonField[]): readonly string[] {
+  const knows = ({ message, kind }: JsonField): boolean =>
+    kind === "message" &&
+    message !== undefined &&
+    jsonFieldsOf(message).some(({ jsonName, protoName }) => [jsonName, protoName].includes(key));
+  return fields.filter(knows).map(({ jsonName }) => jsonName);
 }
 
 function isEntry(value: unknown): value is Entry {

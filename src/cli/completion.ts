@@ -63,14 +63,16 @@ interface LiveNames {
 
 const noNames: LiveNames = { route: [], service: [] };
 
-/** Asks the node only when the command has an argument that needs it. */
+/** Asks the node only when the command has an argument or a flag that needs it. */
 async function liveNames(
   command: Command | undefined,
   words: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<LiveNames> {
-  const wanted = new Set(command?.arguments.map((argument) => argument.complete));
-  if (command === undefined || (!wanted.has("route") && !wanted.has("service"))) return noNames;
+  if (command === undefined) return noNames;
+  const completed = [...command.arguments, ...command.flags];
+  const wanted = new Set(completed.map(({ complete: completion }) => completion));
+  if (!wanted.has("route") && !wanted.has("service")) return noNames;
   const rpc = valueOf("--rpc", words);
   const flags = { timeout: `${completionTimeoutMs}ms`, ...(rpc === undefined ? {} : { rpc }) };
   try {

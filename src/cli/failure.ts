@@ -31,6 +31,17 @@ export function usageError(message: string): RouterError {
   return new RouterError("invalid-argument", message);
 }
 
+/** The same failure with fields of the request called otherwise: as they stand in a file, or were typed. */
+export function renamed(reason: unknown, rename: (text: string) => string): RouterError {
+  const error = RouterError.from(reason);
+  const violations = (error.details.violations ?? []).map(({ field, description }) => ({
+    field: rename(field),
+    description,
+  }));
+  const details = { ...error.details, violations };
+  return new RouterError(error.code, rename(error.message), details, { cause: error });
+}
+
 /** Says what went wrong, and answers the exit status. */
 export function report(reason: unknown, terminal: Terminal): ExitStatus {
   const error = RouterError.from(reason);
@@ -69,7 +80,7 @@ function nextStep(error: RouterError): string | undefined {
   switch (error.code) {
     case "already-exists":
       return resource?.type === "route"
-        ? `see it with \`crosspoint route get ${resource.name}\`; change it with \`crosspoint apply\``
+        ? `see it with \`crosspoint route get ${resource.name}\`; change it with \`crosspoint route add --replace\` or \`crosspoint apply\``
         : undefined;
     case "revision-conflict":
       return `someone wrote first: look again with \`crosspoint export\`, then use --if-revision ${metadata?.["current"] ?? "N"}`;

@@ -16,9 +16,10 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { assert } from "../model/errors.ts";
+import { faultIn, type JsonFault } from "./json-fault.ts";
 
 /** ts-proto's side of a message type, as far as it is needed here. */
-interface Coder<T> {
+export interface Coder<T> {
   encode(message: T): { finish(): Uint8Array };
   decode(bytes: Uint8Array): T;
 }
@@ -49,6 +50,12 @@ export function messageFromJson<T>(type: string, coder: Coder<T>, value: unknown
   const descriptor = descriptorOf(type);
   assert(isJson(value), "the value came from JSON or YAML");
   return coder.decode(toBinary(descriptor, fromJson(descriptor, value)));
+}
+
+/** What is wrong in JSON that `messageFromJson` refuses, and where. */
+export function faultOf(type: string, value: unknown): JsonFault | undefined {
+  assert(isJson(value), "the value came from JSON or YAML");
+  return faultIn(descriptorOf(type), value);
 }
 
 /** The fields of a message type of crosspoint.v1. */

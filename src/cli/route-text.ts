@@ -1,8 +1,8 @@
 // Routes in the words of the command line.
 
-import { Route, type ValueMatch } from "../gen/crosspoint/v1/router.ts";
+import type { Route, ValueMatch } from "../gen/crosspoint/v1/router.ts";
 import { conditionsText, type ValueCondition } from "../model/conditions.ts";
-import { messageToShortJson } from "./proto-json.ts";
+import { optionTexts, redirectWords, splitText } from "./route-option-text.ts";
 import { printable } from "./table.ts";
 
 /** "app.example.com/api", "app.example.com=/api [GET header x-canary=1]", "tcp:5432". */
@@ -32,28 +32,26 @@ function conditionOf({ name, value }: ValueMatch): ValueCondition {
   return { name, op: value?.value === false ? "absent" : "present", value: "" };
 }
 
-/** Who answers: "web", "web 90, web-next 10", "redirect 308, else web", "answer 503". */
+/** Who answers: "web", "web 90, web-next 10", "redirect 308 to https, else web", "answer 503". */
 export function targetText({ service, split, redirect, answer }: Route): string {
   const shares = splitText(split);
-  const elsewhere = redirect === undefined ? "" : `redirect ${redirect.status}`;
+  const elsewhere = redirect === undefined ? "" : `redirect ${redirectWords(redirect)}`;
   const own = answer === undefined ? "" : `answer ${answer.status}`;
   return [elsewhere, own, service, shares].filter(Boolean).join(", else ");
-}
-
-function splitText(split: Route["split"]): string {
-  return split.map(({ service, weight }) => `${service} ${weight}`).join(", ");
 }
 
 /** "web  app.example.com/api -> shop  sticky  access rateLimit  team=x". */
 export function routeText(route: Route): string {
   const head = `${route.name}  ${matchText(route)} -> ${targetText(route)}`;
-  // Those that are in the head already are left out.
-  const options = optionTexts(route)
-    .map(([name]) => name)
-    .filter((name) => !["split", "redirect", "answer"].includes(name))
-    .join(" ");
-  const words = [head, route.sticky ? "sticky" : "", options, labelsText(route.labels)];
+  const words = [head, optionsText(route), labelsText(route.labels)];
   return printable(words.filter(Boolean).join("  "));
+}
+
+/** What the target and the match do not say, by name: "sticky access rateLimit". */
+export function optionsText(route: Route): string {
+  const names = optionTexts(route).map(({ name }) => name);
+  const others = names.filter((name) => !["split", "redirect", "answer"].includes(name));
+  return [...(route.sticky ? ["sticky"] : []), ...others].join(" ");
 }
 
 /** "owner=x,team=y". */
@@ -63,57 +61,43 @@ export function labelsText(labels: Readonly<Record<string, string>>): string {
     .join(",");
 }
 
-const optionNames = [
-  "split",
-  "redirect",
-  "answer",
-  "rewrite",
-  "mirror",
-  "access",
-  "rateLimit",
-  "pages",
-] as const;
-
-/** The options that are set, each with what it says: a split in words, the others as JSON on one line. */
-export function optionTexts(route: Route): readonly (readonly [string, string])[] {
-  const json = messageToShortJson("Route", Route, route);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) return [];
-  return optionNames.flatMap((name) => {
-    const value = json[name];
-    if (value === undefined) return [];
-    return [[name, name === "split" ? splitText(route.split) : JSON.stringify(value)] as const];
-  });
-}
-
 /** What differs between two versions of a route: "  service: web -> shop  sticky: no -> yes". */
 export function differenceText(before: Route, after: Route): string {
   const was = settableTexts(before);
   const is = settableTexts(after);
   return [...new Set([...was.keys(), ...is.keys()])]
-    .filter((name) => was.get(name) !== is.get(name))
+    .filter((name) => was.get(name)?.exact !== is.get(name)?.exact)
     .map((name) => {
-      const [from, to] = [was.get(name) ?? "", is.get(name) ?? ""];
-      const now = shortened(to) === shortened(from) ? "another" : shortened(to);
-      return `  ${name}: ${printable(shortened(from))} -> ${printable(now)}`;
+      const [from, to] = [shortened(was.get(name)?.words), shortened(is.get(name)?.words)];
+      return `  ${name}: ${printable(from)} -> ${printable(to === from ? "another" : to)}`;
     })
     .join("");
 }
 
-function settableTexts(route: Route): ReadonlyMap<string, string> {
+interface SettableText {
+  readonly words: string;
+  /** Different for what differs. */
+  readonly exact: string;
+}
+
+function settableTexts(route: Route): ReadonlyMap<string, SettableText> {
+  const plain = {
+    name: route.name,
+    match: matchText(route),
+    service: route.service,
+    sticky: route.sticky ? "yes" : "no",
+    labels: labelsText(route.labels),
+  };
   return new Map([
-    ["name", route.name],
-    ["match", matchText(route)],
-    ["service", route.service],
-    ["sticky", route.sticky ? "yes" : "no"],
-    ["labels", labelsText(route.labels)],
-    ...optionTexts(route),
+    ...Object.entries(plain).map(([name, words]) => [name, { words, exact: words }] as const),
+    ...optionTexts(route).map((option) => [option.name, option] as const),
   ]);
 }
 
-/** A line of a terminal or two; pages have thousands of characters. */
+/** A line of a terminal or two; access lists have hundreds of ranges. */
 const shownCharactersMax = 160;
 
-function shortened(text: string): string {
+function shortened(text = ""): string {
   if (text.length <= shownCharactersMax) return text;
   return `${text.slice(0, shownCharactersMax).toWellFormed()}... (${text.length} characters)`;
 }

@@ -17,6 +17,7 @@ import type {
   TableVersion,
   WorkerSettings,
 } from "../channel/messages.ts";
+import { rateMemory } from "../channel/rate-buckets.ts";
 import { changeLogChangesMax, portRetryMsMax, workerAnswerMsMax } from "../limits.ts";
 import type { Change, ChangeSet } from "../model/change.ts";
 import { RouterError } from "../model/errors.ts";
@@ -112,12 +113,11 @@ export class Fleet implements Serving {
       atomics: "disabled",
       recordTiming: false,
     });
-    const addressSeed =
-      settings.limits.connectionsPerAddressMax === undefined
-        ? 0
-        : 1 + Math.floor(system.random() * 2 ** 31);
+    const seed = (): number => 1 + Math.floor(system.random() * 2 ** 31);
+    const addressSeed = settings.limits.connectionsPerAddressMax === undefined ? 0 : seed();
     this.#supervisor = new Supervisor({
       connections: connectionMemory(workers, addressSeed),
+      rates: rateMemory(seed()),
       slots: workers,
       settings,
       system,

@@ -10,7 +10,7 @@
 // A port that somebody else has stops nothing else: it is set aside with its reason and tried again.
 
 import { listenerRow } from "../channel/connection-counts.ts";
-import type { ListenerLoan } from "../channel/messages.ts";
+import type { LimitOverrides, ListenerLoan } from "../channel/messages.ts";
 import type { ListenAddress } from "../io/sockets.ts";
 import { portRetryMsMax, portRetryMsMin } from "../limits.ts";
 import type { Change } from "../model/change.ts";
@@ -43,6 +43,8 @@ export interface ListenerOptions {
   readonly system: System;
   readonly log: Log;
   readonly sockets?: SocketCalls;
+  /** Of these, that of unsent bytes. */
+  readonly limits?: LimitOverrides;
 }
 
 /** A port that a route wants and that cannot be listened on. */
@@ -121,11 +123,7 @@ export class ListenerSet {
   /** Lets clients connect to the HTTP listeners: they wait until a worker has its first table. */
   start(): void {
     for (const group of this.#http) {
-      try {
-        listenGroup(this.#calls, group);
-      } catch (error) {
-        throw portError(group, error, "--http");
-      }
+      this.#listen(group, "--http");
       this.#lend("http", group);
     }
   }
@@ -340,11 +338,11 @@ export class ListenerSet {
     return true;
   }
 
-  #listen(group: SocketGroup): void {
+  #listen(group: SocketGroup, flag = ""): void {
     try {
-      listenGroup(this.#calls, group);
+      listenGroup(this.#calls, group, this.#options.limits?.unsentBytesMax);
     } catch (error) {
-      throw portError(group, error);
+      throw portError(group, error, flag);
     }
   }
 

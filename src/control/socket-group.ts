@@ -7,7 +7,7 @@
 import { createServer } from "node:net";
 import type { ListenAddress } from "../io/sockets.ts";
 import * as realSockets from "../io/sockets.ts";
-import { listenBacklog } from "../limits.ts";
+import { listenBacklog, unlimited, unsentBytesMax as unsentBytesDefault } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 
 /** What a group needs of io/sockets.ts; tests put failures in between. */
@@ -16,6 +16,7 @@ export type SocketCalls = Pick<
   | "socketsAvailable"
   | "socketsUnavailableReason"
   | "openListener"
+  | "limitUnsent"
   | "listen"
   | "probeExclusive"
   | "acceptOne"
@@ -62,10 +63,20 @@ export function openGroup(
   return { address, port, fds };
 }
 
-/** Lets clients connect. Throws EADDRINUSE when somebody came first; the caller closes the group. */
-export function listenGroup(calls: SocketCalls, group: SocketGroup): void {
+/**
+ * Lets clients connect. Throws EADDRINUSE when somebody came first; the caller closes the group.
+ *
+ * @param unsentBytesMax Of each connection that is accepted.
+ */
+export function listenGroup(
+  calls: SocketCalls,
+  group: SocketGroup,
+  unsentBytesMax: number = unsentBytesDefault,
+): void {
   for (const fd of group.fds) {
-    if (fd !== undefined) calls.listen(fd, listenBacklog);
+    if (fd === undefined) continue;
+    if (unsentBytesMax !== unlimited) calls.limitUnsent(fd, unsentBytesMax);
+    calls.listen(fd, listenBacklog);
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   WorkerSettings,
   WorkerStart,
 } from "../channel/messages.ts";
+import type { RateMemory } from "../channel/rate-buckets.ts";
 import * as limits from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import { type Position, positionZero } from "../model/position.ts";
@@ -44,6 +45,7 @@ export interface SupervisorOptions {
   readonly settings: WorkerSettings;
   /** With a column for each slot. */
   readonly connections: ConnectionMemory;
+  readonly rates: RateMemory;
   readonly run: RunWorker;
   /** Ends a thread whose task ended by itself and whose leftovers may still accept connections. */
   readonly endIdleThread: () => void;
@@ -206,7 +208,7 @@ export class Supervisor {
   }
 
   #launch(slot: Slot): void {
-    const { settings, connections, system, run } = this.#options;
+    const { settings, connections, rates, system, run } = this.#options;
     const workerId = ++this.#lastWorkerId;
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
@@ -243,6 +245,7 @@ export class Supervisor {
       control: port2,
       counters: memory,
       connections,
+      rates,
       logMemory,
       settings,
     };

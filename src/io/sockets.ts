@@ -24,6 +24,7 @@ const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_NOTSENT_LOWAT = 25;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
@@ -99,9 +100,8 @@ export function listen(fd: number, backlog: number): void {
 }
 
 /**
- * Makes sure that nobody has this port, not even one who would share it: another process of the same
- * user may join a SO_REUSEPORT group and take part of its connections. Listens alone for a moment.
- * Throws SocketError as `openListener` does.
+ * Makes sure that nobody has this port, not even one who would share it: another process of the same user may join a
+ * SO_REUSEPORT group and take part of its connections. Listens alone for a moment. Throws SocketError as `openListener` does.
  */
 export function probeExclusive(at: ListenAddress): void {
   const fd = boundSocket(at, false);
@@ -173,8 +173,12 @@ const queueScratch = new Int32Array(1);
 
 /** Sends small writes at once (RFC 9293 section 3.7.4 switched off). A failure is harmless: the peer has left. */
 export function setNoDelay(fd: number): void {
-  const on = Int32Array.of(1);
-  libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.byteLength);
+  trySetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+/** With so many bytes not sent yet the kernel takes no more, until half are left (TCP_NOTSENT_LOWAT, tcp(7)). Inherited by accept(2). */
+export function limitUnsent(fd: number, bytes: number): void {
+  trySetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 }
 
 export function closeFd(fd: number): void {
@@ -282,10 +286,13 @@ function sockaddr(family: number, at: ListenAddress): Uint8Array {
 }
 
 function setOption(fd: number, level: number, name: number, value: number): void {
+  if (trySetOption(fd, level, name, value)) return;
+  throw new SocketError("setsockopt", lastErrno(), `${level}/${name} on descriptor ${fd}`);
+}
+
+function trySetOption(fd: number, level: number, name: number, value: number): boolean {
   const bytes = Int32Array.of(value);
-  if (libc().setsockopt(fd, level, name, bytes, bytes.byteLength) < 0) {
-    throw new SocketError("setsockopt", lastErrno(), `${level}/${name} on descriptor ${fd}`);
-  }
+  return libc().setsockopt(fd, level, name, bytes, bytes.byteLength) === 0;
 }
 
 const where = (at: ListenAddress): string =>

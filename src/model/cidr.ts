@@ -27,15 +27,22 @@ export class CidrSet {
     if (this.#ranges.length === 0) return false;
     const zone = ipText.indexOf("%");
     const words = parseIp(zone < 0 ? ipText : ipText.slice(0, zone));
-    return words !== undefined && this.#ranges.some((range) => isIn(words, range));
+    return words !== undefined && this.containsIp(words);
+  }
+
+  /** As `contains`, for an address that was read before; no words are no address. */
+  containsIp(words: IpWords): boolean {
+    for (const range of this.#ranges) if (isIn(words, range)) return true;
+    return false;
   }
 }
 
 function isIn(words: IpWords, { network, masks }: Range): boolean {
-  return (
-    words.length === network.length &&
-    words.every((word, i) => (word & masks[i]!) >>> 0 === network[i])
-  );
+  if (words.length !== network.length) return false;
+  for (let i = 0; i < words.length; i++) {
+    if ((words[i]! & masks[i]!) >>> 0 !== network[i]) return false;
+  }
+  return true;
 }
 
 function parseRange(text: string, field: string): Range {

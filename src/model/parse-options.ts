@@ -150,49 +150,67 @@ function parseSplit(shares: OptionsWish["split"], field: string): readonly Share
   checkCount(shares, sharesMax, field);
   const fields = new Fields();
   const parsed = fields.readAll(shares, (share, index) => parseShare(share, `${field}[${index}]`));
+  fields.read(() => {
+    const names = new Set(parsed.map(({ service }) => service));
+    if (names.size < parsed.length) throw invalidField(field, "names a service twice");
+    if (shares.every(({ weight }) => weight === 0)) {
+      throw invalidField(field, "has weights of 0 only: nobody would answer");
+    }
+  });
   fields.throwIfWrong();
-  const names = new Set(parsed.map(({ service }) => service));
-  if (names.size < parsed.length) throw invalidField(field, "names a service twice");
-  if (parsed.every(({ weight }) => weight === 0)) {
-    throw invalidField(field, "has weights of 0 only: nobody would answer");
-  }
   return parsed.toSorted((a, b) => (a.service < b.service ? -1 : 1));
 }
 
 function parseShare({ service, weight }: OptionsWish["split"][number], field: string): Share {
-  const name = parseServiceName(service, `${field}.service`);
-  if (!Number.isInteger(weight) || weight < 0 || weight > shareWeightMax) {
+  const fields = new Fields();
+  const name = fields.read(() => parseServiceName(service, `${field}.service`));
+  fields.read(() => {
+    if (Number.isInteger(weight) && weight >= 0 && weight <= shareWeightMax) return;
     throw invalidField(`${field}.weight`, `${weight} is not a weight (0 to ${shareWeightMax})`);
-  }
-  return { service: name, weight };
+  });
+  fields.throwIfWrong();
+  return { service: name!, weight };
 }
 
 function parseRedirect(wish: NonNullable<OptionsWish["redirect"]>, field: string): Redirect {
-  const { scheme, host, port, path, pathPrefix } = wish;
-  const status = wish.status === 0 ? redirectStatusDefault : wish.status;
-  if (!redirectStatuses.has(status)) {
-    throw invalidField(`${field}.status`, `${status} is none of 301, 302, 303, 307, 308`);
-  }
-  if (scheme !== "" && scheme !== "http" && scheme !== "https") {
-    throw invalidField(`${field}.scheme`, `${shown(scheme)} is neither http nor https`);
-  }
-  if (path !== "" && pathPrefix !== "") {
-    throw invalidField(`${field}.path_prefix`, "and path exclude each other: name one of them");
-  }
+  const fields = new Fields();
+  const read = <T>(name: keyof typeof wish, parse: (field: string) => T): T | undefined =>
+    wish[name] === "" || wish[name] === 0
+      ? undefined
+      : fields.read(() => parse(`${field}.${protoNames[name] ?? name}`));
+  const status =
+    read("status", (at) => parseRedirectStatus(wish.status, at)) ?? redirectStatusDefault;
+  const scheme = read("scheme", (at) => parseScheme(wish.scheme, at));
+  const host = read("host", (at) => parseHost(wish.host, at));
+  const port = read("port", (at) => parsePort(wish.port, at));
+  const path = read("path", (at) => parseExactPath(wish.path, at));
+  const pathPrefix = read("pathPrefix", (at) => {
+    if (wish.path === "") return parsePathPrefix(wish.pathPrefix, at);
+    throw invalidField(at, "and path exclude each other: name one of them");
+  });
+  fields.throwIfWrong();
   const redirect: Redirect = {
-    ...(scheme === "" ? {} : { scheme }),
-    ...(host === "" ? {} : { host: parseHost(host, `${field}.host`) }),
-    ...(port === 0 ? {} : { port: parsePort(port, `${field}.port`) }),
-    ...(path === "" ? {} : { path: parseExactPath(path, `${field}.path`) }),
-    ...(pathPrefix === ""
-      ? {}
-      : { pathPrefix: parsePathPrefix(pathPrefix, `${field}.path_prefix`) }),
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port }),
+    ...(path === undefined ? {} : { path }),
+    ...(pathPrefix === undefined ? {} : { pathPrefix }),
     status,
   };
-  if (Object.keys(redirect).length === 1) {
-    throw invalidField(field, "changes nothing: name a scheme, a host, a port or a path");
-  }
-  return redirect;
+  if (Object.keys(redirect).length > 1) return redirect;
+  throw invalidField(field, "changes nothing: name a scheme, a host, a port or a path");
+}
+
+const protoNames: { readonly [name: string]: string | undefined } = { pathPrefix: "path_prefix" };
+
+function parseRedirectStatus(status: number, field: string): number {
+  if (redirectStatuses.has(status)) return status;
+  throw invalidField(field, `${status} is none of 301, 302, 303, 307, 308`);
+}
+
+function parseScheme(scheme: string, field: string): "http" | "https" {
+  if (scheme === "http" || scheme === "https") return scheme;
+  throw invalidField(field, `${shown(scheme)} is neither http nor https`);
 }
 
 /** One host, not a pattern. */
@@ -204,18 +222,27 @@ function parseHost(text: string, field: string): Domain {
 
 function parseAnswer(wish: NonNullable<OptionsWish["answer"]>, field: string): FixedAnswer {
   const status = wish.status === 0 ? 200 : wish.status;
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    throw invalidField(`${field}.status`, `${status} is not the status of an answer (200 to 599)`);
-  }
-  if (wish.body !== "" && bodilessStatuses.has(status)) {
-    throw invalidField(`${field}.body`, `an answer of ${status} has none`);
-  }
   const headers = Object.entries(wish.headers);
-  checkFields(headers, `${field}.headers`);
+  const fields = new Fields();
+  fields.read(() => {
+    if (Number.isInteger(status) && status >= 200 && status <= 599) return;
+    throw invalidField(`${field}.status`, `${status} is not the status of an answer (200 to 599)`);
+  });
+  const contentType = fields.read(() =>
+    parseContentType(wish.contentType, textType, `${field}.content_type`),
+  );
+  const body = fields.read(() => {
+    if (wish.body === "" || !bodilessStatuses.has(status)) {
+      return parseBody(wish.body, `${field}.body`);
+    }
+    throw invalidField(`${field}.body`, `an answer of ${status} has none`);
+  });
+  fields.read(() => checkFields(headers, `${field}.headers`));
+  fields.throwIfWrong();
   return {
     status,
-    contentType: parseContentType(wish.contentType, textType, `${field}.content_type`),
-    body: parseBody(wish.body, `${field}.body`),
+    contentType: contentType!,
+    body: body!,
     headers: Object.fromEntries(headers.toSorted(([a], [b]) => (a < b ? -1 : 1))),
   };
 }
@@ -253,22 +280,25 @@ function parsePages(pages: OptionsWish["pages"], field: string): readonly Page[]
   checkCount(pages, pagesMax, field);
   const fields = new Fields();
   const parsed = fields.readAll(pages, (page, index) => parsePage(page, `${field}[${index}]`));
+  fields.read(() => {
+    const statuses = new Set(parsed.map(({ status }) => status));
+    if (statuses.size < parsed.length) throw invalidField(field, "names a status twice");
+  });
   fields.throwIfWrong();
-  const statuses = new Set(parsed.map(({ status }) => status));
-  if (statuses.size < parsed.length) throw invalidField(field, "names a status twice");
   return parsed.toSorted((a, b) => a.status - b.status);
 }
 
 /** One page; also of a node. */
 export function parsePage({ status, contentType, body }: PageWish, field: string): Page {
-  if (!Number.isInteger(status) || status < 400 || status > 599) {
+  const fields = new Fields();
+  fields.read(() => {
+    if (Number.isInteger(status) && status >= 400 && status <= 599) return;
     throw invalidField(`${field}.status`, `${status} is not the status of an error (400 to 599)`);
-  }
-  return {
-    status,
-    contentType: parseContentType(contentType, pageType, `${field}.content_type`),
-    body: parseBody(body, `${field}.body`),
-  };
+  });
+  const type = fields.read(() => parseContentType(contentType, pageType, `${field}.content_type`));
+  const text = fields.read(() => parseBody(body, `${field}.body`));
+  fields.throwIfWrong();
+  return { status, contentType: type!, body: text! };
 }
 
 function parseContentType(text: string, usual: string, field: string): string {
@@ -289,11 +319,17 @@ function parseRewrite(wish: NonNullable<OptionsWish["rewrite"]>, field: string):
   if (wish.pathPrefix === "" && wish.host === "") {
     throw invalidField(field, "changes nothing: name a path_prefix or a host");
   }
+  const fields = new Fields();
+  const pathPrefix = fields.read(() =>
+    wish.pathPrefix === "" ? undefined : parsePathPrefix(wish.pathPrefix, `${field}.path_prefix`),
+  );
+  const host = fields.read(() =>
+    wish.host === "" ? undefined : parseHost(wish.host, `${field}.host`),
+  );
+  fields.throwIfWrong();
   return {
-    ...(wish.pathPrefix === ""
-      ? {}
-      : { pathPrefix: parsePathPrefix(wish.pathPrefix, `${field}.path_prefix`) }),
-    ...(wish.host === "" ? {} : { host: parseHost(wish.host, `${field}.host`) }),
+    ...(pathPrefix === undefined ? {} : { pathPrefix }),
+    ...(host === undefined ? {} : { host }),
   };
 }
 
@@ -301,11 +337,14 @@ function parseMirror(
   { service, percent }: NonNullable<OptionsWish["mirror"]>,
   field: string,
 ): Mirror {
-  const name = parseServiceName(service, `${field}.service`);
-  if (!Number.isInteger(percent) || percent < 0 || percent > 100) {
+  const fields = new Fields();
+  const name = fields.read(() => parseServiceName(service, `${field}.service`));
+  fields.read(() => {
+    if (Number.isInteger(percent) && percent >= 0 && percent <= 100) return;
     throw invalidField(`${field}.percent`, `${percent} is not a percentage (1 to 100)`);
-  }
-  return { service: name, percent: percent === 0 ? 100 : percent };
+  });
+  fields.throwIfWrong();
+  return { service: name!, percent: percent === 0 ? 100 : percent };
 }
 
 function parseAccess({ allow, deny }: NonNullable<OptionsWish["access"]>, field: string): Access {
@@ -328,16 +367,19 @@ function checkRanges(ranges: readonly string[], field: string): void {
 function parseRate(wish: NonNullable<OptionsWish["rateLimit"]>, field: string): RateLimit {
   const { requests, key } = wish;
   const perMs = wish.perMs === 0 ? 1_000 : wish.perMs;
-  const burst = wish.burst === 0 ? requests : wish.burst;
-  if (!Number.isInteger(requests) || requests < 1 || requests > requestsMax) {
-    throw invalidField(`${field}.requests`, `${requests} is not within 1 to ${requestsMax}`);
-  }
-  if (!Number.isInteger(perMs) || perMs < perMsMin || perMs > perMsMax) {
+  const fields = new Fields();
+  const checkCountOf = (count: number, name: string): void => {
+    if (Number.isInteger(count) && count >= 1 && count <= requestsMax) return;
+    throw invalidField(`${field}.${name}`, `${count} is not within 1 to ${requestsMax}`);
+  };
+  fields.read(() => checkCountOf(requests, "requests"));
+  fields.read(() => {
+    if (Number.isInteger(perMs) && perMs >= perMsMin && perMs <= perMsMax) return;
     throw invalidField(`${field}.per`, `${perMs} ms is not within 1 s to 1 h`);
-  }
-  if (!Number.isInteger(burst) || burst < 1 || burst > requestsMax) {
-    throw invalidField(`${field}.burst`, `${burst} is not within 1 to ${requestsMax}`);
-  }
+  });
+  if (wish.burst !== 0) fields.read(() => checkCountOf(wish.burst, "burst"));
+  fields.throwIfWrong();
+  const burst = wish.burst === 0 ? requests : wish.burst;
   return { requests, perMs, burst, key };
 }
 

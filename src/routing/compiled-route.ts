@@ -4,6 +4,7 @@ import type { Conditions } from "../model/conditions.ts";
 import type { RouteName, ServiceName } from "../model/names.ts";
 import { matchText, type Route } from "../model/route.ts";
 import type { RouteOptions } from "../model/route-options.ts";
+import { AccessList } from "./access-list.ts";
 import type { ServiceState } from "./service-state.ts";
 import { Split } from "./split.ts";
 
@@ -11,6 +12,7 @@ import { Split } from "./split.ts";
 interface Extras {
   readonly split: Split | undefined;
   readonly mirror: ServiceState | undefined;
+  readonly access: AccessList | undefined;
 }
 
 /** Never changes: a changed route is another object, and a request keeps the one it began with. */
@@ -46,6 +48,11 @@ export class CompiledRoute {
     return this.#extras === undefined ? undefined : this.#extras.mirror;
   }
 
+  /** Who may come; undefined: everybody. */
+  get access(): AccessList | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.access;
+  }
+
   /** Who answers this request: drawn, of a split; undefined: the router itself. Allocates nothing. */
   serviceFor(random: () => number): ServiceState | undefined {
     const { split } = this;
@@ -58,11 +65,12 @@ function extrasOf(
   stateOf: (name: ServiceName) => ServiceState,
 ): Extras | undefined {
   if (options === undefined) return undefined;
-  const { split, mirror } = options;
-  if (split === undefined && mirror === undefined) return undefined;
+  const { split, mirror, access } = options;
+  if (split === undefined && mirror === undefined && access === undefined) return undefined;
   return {
     split: split === undefined ? undefined : new Split(split, stateOf),
     mirror: mirror === undefined ? undefined : stateOf(mirror.service),
+    access: access === undefined ? undefined : new AccessList(access),
   };
 }
 

@@ -34,7 +34,7 @@ export function redirectTarget(
   if (host === "") return "";
   const stays = scheme === asked.scheme && sameHost(host, asked.host);
   const port = redirect.port ?? (stays ? asked.port : undefined) ?? portOf(scheme);
-  const path = redirectedPath(redirect, match, asked.path);
+  const path = redirectedPath(redirect, match, asked.path, sameHost(host, asked.host));
   if (stays && path === asked.path && port === (asked.port ?? portOf(asked.scheme))) {
     return undefined;
   }
@@ -64,9 +64,19 @@ function redirectedPath(
   { path: whole, pathPrefix: instead }: Redirect,
   match: Pick<HttpMatch, "pathPrefix" | "exactPath">,
   path: string,
+  hostStays: boolean,
 ): string {
   if (whole !== undefined) return whole;
-  return instead === undefined ? path : replacedPrefix(instead, match, path);
+  if (instead === undefined) return path;
+  // A prefix that holds what replaces it ("/" and "/new") would be replaced again and again.
+  const again = hostStays && match.exactPath === undefined && covers(match.pathPrefix, instead);
+  return again && covers(instead, path) ? path : replacedPrefix(instead, match, path);
+}
+
+/** Whether `path` is `prefix` or below it, in whole segments. */
+function covers(prefix: PathPrefix, path: string): boolean {
+  if (prefix === "/") return path.startsWith("/");
+  return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === "/");
 }
 
 function portOf(scheme: "http" | "https"): number {

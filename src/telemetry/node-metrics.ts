@@ -67,6 +67,21 @@ function traffic(): Family[] {
       "Requests whose service had no backend (503).",
     ),
     sum(
+      "accessDenied",
+      "access_denied_total",
+      "Requests (403) and TCP connections from addresses that their route keeps out.",
+    ),
+    sum(
+      "rateLimited",
+      "rate_limited_total",
+      "Requests (429) and TCP connections over the rate of their route.",
+    ),
+    sum(
+      "rateUncounted",
+      "rate_uncounted_total",
+      "Requests let through because there was no place left to count them.",
+    ),
+    sum(
       "malformedRequests",
       "malformed_requests_total",
       "Requests refused as malformed or too large.",

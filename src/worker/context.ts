@@ -2,6 +2,7 @@
 // One per worker; made by worker-loop.ts.
 
 import type { ConnectionCounts } from "../channel/connection-counts.ts";
+import type { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
 import type { Page } from "../model/route-options.ts";
@@ -70,6 +71,8 @@ export interface WorkerContext {
   readonly counters: Float64Array;
   /** Of all workers together. */
   readonly connections: ConnectionCounts;
+  /** What routes have let in, of all workers together. */
+  readonly rates: RateBuckets;
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
@@ -97,6 +100,8 @@ export interface WorkerContext {
   readonly random: () => number;
   /** ms, monotonic; for durations. */
   readonly nowMs: () => number;
+  /** ms on a clock that all workers share; for rates. */
+  readonly sharedMs: () => number;
   /** ms since the epoch. */
   readonly wallMs: () => number;
 }

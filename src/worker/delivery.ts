@@ -173,7 +173,7 @@ export class Delivery implements UpstreamOwner {
   /** The connection broke after the request, or a part of it, went out. */
   #lost(message: string): void {
     const { connection, choice } = this;
-    if (connection === undefined || this.#exchange.response.refusedHeld()) return;
+    if (connection === undefined || this.#exchange.response.refusedPartial()) return;
     const { current } = choice;
     const again = this.#replayable ? this.#nextAfter(connection) : undefined;
     // That an idle connection was closed is no failure of its backend.

@@ -102,10 +102,15 @@ export class Exchange {
     return this.delivery.takesBody;
   }
 
-  /** How long nothing may happen until the answer begins, in ms. */
+  /** How long nothing may happen, in ms. */
   get silentMsMax(): number {
     const { bodyIdleMsMax, responseHeadMsMax } = this.#context.limits;
-    return this.requestBody.done ? responseHeadMsMax : bodyIdleMsMax;
+    return this.#awaitsAnswer ? responseHeadMsMax : bodyIdleMsMax;
+  }
+
+  /** Neither body is under way: the backend is to begin its answer. */
+  get #awaitsAnswer(): boolean {
+    return this.requestBody.done && !this.response.begun;
   }
 
   /** The backend reads the request's body slowly, until `requestMayGoOn`. */
@@ -218,9 +223,10 @@ export class Exchange {
     return next;
   }
 
-  /** What was written of it is dropped: no backend takes it for whole. */
+  /** What was written of it is dropped: no backend takes it for whole. Nothing behind it is read as a request. */
   #refuseBody(): void {
     const { counters } = this.#context;
+    this.keepAlive = false;
     const { error } = this.requestBody;
     if (error === "") {
       return this.fail(413, "request-too-large", limited(counters, "body-bytes"));
@@ -252,7 +258,7 @@ export class Exchange {
 
   /** A timer ran out in the middle of this exchange: by default that of the session. */
   timedOut(limit: LimitName = this.#silenceLimit): void {
-    if (this.response.refusedHeld()) return;
+    if (this.response.refusedPartial()) return;
     const detail = limited(this.#context.counters, limit);
     if (this.response.begun && this.client.stream.queuedBytes > 0) {
       return this.fail(408, "client-slow", detail);
@@ -267,7 +273,7 @@ export class Exchange {
 
   /** Which limit it is to be silent for too long. */
   get #silenceLimit(): LimitName {
-    return this.response.begun || !this.requestBody.done ? "body-idle-time" : "answer-time";
+    return this.#awaitsAnswer ? "answer-time" : "body-idle-time";
   }
 
   /** The client brings its request, or takes its answer, too slowly. */

@@ -23,6 +23,8 @@ export type Reason =
   | "redirect"
   | "redirect-to-itself"
   | "fixed-answer"
+  | "access-denied"
+  | "rate-limited"
   | "no-host"
   | "max-forwards"
   | "request-loop"
@@ -68,6 +70,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   redirect: "what was asked for is elsewhere",
   "redirect-to-itself": "the route leads to where the request is already, and names no service",
   "fixed-answer": "the route answers by itself",
+  "access-denied": "this address may not come here",
+  "rate-limited": "too many requests: the route takes no more of them now",
   "no-host": "the request names no host, which its redirect needs",
   draining: "this node is leaving",
 };

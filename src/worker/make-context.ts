@@ -3,8 +3,10 @@
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
+import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
+import { unlimited } from "../limits.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
@@ -29,6 +31,7 @@ import { Via } from "./via.ts";
 export interface WorkerLimits extends SessionLimits, HeadLimits {
   readonly headBytesMax: number;
   readonly receiveBytes: number;
+  readonly unsentBytesMax: number;
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
 }
@@ -59,6 +62,7 @@ export function makeContext(
     atTurnEnd: (action) => system.atTurnEnd(action),
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
+    unsentBytesMax: limits.unsentBytesMax === unlimited ? undefined : limits.unsentBytesMax,
   });
   const requestHead = new RequestHead(limits);
   const context: WorkerContext = {
@@ -68,6 +72,7 @@ export function makeContext(
     limits,
     counters,
     connections: new ConnectionCounts(start.connections, start.slot),
+    rates: new RateBuckets(start.rates),
     wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
@@ -85,6 +90,7 @@ export function makeContext(
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
     nowMs: () => clock.monotonicMs(),
+    sharedMs: () => system.heartbeatMs(),
     wallMs: () => clock.wallMs(),
   };
   return context;

@@ -1,5 +1,5 @@
-// What a route makes the router answer by itself: a redirect, a fixed answer; and the pages that stand in for the
-// router's own words.
+// What a route makes the router answer by itself: a refusal of who may not come, a redirect, a fixed answer; and the
+// pages that stand in for the router's own words.
 //
 // Knows: what the options of a route mean for one request. Does not know how an answer is written (local-answer)
 // or a service is reached. Only routes with options come here, so that text is cheap enough.
@@ -9,6 +9,8 @@ import { Field } from "../protocol/field.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { type AskedUrl, redirectTarget } from "../routing/redirect-target.ts";
+import { isGuarded, type Refused, refusedAt } from "./admission.ts";
+import { clientIpOf } from "./client-ip.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Reason } from "./local-answer.ts";
 import type { Downstream } from "./request-writer.ts";
@@ -25,8 +27,32 @@ export interface OwnAnswer {
 
 /** undefined: a service answers. */
 export function ownAnswerOf(
-  { requestHead: head }: Pick<WorkerContext, "requestHead">,
-  { trusted }: Pick<Downstream, "trusted">,
+  context: WorkerContext,
+  downstream: Downstream,
+  bytes: Uint8Array,
+  route: CompiledRoute,
+): OwnAnswer | undefined {
+  const refused = isGuarded(route)
+    ? refusedAt(context, route, clientIpOf(context, downstream, bytes))
+    : undefined;
+  if (refused !== undefined) return refusal(refused, route.options?.pages, context.pages);
+  return routeAnswer(context.requestHead, downstream.trusted, bytes, route);
+}
+
+function refusal(
+  { status, reason, waitMs }: Refused,
+  ofRoute: readonly Page[] | undefined,
+  ofNode: readonly Page[],
+): OwnAnswer {
+  const page = pageFor(status, ofRoute, ofNode);
+  // RFC 6585 section 4, in whole seconds (RFC 9110 section 10.2.3): one too early would be refused again.
+  const lines = waitMs === 0 ? [] : [`Retry-After: ${Math.ceil(waitMs / 1_000)}`];
+  return { status, reason, page, lines };
+}
+
+function routeAnswer(
+  head: RequestHead,
+  trusted: boolean,
   bytes: Uint8Array,
   { route: { match, options } }: CompiledRoute,
 ): OwnAnswer | undefined {

@@ -11,6 +11,7 @@ import type { HeadFields } from "../protocol/head-fields.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
+import type { ClientIp } from "./client-ip.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { forwardedStart, writeForwarded } from "./forwarded.ts";
@@ -39,6 +40,8 @@ export interface Downstream extends PrefacedClient {
   readonly forwarded: Uint8Array;
   /** How each request's Forwarded begins; empty: it gets none. */
   readonly forwardedStart: Uint8Array;
+  /** `address`, read for the first route that asks for it. */
+  ip: ClientIp | undefined;
 }
 
 const noBytes = ascii("");
@@ -55,6 +58,7 @@ export function describeDownstream(
     address,
     ends,
     prefaces: undefined,
+    ip: undefined,
     trusted,
     forwarded: ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`),
     forwardedStart: forwarded ? forwardedStart(address) : noBytes,

@@ -101,18 +101,6 @@ export class ResponseRelay {
     if (this.#partialLength === 0) this.#dropLarge();
   }
 
-  /**
-   * No more will come of this head: whether it was wrong already, which the scanner does not look for. Then
-   * the exchange is over, for the same reason as if it had come in one piece.
-   */
-  refusedHeld(): boolean {
-    if (this.begun || this.#partialLength === 0) return false;
-    const { responseHead: head } = this.#context;
-    const next = head.parse(this.#partial, 0, this.#partialLength, this.#exchange.method);
-    if (next < 0) this.#exchange.malformedAnswer(head.error);
-    return next < 0;
-  }
-
   /** The backend ends its side. True: that completed the answer, or there is nothing to complete. */
   upstreamEnded(): boolean {
     const { writer } = this.#context;
@@ -122,6 +110,18 @@ export class ResponseRelay {
     if (!this.#body.finish(writer)) return false;
     flush(writer, this.#exchange.client.stream);
     this.#complete(false);
+    return true;
+  }
+
+  /**
+   * No more will come of this head: whether it was wrong already, which the scanner does not look for. Then the
+   * exchange is over, with the reason that the same bytes get when they come at once.
+   */
+  refusedPartial(): boolean {
+    if (this.begun || this.#partialLength === 0) return false;
+    const { responseHead: head } = this.#context;
+    if (head.parse(this.#partial, 0, this.#partialLength, this.#exchange.method) >= 0) return false;
+    this.#exchange.malformedAnswer(head.error);
     return true;
   }
 

@@ -3,7 +3,9 @@
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import { AccessField } from "../telemetry/access-log.ts";
 import { Counter } from "../telemetry/counters.ts";
+import { isGuarded, refusedAt } from "./admission.ts";
 import { BackendChoice } from "./backend-choice.ts";
+import { peerIpOf } from "./client-ip.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { HeldBytes } from "./held-bytes.ts";
@@ -42,15 +44,19 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   }
 
   #begin(): void {
-    const { table, counters } = this.#context;
+    const { table, counters, random } = this.#context;
     const route = table.matchTcp(this.#stream.localPort);
     this.#line.revision = table.revision;
-    const service = route?.service;
+    const service = route?.serviceFor(random);
     if (route === undefined || service === undefined) {
       counters[Counter.noRoute]! += 1;
       return this.#give("no-route");
     }
     this.#line.route = route.name;
+    const refused = isGuarded(route)
+      ? refusedAt(this.#context, route, peerIpOf(this.#client.ends.remoteAddress))
+      : undefined;
+    if (refused !== undefined) return this.#give(refused.reason);
     this.#line.service = service.name;
     this.#choice.begin(service, this.#client);
     this.#tryNext("no-backend");

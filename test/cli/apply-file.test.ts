@@ -115,8 +115,47 @@ test.for([
   ["routes:\n- service: web\n  domain: a\n  port: 1", /both domain and port are there/],
   ["routes:\n- service: web\n  port: 99999", /^f\.yaml:3: routes\[0\]\.port: .*not a port/],
   ["routes:\n- service: web\n  domain: 7", /^f\.yaml:3: routes\[0\]\.domain: 7 is not a text/],
-  ["routes:\n- service: 7\n  domain: a", /^f\.yaml:2: routes\[0\]: cannot read Route\.service/],
-  ["routes:\n- service: a\n  domain: a\n  labels: {n: 1}", /labels.*"n": expected string/],
+  [
+    "routes:\n- service: 7\n  domain: a",
+    /^f\.yaml:2: routes\[0\]\.service: 7 is not a text: write it in quotes$/,
+  ],
+  [
+    "routes:\n- service: a\n  domain: a\n  labels: {n: 1}",
+    /^f\.yaml:4: .*labels\.n: 1 is not a text/,
+  ],
+  [
+    "routes:\n- service: a\n  domain: a\n  rateLimit:\n    requests: 5\n    per: 1m",
+    /^f\.yaml:6: routes\[0\]\.rateLimit\.per: "1m" is not a time that passes, such as "60s"/,
+  ],
+  [
+    "routes:\n- service: a\n  domain: a\n  rate_limit:\n    requests: 5\n    key: client",
+    /^f\.yaml:6: routes\[0\]\.rate_limit\.key: "client" is none of KEY_UNSPECIFIED, KEY_CLIENT$/,
+  ],
+  [
+    "routes:\n- service: a\n  domain: a\n  pages:\n  - {status: 404, body: x}\n  - {status: 503, body: 5}",
+    /^f\.yaml:6: routes\[0\]\.pages\[1\]\.body: 5 is not a text/,
+  ],
+  [
+    "routes:\n- domain: a\n  split: [{service: a, weight: -1}]",
+    /split\[0\]\.weight: -1 is not a number/,
+  ],
+  ["routes:\n- domain: a\n  service: a\n  sticky: very", /sticky: "very" is not true or false$/],
+  [
+    "routes:\n- service: a\n  http: {domain: a, headers: [{name: x, exact: a, prefix: b}]}",
+    /^f\.yaml:3: routes\[0\]\.http\.headers\[0\]: .*oneof/,
+  ],
+  [
+    "routes:\n- service: a\n  http: {domain: a, methods: [GET, 5]}",
+    /methods\[1\]: 5 is not a text/,
+  ],
+  [
+    "routes:\n- domain: a\n  service: web\n  methods: [GET]",
+    /^f\.yaml:4: routes\[0\]\.methods: is not known here; it stands in http$/,
+  ],
+  [
+    "routes:\n- domain: a\n  status: 503",
+    /status: is not known here; it stands in redirect or answer$/,
+  ],
   [
     "routes:\n- service: a\n  domain: a\n  labels: {__proto__: x}",
     /labels\.__proto__: cannot be a name here/,
@@ -145,18 +184,21 @@ test.for([
   ["routes:\n- domain: a\n  access: [10.0.0.1]", /^f\.yaml:3: routes\[0\]\.access: is not a block/],
   [
     "routes:\n- domain: a\n  rateLimit: {requests: 5, key: KEY_COOKIE}",
-    /^f\.yaml:2: routes\[0\]: .*KEY_COOKIE/,
+    /^f\.yaml:3: routes\[0\]\.rateLimit\.key: "KEY_COOKIE" is none of KEY_UNSPECIFIED, /,
   ],
   [
     "routes:\n- domain: a\n  rateLimit: {requests: 5, per: soon}",
-    /^f\.yaml:2: routes\[0\]: .*Duration.*"soon"/,
+    /^f\.yaml:3: routes\[0\]\.rateLimit\.per: "soon" is not a time that passes/,
   ],
   ["routes:\n- web", /^f\.yaml:2: routes\[0\]: is not a block/],
   ["routes: web", /^f\.yaml:1: routes: is not a list/],
   ["- web", /^f\.yaml:1: is not a block/],
-  ["services:\n- name: a\n  policy: best", /^f\.yaml:2: services\[0\]: .*"best"/],
+  ["services:\n- name: a\n  policy: best", /^f\.yaml:3: services\[0\]\.policy: "best" is none of /],
   ["services:\n- name: a\n  policy: toString", /"toString"/],
-  ["services:\n- name: a\n  proxyProtocol: v3", /^f\.yaml:2: services\[0\]: .*"v3"/],
+  [
+    "services:\n- name: a\n  proxyProtocol: v3",
+    /^f\.yaml:3: services\[0\]\.proxyProtocol: "v3" is none of /,
+  ],
   ["services:\n- name: a\n  check: http", /^f\.yaml:3: services\[0\]\.check: .*is not http:\/PATH/],
   ["services:\n- name: a\n  check: tcp\n  healthCheck: {}", /^f\.yaml:3: .*keep one/],
   ["routes: [\n", /^f\.yaml:\d: /],

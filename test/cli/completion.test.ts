@@ -53,6 +53,15 @@ test.for([
     ["bash", "zsh", "fish"],
   ],
   [["route", "add", "--js"], ["--json"]],
+  [
+    ["route", "add", "--re"],
+    ["--redirect", "--redirect-status", "--rewrite", "--rewrite-host", "--replace"],
+  ],
+  [
+    ["route", "add", "a.example.com", "web", "--rate-by", ""],
+    ["all", "client"],
+  ],
+  [["explain", "--fr"], ["--from"]],
   [["apply", "-f", "src/cli/comp"], ["src/cli/completion.ts"]],
 ] as const)("%j is completed from the table", async ([words, expected]) => {
   expect(await offered(words)).toEqual(expected);
@@ -67,6 +76,9 @@ test("names of routes and services come from the node", async () => {
   expect(await offered(["route", "get", "--rpc", rpc, "b"])).toEqual(["b-example-com"]);
   expect(await offered(["service", "put", ""], rpc)).toEqual(["shop", "web"]);
   expect(await offered(["route", "add", "c.example.com", "w"], rpc)).toEqual(["web"]);
+  for (const flag of ["--split", "--mirror"]) {
+    expect(await offered(["route", "add", "c.example.com", flag, "s"], rpc)).toEqual(["shop"]);
+  }
 });
 
 test("a node that is away completes nothing, and is not complained about", async () => {

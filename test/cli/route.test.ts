@@ -108,7 +108,7 @@ describe("route add", () => {
     [["tcp:99999", "web"], /"99999" is not a port/],
     [["a.example.com", "web", "--label", "team"], /--label: "team" is not KEY=VALUE/],
     [["a.example.com", "web", "--label", "a=1", "--label", "a=2"], /--label: "a" is given twice/],
-    [["a.example.com"], /missing required argument 'SERVICE'/],
+    [["a.example.com"], /SERVICE: is missing; name it, or say --split, --redirect or --answer/],
     [["a.example.com", "web", "shop"], /too many arguments/],
     [["a.example.com", "web", "--stiky"], /unknown option '--stiky'\n\(Did you mean --sticky\?\)/],
     [["a.example.com", "web", "--wait", "some"], /Allowed choices are none, node, all/],
@@ -149,7 +149,7 @@ describe("route list", () => {
       rpc,
     });
     expect(odd.stdout).toBe(
-      "NAME   MATCH           SERVICE  STICKY  LABELS\nr0007  h7.example.com  odd      -       a=1,b=2\n",
+      "NAME   MATCH           TARGET  OPTIONS  LABELS\nr0007  h7.example.com  odd     -        a=1,b=2\n",
     );
     const json = await crosspoint(["route", "list", "--json"], { rpc });
     const list = JSON.parse(json.stdout) as { routes: unknown[]; revision: string };
@@ -160,7 +160,7 @@ describe("route list", () => {
   test("prints the head alone, and an empty list as JSON, when there is nothing", async () => {
     const rpc = (await startRpcNode()).server.address;
     expect((await crosspoint(["route", "list"], { rpc })).stdout).toBe(
-      "NAME  MATCH  SERVICE  STICKY  LABELS\n",
+      "NAME  MATCH  TARGET  OPTIONS  LABELS\n",
     );
     const json = await crosspoint(["route", "list", "--json"], { rpc });
     expect(JSON.parse(json.stdout)).toEqual({ routes: [], nextPageToken: "", revision: "0" });

@@ -91,7 +91,7 @@ describe("report", () => {
         "  made by ada",
         "  since: 12",
         "  try again in 1.5 s",
-        "  see it with `crosspoint route get db`; change it with `crosspoint apply`",
+        "  see it with `crosspoint route get db`; change it with `crosspoint route add --replace` or `crosspoint apply`",
         "",
       ].join("\n"),
     );

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { parseRevision } from "../../src/model/revision.ts";
 import { putRouteChange, removeRouteChange, startRpcNode } from "../support/rpc-node.ts";
-import { crosspoint, linesOf, start } from "./program.ts";
+import { crosspoint, dispatched, linesOf, start } from "./program.ts";
 
 describe("watch", () => {
   test("prints the table, then every change, and ends with its --timeout", async () => {
@@ -104,5 +104,46 @@ describe("explain", () => {
       status: 3,
       stdout: "no TCP route\non port 5432\\x1b[2J\nno route  (revision 7)\n",
     });
+  });
+
+  test.for([
+    [{ route: "web", status: 308 }, 0, "route web -> the router answers 308"],
+    [{ route: "web", status: 403 }, 0, "route web -> the router answers 403"],
+    [{ route: "web", status: 404 }, 3, "route web -> the router answers 404"],
+    [
+      { route: "web", service: "shop", status: 503 },
+      0,
+      "route web -> service shop -> no backend: the router answers 503",
+    ],
+    [{ status: 404 }, 3, "no route: 404"],
+  ] as const)("says what the router answers by itself: %j", async ([answered, status, line]) => {
+    const node = await startRpcNode();
+    const nothing = { revision: parseRevision(7), route: "", service: "", backend: "", steps: [] };
+    node.serving.explanation = { ...nothing, ...answered };
+    const run = await dispatched(["explain", "a.example.com"], {
+      CROSSPOINT_RPC: node.server.address,
+    });
+    expect(run).toEqual({ status, stdout: `${line}  (revision 7)\n`, stderr: "" });
+  });
+
+  test("asks with -X, -H and --from, as curl is asked and who asks", async () => {
+    const node = await startRpcNode();
+    const words = ["a.example.com", "-X", "PUT", "-H", "X-A: 1", "--from", "192.0.2.7"];
+    const run = await dispatched(["explain", ...words], { CROSSPOINT_RPC: node.server.address });
+    expect(run.status).toBe(0);
+    expect(node.serving.questions).toMatchObject([
+      { kind: "http", method: "PUT", headers: { "X-A": "1" }, clientAddress: "192.0.2.7" },
+    ]);
+  });
+
+  test.for([
+    ["tcp:5432", ["--from", "192.0.2.7"], "--from: is for URLs; tcp:5432 has connections"],
+    ["tcp:5432", ["-X", "PUT"], "--method: is for URLs"],
+    ["a.example.com", ["-H", "X-A=1"], '--header: "X-A=1" is not NAME:VALUE'],
+    ["a.example.com", ["-H", "X-A:1", "-H", "X-A:2"], '--header: "X-A" is given twice'],
+  ] as const)("refuses %s with %j", async ([target, words, message]) => {
+    const run = await dispatched(["explain", target, ...words], { CROSSPOINT_RPC: "127.0.0.1:1" });
+    expect(run.status).toBe(2);
+    expect(run.stderr).toContain(message);
   });
 });

@@ -3,10 +3,20 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import type { ListenerSet } from "../../src/control/listeners.ts";
 import { type SocketCalls, socketCalls } from "../../src/control/socket-group.ts";
-import { acceptOne, closeFd, errnoName, PeerAddress, SocketError } from "../../src/io/sockets.ts";
-import { portRetryMsMin } from "../../src/limits.ts";
+import {
+  acceptOne,
+  closeFd,
+  errnoName,
+  outputQueue,
+  PeerAddress,
+  pin,
+  SocketError,
+  sendPinned,
+} from "../../src/io/sockets.ts";
+import { portRetryMsMin, unlimited } from "../../src/limits.ts";
 import {
   closeAll,
   dial,
@@ -26,6 +36,47 @@ const nobody = new Set<number>();
 const untaken = (): boolean => false;
 
 afterEach(closeAll);
+
+/** A connection that the set's first worker would accept, from a client that reads nothing. */
+async function acceptedOf(set: ListenerSet, port: number): Promise<number> {
+  const client = connect(port, host).pause();
+  onTestFinished(() => void client.destroy());
+  await once(client, "connect");
+  const fds = [...set.loansOf(0).values()].flatMap(({ fd, port: its }) =>
+    fd === undefined || its !== port ? [] : [fd],
+  );
+  const fd = acceptOne(fds[0]!, new PeerAddress());
+  if (fd < 0) throw new Error(`nobody was accepted: ${errnoName(fd)}`);
+  onTestFinished(() => closeFd(fd));
+  return fd;
+}
+
+/** Bytes that the kernel keeps of a connection whose peer reads nothing. */
+function keptBytes(fd: number): number {
+  const bytes = new Uint8Array(64 * 1024);
+  const at = pin(bytes);
+  for (let sent = 0; sent >= 0; ) sent = sendPinned(fd, at, bytes.length);
+  return outputQueue(fd);
+}
+
+describe.for(["HTTP", "TCP"])("what the kernel keeps of a connection to an %s listener", (kind) => {
+  async function kept(unsentBytesMax?: number): Promise<number> {
+    const limits = unsentBytesMax === undefined ? {} : { unsentBytesMax };
+    const http = [{ address: host, port: 0 }];
+    const { set } = await openSet({ http, slots: 1, limits });
+    set.start();
+    if (kind === "HTTP") return keptBytes(await acceptedOf(set, httpPort(set)));
+    const port = await freePort();
+    set.apply([putRoute("db", port)]);
+    return keptBytes(await acceptedOf(set, port));
+  }
+
+  test("is little by default, and as much as it likes when there is no limit", async () => {
+    const [byDefault, none] = [await kept(), await kept(unlimited)];
+    expect(byDefault).toBeLessThan(256 * 1024);
+    expect(none).toBeGreaterThan(1024 * 1024);
+  });
+});
 
 describe("HTTP listeners", () => {
   test("with port 0, every worker's socket has the port that the first was given", async () => {

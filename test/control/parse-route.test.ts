@@ -113,7 +113,10 @@ test.for<readonly [Wanted, readonly string[]]>([
     ],
   ],
   [web({ split: [{ service: "a", weight: 1 }] }), ["route.split"]],
-  [web({ split: [{ service: "", weight: 2000 }] }), ["route.split[0].service", "route.split"]],
+  [
+    web({ split: [{ service: "", weight: 2000 }] }),
+    ["route.split[0].service", "route.split[0].weight", "route.split"],
+  ],
   [web({ rateLimit: { requests: 1, per: "0s" } }), ["route.rate_limit.per"]],
   [web({ rateLimit: { requests: 1, per: "-1s" } }), ["route.rate_limit.per"]],
   [web({ rateLimit: { requests: 1, per: "0.999s" } }), ["route.rate_limit.per"]],

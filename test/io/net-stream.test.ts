@@ -5,7 +5,7 @@
 import { Socket } from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { NetIo } from "../../src/io/net/net-io.ts";
-import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
+import { closeFd, limitUnsent, listen, openListener } from "../../src/io/sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../../src/io/stream.ts";
 import { Peer, RawBackend, refusedAddress } from "../support/peer.ts";
 import { turns, until } from "../support/until.ts";
@@ -41,20 +41,23 @@ const timers = (delayMs: number, action: () => void): (() => void) => {
   return () => clearTimeout(timer);
 };
 
-function netIo(): NetIo {
+function netIo(unsentBytesMax?: number): NetIo {
   return new NetIo({
     after: timers,
     atTurnEnd: (action) => void setImmediate(action),
     receiveBytes: 64 * 1024,
     sendQueueBytesHigh: 64 * 1024,
+    unsentBytesMax,
   });
 }
 
 /** A stream that was accepted, and its client. */
 async function accepted(
   take: (stream: Stream) => void = () => {},
+  unsentBytesMax?: number,
 ): Promise<{ stream: Stream; witness: Witness; peer: Peer }> {
   const { fd, port } = openListener({ address: "127.0.0.1", port: 0 });
+  if (unsentBytesMax !== undefined) limitUnsent(fd, unsentBytesMax);
   listen(fd, 16);
   const witness = new Witness();
   let stream: Stream | undefined;
@@ -75,10 +78,12 @@ async function accepted(
 }
 
 /** A stream that was dialled, and the end it reached. */
-async function dialled(): Promise<{ stream: Stream; witness: Witness; peer: Peer }> {
+async function dialled(
+  unsentBytesMax?: number,
+): Promise<{ stream: Stream; witness: Witness; peer: Peer }> {
   const backend = await RawBackend.start();
   const witness = new Witness();
-  const stream = netIo().dial("127.0.0.1", backend.port, witness);
+  const stream = netIo(unsentBytesMax).dial("127.0.0.1", backend.port, witness);
   const peer = await backend.accept();
   await until(() => witness.seen.includes("connect"), "the connection");
   onTestFinished(async () => {
@@ -93,9 +98,16 @@ const write = (stream: Stream, text: string): boolean => {
   return stream.write(bytes, 0, bytes.length);
 };
 
+/** What the kernel keeps then; what one send brings comes on top. */
+const unsentBytes = 16 * 1024;
+const acceptedLimited = () => accepted(undefined, unsentBytes);
+const dialledLimited = () => dialled(unsentBytes);
+
 describe.for([
-  ["accepted", accepted],
-  ["dialled", dialled],
+  ["accepted", () => accepted()],
+  ["dialled", () => dialled()],
+  ["accepted, with few bytes unsent", acceptedLimited],
+  ["dialled, with few bytes unsent", dialledLimited],
 ] as const)("a stream that was %s", ([, make]) => {
   test("carries bytes both ways", async () => {
     const { stream, witness, peer } = await make();
@@ -247,6 +259,46 @@ describe.for([
     expect(witness.text).toBe("my last words");
     expect(witness.seen.at(-1)).toBe("close reset");
     expect(witness.seen).not.toContain("end");
+  });
+});
+
+describe.for([
+  ["accepted", acceptedLimited],
+  ["dialled", dialledLimited],
+] as const)("a stream that was %s, with few bytes unsent", ([, make]) => {
+  test("leaves little in the kernel of a reader that takes nothing", async () => {
+    const { stream, peer } = await make();
+    peer.socket.pause();
+    // The peer's kernel takes what it takes within these turns. What is on its way to it comes to some 100 KiB; an
+    // unlimited kernel keeps megabytes besides.
+    for (let i = 0; i < 200; i++) {
+      if (stream.queuedBytes === 0) write(stream, "x".repeat(64 * 1024));
+      await turns(1);
+    }
+    expect(stream.queuedBytes).toBeGreaterThan(0);
+    expect(stream.unacknowledgedBytes - stream.queuedBytes).toBeLessThan(256 * 1024);
+  });
+
+  test("brings a reader everything, in order, that stops again and again", async () => {
+    const { stream, witness, peer } = await make();
+    let sent = "";
+    for (let i = 0; i < 200; i++) {
+      if (i % 20 === 0) peer.socket.pause();
+      if (i % 20 === 10) peer.socket.resume();
+      const piece = `${i}`.padStart(4, "0").repeat(1 + ((i * 7919) % 20_000));
+      const before = witness.seen.length;
+      const more = write(stream, piece);
+      sent += piece;
+      if (more) await turns(1);
+      else {
+        peer.socket.resume();
+        await until(() => witness.seen.slice(before).includes("writable"), "onWritable");
+      }
+    }
+    stream.end();
+    peer.socket.resume();
+    await peer.untilEnded();
+    expect(peer.text === sent).toBe(true);
   });
 });
 

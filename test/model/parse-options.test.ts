@@ -195,6 +195,46 @@ describe("refused, by name", () => {
     ]);
   });
 
+  test.for<readonly [Partial<OptionsWish>, readonly string[]]>([
+    [
+      { split: [share("", -1), share("a", 0), share("a", 0)] },
+      ["split[0].service", "split[0].weight", "split"],
+    ],
+    [
+      {
+        redirect: {
+          scheme: "ftp",
+          host: "a:1",
+          port: 70_000,
+          path: "x",
+          pathPrefix: "/y",
+          status: 300,
+        },
+      },
+      ["status", "scheme", "host", "port", "path", "path_prefix"].map((name) => `redirect.${name}`),
+    ],
+    [
+      { answer: { status: 204, contentType: "x", body: "x", headers: { Date: "x" } } },
+      ["content_type", "body", "headers"].map((name) => `answer.${name}`),
+    ],
+    [
+      { answer: { ...answer, status: 199, body: "x".repeat(kib16 + 1) } },
+      ["answer.status", "answer.body"],
+    ],
+    [{ rewrite: { pathPrefix: "x", host: "*" } }, ["rewrite.path_prefix", "rewrite.host"]],
+    [{ mirror: { service: "", percent: 101 } }, ["mirror.service", "mirror.percent"]],
+    [
+      { rateLimit: { ...rate, requests: 0, perMs: 1, burst: 1_000_001 } },
+      ["rate_limit.requests", "rate_limit.per", "rate_limit.burst"],
+    ],
+    [
+      { pages: [{ status: 399, contentType: "x", body: "x".repeat(kib16 + 1) }, page, page] },
+      ["pages[0].status", "pages[0].content_type", "pages[0].body", "pages"],
+    ],
+  ])("everything wrong in one part is in one answer as well: %j", ([asked, fields]) => {
+    expect(violationsOf(parseOptionsOf(asked)).map(({ field }) => field)).toEqual(fields);
+  });
+
   test("a page of a node, the same way", () => {
     expect(parsePage({ ...page, body: "x" }, "page").contentType).toBe("text/html; charset=utf-8");
     expect(violationsOf(() => parsePage({ ...page, status: 399 }, "page"))).toMatchObject([

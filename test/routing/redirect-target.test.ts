@@ -21,6 +21,7 @@ const exact = (path: string): Pick<HttpMatch, "pathPrefix" | "exactPath"> => ({
 
 const host = parseDomain("b.com");
 const https: Partial<Redirect> = { scheme: "https" };
+const below: Partial<Redirect> = { pathPrefix: parsePathPrefix("/new") };
 
 /** "http://a.com:8080/x?q" taken apart. */
 function asked(url: string): AskedUrl {
@@ -68,6 +69,51 @@ const leads: readonly [string, Partial<Redirect>, string, string, string | undef
     "/old",
     "http://a.com/old/x?q",
     "http://a.com/new/x?q",
+  ],
+  ["a prefix below the route's own", below, "/", "http://a.com/x?q", "http://a.com/new/x?q"],
+  ["a prefix below the route's own, there", below, "/", "http://a.com/new/x?q", undefined],
+  ["a prefix below the route's own, it", below, "/", "http://a.com/new", undefined],
+  [
+    "a prefix below the route's own, not quite",
+    below,
+    "/",
+    "http://a.com/newer",
+    "http://a.com/new/newer",
+  ],
+  [
+    "a prefix below a path",
+    { pathPrefix: parsePathPrefix("/a/b") },
+    "/a",
+    "http://a.com/a/b/x",
+    undefined,
+  ],
+  [
+    "a prefix below the route's own and a scheme",
+    { ...below, ...https },
+    "/",
+    "http://a.com/new/x",
+    "https://a.com/new/x",
+  ],
+  [
+    "a prefix below the route's own, on another host",
+    { ...below, host },
+    "/",
+    "http://a.com/new/x",
+    "http://b.com/new/new/x",
+  ],
+  [
+    "a prefix beside the route's own",
+    { pathPrefix: parsePathPrefix("/new") },
+    "/newer",
+    "http://a.com/newer/new/x",
+    "http://a.com/new/new/x",
+  ],
+  [
+    "a prefix above the route's own",
+    { pathPrefix: parsePathPrefix("/a") },
+    "/a/b",
+    "http://a.com/a/b/x",
+    "http://a.com/a/x",
   ],
   ["an address", https, "/", "http://[::1]:8080/x", "https://[::1]/x"],
   ["the whole server", https, "/", "http://a.com*", "https://a.com"],

@@ -24,6 +24,8 @@ import type { SteadyFigures } from "../support/steady-client.ts";
 const goodPerSecond = 200;
 /** Until code is warm, in ms. */
 const warmMs = 5_000;
+/** As often as during a mode (attackSlowly), in ms. */
+const lookMs = 500;
 /** The router has let go of everybody after a mode, in ms. */
 const quietMsMax = 90_000;
 const successMin = 0.9999;
@@ -90,13 +92,13 @@ async function runModes(
   const quiet: SteadyFigures[] = [];
   const modes: ModeFigures[] = [];
   for (const mode of slowModes) {
-    await sleep(seconds * 500);
-    quiet.push(await take(good));
+    quiet.push(await quietly(node, good, seconds));
     const seen = { openMax: 0, residentBytesMax: 0 };
     const openedBefore = await connectionsOf(node, "accepted_total");
     const look = async (): Promise<void> => {
-      seen.openMax = Math.max(seen.openMax, await connectionsOf(node, "open"));
-      seen.residentBytesMax = Math.max(seen.residentBytesMax, node.residentBytes());
+      const { open, residentBytes: resident } = await lookAt(node);
+      seen.openMax = Math.max(seen.openMax, open);
+      seen.residentBytesMax = Math.max(seen.residentBytesMax, resident);
     };
     const told = await attackSlowly({ mode, url, seconds, connections, look });
     const opened = (await connectionsOf(node, "accepted_total")) - openedBefore;
@@ -109,6 +111,26 @@ async function runModes(
     failures: quiet.flatMap(({ failures }) => failures),
   };
   return { connections, residentBytes, quiet: together, modes };
+}
+
+/** As long as a mode, and with as many looks at the node: so many answers each, and nothing but the mode is different. */
+async function quietly(
+  node: ChildNode,
+  good: SideProcess,
+  seconds: number,
+): Promise<SteadyFigures> {
+  const endMs = performance.now() + seconds * 1000;
+  while (performance.now() < endMs) {
+    await sleep(lookMs);
+    await lookAt(node);
+  }
+  return await take(good);
+}
+
+async function lookAt(
+  node: ChildNode,
+): Promise<{ readonly open: number; readonly residentBytes: number }> {
+  return { open: await connectionsOf(node, "open"), residentBytes: node.residentBytes() };
 }
 
 async function take(good: SideProcess): Promise<SteadyFigures> {

@@ -87,7 +87,7 @@ const exitMeanings: Readonly<Record<keyof typeof ExitStatus, string>> = {
   Done: "done",
   Failed: "failed; standard error says why",
   Usage: "wrong usage: a flag, a value, a key of a file",
-  NotFound: "there is no such route, service or backend; `explain`: nothing matches",
+  NotFound: "there is no such route, service or backend; `explain`: nothing matches, or 404",
   Conflict: "somebody else has it, or the table is at another revision",
   Unreachable: "the node cannot be reached, or its store cannot",
   Lagging: "stored, but not served by every worker in time",

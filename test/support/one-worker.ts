@@ -20,6 +20,7 @@ import type {
   ToWorker,
   WorkerSettings,
 } from "../../src/channel/messages.ts";
+import { type RateMemory, rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
 import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
 import type { Stream } from "../../src/io/stream.ts";
@@ -53,6 +54,7 @@ export interface OneWorkerOptions {
   readonly address?: string;
   /** Shared with other workers; each has a slot of its own. */
   readonly connections?: ConnectionMemory;
+  readonly rates?: RateMemory;
   readonly slot?: number;
 }
 
@@ -128,6 +130,7 @@ export class OneWorker {
         control: port2,
         counters: memory,
         connections: this.#connections,
+        rates: options.rates ?? rateMemory(1),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
           io: "net",

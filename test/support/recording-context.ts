@@ -4,6 +4,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import type { WorkerSettings } from "../../src/channel/messages.ts";
+import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
 import * as limits from "../../src/limits.ts";
 import {
@@ -56,6 +57,7 @@ export function recordingContext(
       control: port1,
       counters: new SharedArrayBuffer(countersByteLength),
       connections: connectionMemory(1, 0),
+      rates: rateMemory(1),
       logMemory: undefined,
       settings: {
         io: "net",

@@ -47,6 +47,17 @@ describe("body-bytes", () => {
     expect(upstream().text).not.toContain("\r\ne\r\n");
     expect(upstream().calls.length).toBeGreaterThan(0);
   });
+
+  test("cuts a body that came whole as one that did not: no request behind it is read, and nobody waits for its answer", () => {
+    const { stream, connect, upstream, told } = recordedSession({ bodyBytesMax: 4 });
+    stream.receive(`${post}Transfer-Encoding: chunked\r\n\r\n`);
+    connect();
+    stream.receive(`5\r\nhello\r\n0\r\n\r\n${get}`);
+    expect(told()).toBe("413 request-too-large");
+    expect(stream.text).toContain("Connection: close");
+    expect(stream.calls).toEqual(["end"]);
+    expect(upstream().text).not.toContain("GET");
+  });
 });
 
 describe("trailers", () => {
@@ -99,6 +110,24 @@ describe("a head", () => {
     idle.pass(61_000);
     expect(idle.stream.calls).toEqual(["end"]);
     expect([idle.limited("head-time"), idle.limited("idle-time")]).toEqual([0, 1]);
+  });
+});
+
+describe("answer-time", () => {
+  const limits = { responseHeadMsMax: 2_000, bodyRateMin: 0 };
+  const chunk = "1\r\nx\r\n";
+
+  test("is over once the answer has begun, though the request ends after that", () => {
+    const { stream, connect, upstream, pass, limited } = recordedSession(limits);
+    stream.receive(`${post}Content-Length: 4\r\n\r\nab`);
+    connect();
+    upstream().receive(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`);
+    stream.receive("cd");
+    pass(10_000);
+    expect([...stream.calls, ...upstream().calls]).toEqual([]);
+    upstream().receive(`${chunk}0\r\n\r\n`);
+    expect(stream.text.endsWith("0\r\n\r\n")).toBe(true);
+    expect([limited("answer-time"), limited("body-idle-time")]).toEqual([0, 0]);
   });
 });
 

@@ -4,9 +4,11 @@
 
 import { describe, expect, test } from "vitest";
 import { sendQueueBytesHigh } from "../../src/limits.ts";
+import { parseServiceName } from "../../src/model/names.ts";
+import type { Share } from "../../src/model/route-options.ts";
 import { blackHole, type Peer, RawBackend, refusedAddress } from "../support/peer.ts";
 import { type Served, serve } from "../support/served.ts";
-import { backendOf, putRoute, removeRoute } from "../support/table-fixtures.ts";
+import { backendOf, putRoute, removeRoute, routeOf } from "../support/table-fixtures.ts";
 import { turns, until } from "../support/until.ts";
 
 async function connected(served: Served): Promise<{ client: Peer; upstream: Peer }> {
@@ -140,6 +142,33 @@ describe("a TCP route", () => {
     client.end();
     await served.worker.reaches("tcpConnectionsOpen", 0);
     await other.close();
+  });
+
+  test("with a split leads to each of its services", async () => {
+    const served = await serve({ settings: { accessLog: true } });
+    const canary = await RawBackend.start(echo);
+    const share = (service: string): Share => ({ service: parseServiceName(service), weight: 1 });
+    await served.worker.change(
+      {
+        kind: "route-put",
+        route: {
+          ...routeOf("relay", served.worker.tcpPort),
+          service: undefined,
+          options: { split: [share("canary"), share("web")] },
+        },
+      },
+      { kind: "backend-put", backend: backendOf("canary", canary.address) },
+    );
+    for (let i = 0; i < 64; i++) (await served.tcpClient()).end();
+    await until(() => canary.peers.length + served.backend.peers.length === 64, "all of them");
+    expect(canary.peers.length).toBeGreaterThan(8);
+    expect(served.backend.peers.length).toBeGreaterThan(8);
+    for (const peer of served.backend.peers) peer.end();
+    await served.worker.reaches("tcpConnectionsOpen", 0);
+    expect(new Set(served.worker.lines.map(({ service }) => service))).toEqual(
+      new Set(["canary", "web"]),
+    );
+    await canary.close();
   });
 
   test("is one line in the access log when it ends", async () => {

@@ -15,7 +15,7 @@ import { RouterError } from "../../model/errors.ts";
 import { type ApplyFile, formatApplyFile, parseApplyFile } from "../apply-file.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
-import { ExitStatus, usageError } from "../failure.ts";
+import { ExitStatus, renamed, usageError } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { differenceText, routeText } from "../route-text.ts";
 import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
@@ -173,22 +173,11 @@ async function applyChanges(
       stub.applyChanges(request, ...rest),
     );
   } catch (reason) {
-    const error = RouterError.from(reason);
     const index = /\bchanges\[(\d+)\]/;
-    const placed = (text: string): string => {
+    throw renamed(reason, (text) => {
       const found = index.exec(text);
       return found === null ? text : `${file.placeOf(Number(found[1]))}: ${text}`;
-    };
-    const violations = (error.details.violations ?? []).map(({ field, description }) => ({
-      field: placed(field),
-      description,
-    }));
-    throw new RouterError(
-      error.code,
-      placed(error.message),
-      { ...error.details, violations },
-      { cause: error },
-    );
+    });
   }
 }
 

@@ -2,7 +2,8 @@
 
 import { ExplainRequest, ExplainResponse } from "../../gen/crosspoint/v1/router.ts";
 import { withNode } from "../client.ts";
-import { type Command, isOn, textOf, textsOf } from "../command.ts";
+import { type Command, type Flags, isOn, textOf, textsOf } from "../command.ts";
+import { fieldsOfWords } from "../condition-words.ts";
 import { ExitStatus, usageError } from "../failure.ts";
 import { parsePortWord } from "../parse-words.ts";
 import { printJson } from "../show.ts";
@@ -10,34 +11,32 @@ import { printable } from "../table.ts";
 
 export const explain: Command = {
   path: ["explain"],
-  summary: "where a request would go, and why; exit status 3 when nowhere",
+  summary: "where a request would go, and why; exit status 3 when nowhere (404)",
   arguments: [{ name: "TARGET", help: "URL or tcp:PORT" }],
   flags: [
-    { name: "method", value: "METHOD", help: "(default: GET)" },
+    { name: "method", short: "X", value: "METHOD", help: "(default: GET)" },
     {
       name: "header",
+      short: "H",
       value: "NAME:VALUE",
       help: "a field of the request; repeatable",
       repeatable: true,
     },
+    {
+      name: "from",
+      value: "ADDRESS",
+      help: "who asks (default: nobody; who may come is told, not judged)",
+    },
   ],
   client: true,
-  examples: ["crosspoint explain http://app.example.com/api", "crosspoint explain tcp:5432"],
+  examples: [
+    "crosspoint explain http://app.example.com/api",
+    "crosspoint explain http://app.example.com/api -X POST -H 'x-canary: 1' --from 192.0.2.7",
+    "crosspoint explain tcp:5432",
+  ],
   run: ({ args, flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
-      const target = args[0] ?? "";
-      const request = ExplainRequest.fromPartial({
-        request: target.startsWith("tcp:")
-          ? { $case: "tcpPort", value: parsePortWord(target.slice("tcp:".length), target) }
-          : {
-              $case: "http",
-              value: {
-                ...parseTarget(target),
-                method: textOf(flags, "method") ?? "GET",
-                headers: headersOf(textsOf(flags, "header")),
-              },
-            },
-      });
+      const request = ExplainRequest.fromPartial({ request: questionOf(args[0] ?? "", flags) });
       const answer = await node.call<ExplainResponse>((stub, ...rest) =>
         stub.explain(request, ...rest),
       );
@@ -46,14 +45,43 @@ export const explain: Command = {
         for (const step of answer.steps) terminal.print(printable(step));
         terminal.print(terminal.style("bold", printable(verdict(answer))));
       }
-      return answer.route === "" ? ExitStatus.NotFound : ExitStatus.Done;
+      return answer.route === "" || answer.status === notFound
+        ? ExitStatus.NotFound
+        : ExitStatus.Done;
     }),
 };
 
-function verdict({ route, service, backend, revision }: ExplainResponse): string {
-  if (route === "") return `no route  (revision ${revision})`;
-  const end = backend === "" ? "no backend" : `backend ${backend}`;
-  return `route ${route} -> service ${service} -> ${end}  (revision ${revision})`;
+const notFound = 404;
+
+function questionOf(target: string, flags: Flags): NonNullable<ExplainRequest["request"]> {
+  if (target.startsWith("tcp:")) {
+    for (const name of ["method", "header", "from"]) {
+      if (flags[name] === undefined) continue;
+      throw usageError(`--${name}: is for URLs; ${target} has connections, not requests`);
+    }
+    return { $case: "tcpPort", value: parsePortWord(target.slice("tcp:".length), target) };
+  }
+  return {
+    $case: "http",
+    value: {
+      ...parseTarget(target),
+      method: textOf(flags, "method") ?? "GET",
+      headers: fieldsOfWords(textsOf(flags, "header"), "--header"),
+      clientAddress: textOf(flags, "from") ?? "",
+    },
+  };
+}
+
+function verdict({ route, service, backend, status, revision }: ExplainResponse): string {
+  const at = `(revision ${revision})`;
+  if (route === "") return `no route${status === 0 ? "" : `: ${status}`}  ${at}`;
+  const way = service === "" ? `route ${route}` : `route ${route} -> service ${service}`;
+  if (status !== 0) {
+    return service === ""
+      ? `${way} -> the router answers ${status}  ${at}`
+      : `${way} -> no backend: the router answers ${status}  ${at}`;
+  }
+  return `${way} -> ${backend === "" ? "no backend" : `backend ${backend}`}  ${at}`;
 }
 
 /** A URL in host and path, as written: the path is what a client would send, dots and all. */
@@ -65,14 +93,4 @@ function parseTarget(text: string): { readonly host: string; readonly path: stri
   }
   const path = match?.[2] ?? "";
   return { host, path: path.startsWith("/") ? path : `/${path}` };
-}
-
-function headersOf(words: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    words.map((word) => {
-      const match = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*)$/.exec(word);
-      if (match === null) throw usageError(`--header: ${JSON.stringify(word)} is not NAME:VALUE`);
-      return [match[1] ?? "", match[2] ?? ""];
-    }),
-  );
 }

@@ -3,32 +3,45 @@
 import {
   AddRouteRequest,
   AddRouteResponse,
+  ApplyChangesRequest,
+  ApplyChangesResponse,
   GetRouteResponse,
   ListRejectedEntriesResponse,
   ListRoutesResponse,
   RemoveRouteRequest,
   RemoveRouteResponse,
   type Route,
+  type Wait,
 } from "../../gen/crosspoint/v1/router.ts";
 import { type NodeClient, withNode } from "../client.ts";
 import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
-import { ExitStatus, usageError } from "../failure.ts";
-import { pairsOf, parseMatch } from "../parse-words.ts";
-import { labelsText, matchText, optionTexts, routeText, targetText } from "../route-text.ts";
+import { ExitStatus, renamed, usageError } from "../failure.ts";
+import { pairsOf } from "../parse-words.ts";
+import { optionTexts } from "../route-option-text.ts";
+import { labelsText, matchText, optionsText, routeText, targetText } from "../route-text.ts";
+import { routeFlags, routeOfWords } from "../route-words.ts";
 import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printTable } from "../table.ts";
 
 export const routeAdd: Command = {
   path: ["route", "add"],
-  summary: "lead a domain, a path of it, or a port to a service",
+  summary: "lead a domain, a path of it, or a port to a service, or elsewhere",
   arguments: [
     { name: "MATCH", help: "DOMAIN[/PATH], tcp:PORT, or tcp for any free port" },
-    { name: "SERVICE", help: "who answers", complete: "service" },
+    {
+      name: "SERVICE",
+      help: "who answers; left out with --split and --answer",
+      optional: true,
+      complete: "service",
+    },
   ],
   flags: [
     { name: "name", value: "NAME", help: "the route's key (default: made from the match)" },
-    { name: "sticky", help: "keep a client with its backend, by a cookie" },
-    { name: "label", value: "KEY=VALUE", help: "a label; repeatable", repeatable: true },
+    ...routeFlags,
+    {
+      name: "replace",
+      help: "replace the route of that name or match, whole; without this flag such a route is an error",
+    },
     waitFlag,
   ],
   client: true,
@@ -36,29 +49,61 @@ export const routeAdd: Command = {
     "crosspoint route add app.example.com web",
     "crosspoint route add '*.example.com/api' api --sticky --label team=shop",
     "crosspoint route add tcp:5432 postgres",
+    "crosspoint route add shop.example.com --split shop=90 --split shop-next=10",
+    "crosspoint route add shop.example.com shop-next --header x-canary=1",
+    "crosspoint route add old.example.com --redirect https://www.example.com --redirect-status 308",
+    "crosspoint route add www.example.com/shop --answer 503=closed.html --answer-header 'Retry-After: 600'",
+    "crosspoint route add www.example.com/admin admin --rewrite / --allow 192.0.2.0/24 --rate 10/s",
   ],
   run: ({ args, flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
-      const request = AddRouteRequest.fromPartial({
-        route: {
-          name: textOf(flags, "name") ?? "",
-          match: parseMatch(args[0] ?? ""),
-          service: args[1] ?? "",
-          sticky: isOn(flags, "sticky"),
-          labels: pairsOf(textsOf(flags, "label"), "--label"),
-        },
-        wait: waitOf(textOf(flags, "wait")),
-      });
+      const route: Route = {
+        ...routeOfWords(args[0] ?? "", args[1], flags),
+        name: textOf(flags, "name") ?? "",
+        revision: 0n,
+        createTime: undefined,
+        updateTime: undefined,
+      };
+      const wait = waitOf(textOf(flags, "wait"));
+      if (isOn(flags, "replace")) return await putRoute(node, route, wait, { flags, terminal });
+      const request = AddRouteRequest.fromPartial({ route, wait });
       const answer = await node.call<AddRouteResponse>((stub, ...rest) =>
         stub.addRoute(request, ...rest),
       );
       if (isOn(flags, "json")) printJson(terminal, "AddRouteResponse", AddRouteResponse, answer);
-      else if (answer.route !== undefined) {
-        terminal.print(`${routeText(answer.route)}  (revision ${answer.revision})`);
-      }
+      else printStored(terminal, answer.route, answer.revision);
       return noteLagging(answer.lagging, terminal);
     }),
 };
+
+/** In place of the route of that name, or with that match; a new one where there is none. */
+async function putRoute(
+  node: NodeClient,
+  route: Route,
+  wait: Wait,
+  { flags, terminal }: Pick<Invocation, "flags" | "terminal">,
+): Promise<ExitStatus> {
+  const changes = [{ change: { $case: "putRoute", value: route } as const }];
+  const request = ApplyChangesRequest.fromPartial({ changes, wait });
+  const stored = node.call<ApplyChangesResponse>((stub, ...rest) =>
+    stub.applyChanges(request, ...rest),
+  );
+  const answer = await stored.catch((reason: unknown) => {
+    throw renamed(reason, (text) => text.replaceAll("changes[0].put_route", "route"));
+  });
+  if (isOn(flags, "json")) {
+    printJson(terminal, "ApplyChangesResponse", ApplyChangesResponse, answer);
+  } else printStored(terminal, answer.results[0]?.after, answer.revision);
+  return noteLagging(answer.lagging, terminal);
+}
+
+function printStored(
+  terminal: Invocation["terminal"],
+  route: Route | undefined,
+  revision: bigint,
+): void {
+  if (route !== undefined) terminal.print(`${routeText(route)}  (revision ${revision})`);
+}
 
 export const routeList: Command = {
   path: ["route", "list"],
@@ -151,12 +196,12 @@ async function listRejected(
 function printRoutes(terminal: Invocation["terminal"], routes: readonly Route[]): void {
   printTable(
     terminal,
-    ["NAME", "MATCH", "SERVICE", "STICKY", "LABELS"],
+    ["NAME", "MATCH", "TARGET", "OPTIONS", "LABELS"],
     routes.map((route) => [
       route.name,
       matchText(route),
       targetText(route),
-      route.sticky ? "yes" : "",
+      optionsText(route),
       labelsText(route.labels),
     ]),
   );
@@ -172,7 +217,7 @@ function printRoute(terminal: Invocation["terminal"], route: Route): void {
       ["service", route.service],
       ["sticky", route.sticky ? "yes" : "no"],
       ["labels", labelsText(route.labels)],
-      ...optionTexts(route),
+      ...optionTexts(route).map(({ name, words }) => [name, words]),
       ["revision", String(route.revision)],
       ["created", route.createTime?.toISOString() ?? ""],
       ["updated", route.updateTime?.toISOString() ?? ""],

@@ -28,6 +28,8 @@ export interface NetIoOptions {
   readonly atTurnEnd: (action: () => void) => void;
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
+  /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
+  readonly unsentBytesMax: number | undefined;
   /** Told whenever accepting had to rest, with the cause. */
   readonly onAcceptTrouble?: (message: string) => void;
 }
@@ -51,6 +53,7 @@ export class NetIo implements Io {
     this.#shared = {
       received: Buffer.allocUnsafeSlow(options.receiveBytes),
       sendQueueBytesHigh: options.sendQueueBytesHigh,
+      unsentBytesMax: options.unsentBytesMax,
       byNumber: socketsAvailable(),
       batch: new SendBatch(options.atTurnEnd),
     };

@@ -7,7 +7,14 @@
 // to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
-import { errnoName, outputQueue, type PinnedAddress, pin, sendPinned } from "../sockets.ts";
+import {
+  errnoName,
+  limitUnsent,
+  outputQueue,
+  type PinnedAddress,
+  pin,
+  sendPinned,
+} from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
@@ -18,6 +25,8 @@ export interface NetShared {
   readonly received: Uint8Array;
   /** Send queue above which `write` answers false, in bytes. */
   readonly sendQueueBytesHigh: number;
+  /** What the kernel takes of a dialled stream without being able to send it; an accepted one's listener says. */
+  readonly unsentBytesMax: number | undefined;
   /** Descriptors can be used by number here. */
   readonly byNumber: boolean;
   /** What is sent in this turn. */
@@ -102,6 +111,7 @@ export class NetStream implements Stream, BatchTarget {
     socket.once("connect", () => {
       this.#connected = true;
       this.#learnDescriptor();
+      this.#limitUnsent();
       if (!this.#over) this.events.onConnect();
     });
   }
@@ -119,6 +129,12 @@ export class NetStream implements Stream, BatchTarget {
     const handle: unknown = Reflect.get(this.#socket, "_handle");
     if (typeof handle !== "object" || handle === null || !("fd" in handle)) return;
     if (typeof handle.fd === "number" && handle.fd >= 0) this.#fd = handle.fd;
+  }
+
+  /** Where it cannot be said, the kernel's buffers are as large as its settings make them. */
+  #limitUnsent(): void {
+    const { unsentBytesMax } = this.#shared;
+    if (this.#fd >= 0 && unsentBytesMax !== undefined) limitUnsent(this.#fd, unsentBytesMax);
   }
 
   #closed(): void {
