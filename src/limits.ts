@@ -82,6 +82,12 @@ export const retryAnswersMax = 5_000;
 export const unrepeatableIdleMsMax = 1_000;
 /** Interim answers (1xx) to one request before 502. Go's client takes 5; a backend that says 102 every second for a minute needs more. */
 export const interimAnswersMax = 100;
+/** Bytes of a request's body up to which it is copied for a mirror: with heads, what one worker holds of copies stays below 10 MiB. */
+export const mirrorBodyBytesMax = 64 * 1024;
+/** Copies for mirrors that a worker has under way; further requests get none. */
+export const mirrorsInFlightMax = 100;
+/** Time for a copy, from its request's head to the end of an answer that nobody gets, in ms: a mirror that hangs frees its places. */
+export const mirrorMsMax = 10_000;
 /** Idle time after which a pooled upstream connection is closed, in ms. */
 export const upstreamIdleMsMax = 4_000;
 /** The idle time we ask backends to allow at least, in ms; see docs/OPERATING.md. Node's default is 5 s. */

@@ -38,6 +38,8 @@ const unitsRound = 2 ** 48;
 const unitsMask = 0xffff_ffff_ffffn;
 /** The deepest bucket, however large its burst: 101 days, a quarter of the round. */
 const depthMax = 2 ** 46;
+/** How long a worker may be stopped between reading the clock and here: to it, others come from the future. 100 ms. */
+const lateMax = 100 * unitsPerMs;
 /** Races lost in a row: each was won by another worker, so that nobody comes near this. */
 const racesMax = 1_000;
 
@@ -117,9 +119,10 @@ export class RateBuckets {
         ? Taken.Admitted
         : undefined;
     }
+    if (debt <= depth + lateMax) return (debt + share - depth) / unitsPerMs;
     // Out of a time when the limit was another: the bucket is empty, and fills as the limit says now.
-    if (debt > depth) this.#words.swap(at, word, wordOf(tag, now + depth));
-    return (Math.min(debt, depth) + share - depth) / unitsPerMs;
+    this.#words.swap(at, word, wordOf(tag, now + depth));
+    return share / unitsPerMs;
   }
 
   /**

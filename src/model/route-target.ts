@@ -39,7 +39,10 @@ export function checkTarget(route: TargetShape, field: string): void {
     wrong("answer", "stands in place of service, split and redirect");
   } else if (!hasService && split === undefined) {
     if (answer === undefined && redirect === undefined) {
-      wrong("service", "is required: the service that answers");
+      wrong(
+        "service",
+        isTcp ? "is required, or a split" : "is required, or a split, a redirect or an answer",
+      );
     } else if (!isTcp) {
       for (const [name, value] of Object.entries({ sticky: route.sticky, rewrite, mirror })) {
         if (value !== undefined && value !== false) wrong(name, "needs a service, or a split");

@@ -58,6 +58,9 @@ export const migrations: readonly string[] = [
     crc INTEGER NOT NULL
   ) STRICT;
   `,
+  // 2: the same tables. Routes say more than version 0.1 reads; it would serve one without its conditions or its
+  // access list, and must not open the file.
+  "",
 ];
 
 /** The one row of `state`. */

@@ -35,6 +35,8 @@ const names = [
   "upstreamRetries",
   "retriesRefused",
   "upstreamTimeouts",
+  "mirrored",
+  "mirrorDropped",
   "clientAborts",
   "bytesFromClients",
   "bytesToClients",

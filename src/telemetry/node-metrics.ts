@@ -60,6 +60,28 @@ function traffic(): Family[] {
       help: "Time from a request's first byte to the last byte of its answer.",
       samples: durations,
     },
+    ...refused(),
+    sum(
+      "clientAborts",
+      "client_aborts_total",
+      "Requests whose client left before the answer ended.",
+    ),
+    sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
+    sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
+    counter(
+      "crosspoint_access_log_lines_dropped_total",
+      "Access-log lines lost, and where.",
+      (view) => [
+        sample(at(view.sums, "logLinesDropped"), { at: "worker" }),
+        sample(view.accessLogLinesDropped, { at: "sink" }),
+      ],
+    ),
+  ];
+}
+
+/** What was not served, or had to make room. */
+function refused(): Family[] {
+  return [
     sum("noRoute", "requests_without_route_total", "Requests that no route matched (404)."),
     sum(
       "noBackend",
@@ -102,21 +124,6 @@ function traffic(): Family[] {
       ({ sums }) => limitNames.map((limit) => sample(sums[Limited[limit]] ?? 0, { limit })),
     ),
     sum("roomMade", "room_made_total", "Waiting connections closed to make room for new ones."),
-    sum(
-      "clientAborts",
-      "client_aborts_total",
-      "Requests whose client left before the answer ended.",
-    ),
-    sum("bytesFromClients", "client_received_bytes_total", "Bytes received from clients."),
-    sum("bytesToClients", "client_sent_bytes_total", "Bytes sent to clients."),
-    counter(
-      "crosspoint_access_log_lines_dropped_total",
-      "Access-log lines lost, and where.",
-      (view) => [
-        sample(at(view.sums, "logLinesDropped"), { at: "worker" }),
-        sample(view.accessLogLinesDropped, { at: "sink" }),
-      ],
-    ),
   ];
 }
 
@@ -149,6 +156,12 @@ function upstream(): Family[] {
       "malformedResponses",
       "malformed_responses_total",
       "Answers of backends that made no sense (502).",
+    ),
+    sum("mirrored", "mirrored_total", "Copies of requests that a mirror's service answered."),
+    sum(
+      "mirrorDropped",
+      "mirror_dropped_total",
+      "Copies that were not: too large, too many, or nobody answered.",
     ),
     sum("upstreamOpen", "upstream_connections_open", "Connections to backends that are open."),
     sum("upstreamIdle", "upstream_connections_idle", "Of these, pooled ones without a request."),

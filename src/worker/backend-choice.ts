@@ -36,7 +36,7 @@ export class BackendChoice {
     return this.#retries > 0;
   }
 
-  /** Nothing was tried for this request yet. */
+  /** Nothing was tried yet, and it is nobody's: the last client's connection, and all that it holds, can go. */
   reset(): void {
     this.#service = undefined;
     this.#client = undefined;

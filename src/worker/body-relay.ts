@@ -22,6 +22,9 @@ const chunkOverheadBytes = 16;
 
 const crlf = 0x0d0a;
 
+/** Where bytes go. */
+export type Sink = Pick<Stream, "write">;
+
 export class BodyRelay {
   /** The body is complete, and its end has been written. */
   done = true;
@@ -56,7 +59,7 @@ export class BodyRelay {
    * Takes bytes[at..end), writes to `writer` or straight to `stream`, and answers where it stopped:
    * before `end` when the body is done or broken. The caller flushes the writer.
    */
-  feed(bytes: Uint8Array, at: number, end: number, writer: ByteWriter, stream: Stream): number {
+  feed(bytes: Uint8Array, at: number, end: number, writer: ByteWriter, stream: Sink): number {
     // Behind a message without a body stands the next one, or something that nobody may see.
     if (this.done) return at;
     if (this.#framingIn === Framing.Chunked)
@@ -84,7 +87,7 @@ export class BodyRelay {
     from: number,
     end: number,
     writer: ByteWriter,
-    stream: Stream,
+    stream: Sink,
   ): number {
     const decoder = this.#decoder!;
     let at = from;
@@ -114,7 +117,7 @@ export class BodyRelay {
     writer.byte(10);
   }
 
-  #put(bytes: Uint8Array, start: number, end: number, writer: ByteWriter, stream: Stream): void {
+  #put(bytes: Uint8Array, start: number, end: number, writer: ByteWriter, stream: Sink): void {
     const count = end - start;
     this.bytes += count;
     const chunked = this.framingOut === Framing.Chunked;
@@ -135,7 +138,7 @@ export class BodyRelay {
 }
 
 /** Sends what was gathered. False: the stream's queue is over its high mark. */
-export function flush(writer: ByteWriter, stream: Stream): boolean {
+export function flush(writer: ByteWriter, stream: Sink): boolean {
   if (writer.length === 0) return true;
   const { length } = writer;
   writer.length = 0;

@@ -22,6 +22,12 @@ export class ByteWriter {
     this.bytes = new Uint8Array(capacity);
   }
 
+  /** Holds nothing any more, its buffer included. */
+  clear(): void {
+    this.bytes = new Uint8Array(0);
+    this.length = 0;
+  }
+
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
     if (this.length + count <= this.bytes.length) return;

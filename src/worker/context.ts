@@ -14,6 +14,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -60,6 +61,9 @@ export interface SessionLimits extends TrailerLimits {
   readonly lingerMsMax: number;
   readonly firstRequestMsMax: number;
   readonly sendQueueBytesHigh: number;
+  readonly mirrorBodyBytesMax: number;
+  readonly mirrorsInFlightMax: number;
+  readonly mirrorMsMax: number;
 }
 
 export interface WorkerContext {
@@ -76,6 +80,7 @@ export interface WorkerContext {
   readonly wheel: TimerWheel;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
+  readonly mirrors: Mirrors;
   readonly trusted: CidrSet;
   /** Whose connections begin with a PROXY protocol preface. */
   readonly prefaced: CidrSet;

@@ -8,7 +8,7 @@
 
 import type { CloseReason } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
-import { isBodyMeaningless } from "../protocol/method.ts";
+import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -16,6 +16,7 @@ import { BackendChoice } from "./backend-choice.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import type { MirrorCopy } from "./mirror-copy.ts";
 import { writeRequestHead } from "./request-writer.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
@@ -31,6 +32,8 @@ export class Delivery implements UpstreamOwner {
   #replayable = false;
   /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
   #isLast = false;
+  /** A copy for the route's mirror that the body is still to come for. */
+  #copy: MirrorCopy | undefined;
 
   constructor(context: WorkerContext, exchange: Exchange) {
     this.#context = context;
@@ -53,12 +56,10 @@ export class Delivery implements UpstreamOwner {
     return this.connection?.stream.queuedBytes ?? 0;
   }
 
-  /** For the request whose head was just parsed; nothing was tried for it yet. */
+  /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
     this.#replayable = this.#isReplayable(head);
-    this.#isLast =
-      head.framing !== Framing.None && head.contentLength !== 0 && isBodyMeaningless(head.method);
-    this.choice.reset();
+    this.#isLast = hasStrayBody(head);
   }
 
   /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
@@ -73,13 +74,22 @@ export class Delivery implements UpstreamOwner {
   send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
     const { writer, requestHead: head } = context;
-    const { record, client, requestBody, route } = this.#exchange;
+    const { record, client, route } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
     record.backend = backend.endpoint.address;
     writer.length = 0;
     const { address } = backend.endpoint;
     writeRequestHead(context, bytes, head, client.downstream, address, route);
     record.rememberId(bytes);
+    if (route?.options?.mirror !== undefined) {
+      this.#copy = context.mirrors.copyOf(route, client.downstream);
+    }
+    this.#dispatch(backend, connection);
+    this.mirrorBody(bytes, 0, 0);
+  }
+
+  #dispatch(backend: BackendState, connection: UpstreamConnection | undefined): void {
+    const { writer } = this.#context;
     if (connection === undefined) {
       this.#phase = Phase.Dialling;
       this.connection = this.choice.dial(backend, this);
@@ -91,7 +101,7 @@ export class Delivery implements UpstreamOwner {
     this.connection = connection;
     if (this.#replayable) connection.save(writer.bytes, writer.length);
     // With a body, the head leaves together with its first bytes: see feedRequest.
-    if (requestBody.done) flush(writer, connection.stream);
+    if (this.#exchange.requestBody.done) flush(writer, connection.stream);
   }
 
   /** These bytes of the request's body were sent. Framed by its length, a body leaves as it came. */
@@ -99,9 +109,16 @@ export class Delivery implements UpstreamOwner {
     if (this.#replayable) this.connection?.saveMore(bytes, start, end);
   }
 
+  /** The same bytes for the copy, if there is one; goes when they are all there. */
+  mirrorBody(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#copy?.feed(bytes, start, end) === true) this.#copy = undefined;
+  }
+
   /** Gives the backend's connection back, or up. */
   end(reusable: boolean): void {
     const { connection } = this;
+    this.#copy?.dropUnsent();
+    this.#copy = undefined;
     this.#phase = Phase.Idle;
     this.connection = undefined;
     this.choice.done();
@@ -111,6 +128,7 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
+    this.choice.succeeded();
     this.#phase = Phase.Idle;
     this.connection = undefined;
     return connection;

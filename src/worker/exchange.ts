@@ -90,6 +90,7 @@ export class Exchange {
   rest(): void {
     this.#client = undefined;
     this.route = this.stickyPlace = undefined;
+    this.delivery.choice.reset();
     this.response.rest();
   }
 
@@ -220,6 +221,7 @@ export class Exchange {
     if (next > at) this.waitsForContinue = false;
     delivery.sentBody(bytes, at, next);
     flush(writer, connection.stream);
+    delivery.mirrorBody(bytes, at, next);
     return next;
   }
 
@@ -352,8 +354,8 @@ export class Exchange {
 
   #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {
     const { writer, pages } = this.#context;
-    // What follows a CONNECT may be anything but a request.
-    const isOpaque = this.method === Method.Connect;
+    // What follows a CONNECT, or an upgrade that does not come, may be anything but a request.
+    const isOpaque = this.method === Method.Connect || (this.upgrade && this.client.holdsBytes);
     const close = !this.keepAlive || !this.requestBody.done || status === 400 || isOpaque;
     this.record.status = status;
     this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;

@@ -43,6 +43,8 @@ export class HttpSession
   /** The time that runs is that of a client which has ended its side. */
   #mayHaveLeft = false;
   #consuming = false;
+  /** While bytes are consumed: some stand behind the head that was read last. */
+  #isFollowed = false;
   #stopped = false;
   /** What the connection goes on as, in the states Tunnel and Linger. */
   #after: Upgraded | Lingering | undefined;
@@ -61,7 +63,7 @@ export class HttpSession
   }
 
   get holdsBytes(): boolean {
-    return this.#held.length > 0;
+    return this.#consuming ? this.#isFollowed : this.#held.length > 0;
   }
 
   get isSpent(): boolean {
@@ -225,6 +227,7 @@ export class HttpSession
     const exchange = this.#context.exchanges.lend(this);
     this.#exchange = exchange;
     this.#requests++;
+    this.#isFollowed = next < end;
     exchange.begin(bytes, this.#host);
     // Answered within that call.
     if (this.#exchange === undefined) return next;

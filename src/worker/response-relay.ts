@@ -205,7 +205,7 @@ export class ResponseRelay {
       !exchange.keepAlive ||
       this.#context.draining ||
       framing === Framing.UntilClose ||
-      (!exchange.requestBody.done && !streamsBeside(head.status, framing)) ||
+      (!exchange.requestBody.done && !this.#streamsBeside(head.status, framing)) ||
       (exchange.upgrade && this.#exchange.client.holdsBytes);
     options.sayKeepAlive = exchange.minor === 0;
     options.stickyCookie = this.#stickyCookie();
@@ -218,6 +218,17 @@ export class ResponseRelay {
     this.#body.begin(head.framing, head.contentLength, framing);
     writer.length = 0;
     writeResponseHead(writer, bytes, head, options);
+  }
+
+  /**
+   * A 2xx in chunks may stream beside its request and outlast it: whether the connection can be kept shows at the end
+   * (Exchange.answered). To say "close" at its head would make clients let go of the connection at once, as Python's
+   * http.client does, and lose the rest of the request. A refusal (413) that cuts the request short still says it; and
+   * so does what answers a client that waits for 100 Continue: it need not send its body (RFC 9110 section 10.1.1),
+   * and may take the next request to be welcome.
+   */
+  #streamsBeside(status: number, framing: number): boolean {
+    return framing === Framing.Chunked && status < 300 && !this.#exchange.waitsForContinue;
   }
 
   #stickyCookie(): string | undefined {
@@ -279,13 +290,4 @@ export class ResponseRelay {
     this.#partial.set(bytes.subarray(start, end), this.#partialLength);
     this.#partialLength = length;
   }
-}
-
-/**
- * A 2xx in chunks may stream beside its request and outlast it: whether the connection can be kept shows at the end
- * (Exchange.answered). To say "close" at its head would make clients let go of the connection at once, as Python's
- * http.client does, and lose the rest of the request. A refusal (413) that cuts the request short still says it.
- */
-function streamsBeside(status: number, framing: number): boolean {
-  return framing === Framing.Chunked && status < 300;
 }

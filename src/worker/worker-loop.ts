@@ -221,6 +221,7 @@ export class WorkerLoop {
     const deadline = new Promise<void>((resolve) => this.#thread.after(deadlineMs, resolve));
     await Promise.race([this.#sessions.drain(), deadline]);
     const cut = this.#sessions.destroyAll();
+    this.#context.mirrors.dropAll();
     this.#closeIdle([...this.#context.table.endpoints()]);
     this.#context.accessLog?.flush();
     this.#post({ kind: "drained", cut });

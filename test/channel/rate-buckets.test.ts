@@ -188,6 +188,26 @@ function excess(came: readonly Came[], { requests, perMs, burst }: RateLimit): n
   return most;
 }
 
+test("two workers that begin a bucket in different places end up with one", () => {
+  const memory = rateMemory(8, 8);
+  const one = limit(1, 1_000);
+  const second = new RateBuckets(memory);
+  expect(second.take("other", all, one, startMs)).toBe(Taken.Admitted);
+  const taken: number[] = [];
+  let steps = 0;
+  const first = new RateBuckets(
+    memory,
+    disturbed(memory, () => {
+      // The first worker has chosen the second place; now the first one is free.
+      if (steps++ === 8) taken.push(second.take("r", all, one, startMs + 1_000));
+    }),
+  );
+  taken.push(first.take("r", all, one, startMs + 999));
+  expect(taken).toEqual([Taken.Admitted, 1_001]);
+  expect(first.take("r", all, one, startMs + 2_000)).toBe(Taken.Admitted);
+  expect(second.take("r", all, one, startMs + 2_000)).toBe(1_000);
+});
+
 describe("workers that interrupt each other", () => {
   const seeds = Array.from({ length: 40 }, (_, i) => i + Number(process.env["SEED"] ?? 1));
 

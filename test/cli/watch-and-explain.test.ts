@@ -81,10 +81,10 @@ describe("explain", () => {
     });
     expect(node.serving.questions).toMatchObject([{ kind: "http", method: "POST", ...question }]);
     const [asked] = node.serving.questions;
-    expect(Object.values(asked?.kind === "http" ? asked.headers : {})).toEqual([
-      "_backend=x",
-      "b:c",
-    ]);
+    expect(asked?.kind === "http" ? asked.headers : {}).toMatchObject({
+      Cookie: "_backend=x",
+      "X-A": "b:c",
+    });
   });
 
   test("asks for a port; ends with 3 when nothing matched, with all steps", async () => {
@@ -134,6 +134,20 @@ describe("explain", () => {
     expect(node.serving.questions).toMatchObject([
       { kind: "http", method: "PUT", headers: { "X-A": "1" }, clientAddress: "192.0.2.7" },
     ]);
+  });
+
+  test.for([
+    ["https://a.example.com", [], { "X-Forwarded-Proto": "https" }],
+    ["WSS://a.example.com", ["-H", "x-a: 1"], { "X-Forwarded-Proto": "https", "x-a": "1" }],
+    ["https://a.example.com", ["-H", "x-forwarded-proto: http"], { "x-forwarded-proto": "http" }],
+    ["http://a.example.com", [], {}],
+    ["a.example.com", [], {}],
+  ] as const)("asks %s, %j by the scheme that it says", async ([target, words, headers]) => {
+    const node = await startRpcNode();
+    await dispatched(["explain", target, ...words], { CROSSPOINT_RPC: node.server.address });
+    expect(node.serving.questions).toMatchObject([{ kind: "http" }]);
+    const [asked] = node.serving.questions;
+    expect(asked?.kind === "http" ? { ...asked.headers } : {}).toEqual(headers);
   });
 
   test.for([

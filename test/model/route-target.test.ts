@@ -51,6 +51,15 @@ test.for([
   expect(violations(kind, new Set(there))).toEqual(fields);
 });
 
+test.for([
+  ["http", "service: is required, or a split, a redirect or an answer"],
+  ["tcp", "service: is required, or a split"],
+] as const)("a %s route that nobody answers is told who could: %s", ([kind, message]) => {
+  const told = () =>
+    checkTarget({ match: { kind }, service: undefined, sticky: false, options: {} }, "");
+  expect(told).toThrow(message);
+});
+
 function violations(kind: "http" | "tcp", there: ReadonlySet<Name>): readonly string[] {
   const { service, sticky, ...options } = Object.fromEntries(
     names.map((name) => [name, there.has(name) ? {} : undefined]),

@@ -66,7 +66,7 @@ describe("SqliteStore: what it refuses to open", () => {
         await storedAt(path);
         change(path, `PRAGMA user_version = ${migrations.length + 1}`);
       },
-      says: /schema version 2.*knows up to 1.*newer build/,
+      says: /schema version 3.*knows up to 2.*newer build/,
       reason: "STORE_TOO_NEW",
     },
     {
@@ -201,6 +201,16 @@ describe("SqliteStore: what it opens", () => {
     });
     db.close();
     expect((await refusalOf(path)).details.reason).toBe("STORE_TOO_NEW");
+  });
+
+  test("a file of version 0.1, which does not open it from then on: it would leave out access lists", async () => {
+    const path = `${temporaryDirectory()}/routes.db`;
+    const before = await storedAt(path);
+    change(path, "PRAGMA user_version = 1");
+    const store = await openAt(path);
+    expect(sorted(await store.read())).toEqual(before);
+    await store.close();
+    expect(() => openSqliteFile(path, migrations.slice(0, 1))).toThrow(/schema version 2/);
   });
 
   test("an older schema whose step fails stays what it was", async () => {

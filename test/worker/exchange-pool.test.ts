@@ -2,6 +2,8 @@
 // request reaches another's, whatever ends it.
 // Method: connections on recorded streams, one worker; the pool is watched.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
@@ -11,6 +13,7 @@ import { Sessions } from "../../src/worker/sessions.ts";
 import { recordingContext } from "../support/recording-context.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
 import { backendOf, putRoute } from "../support/table-fixtures.ts";
+import { turns } from "../support/until.ts";
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a.test\r\n\r\n`;
 const ok = (body: string): string =>
@@ -156,6 +159,18 @@ describe("an exchange", () => {
     expect(lent()).toBe(0);
   });
 
+  test("that led to an upgrade tells that its backend did its part", () => {
+    const { client, backend, dialled, context } = made();
+    const [service] = context.table.services();
+    const backends = service?.backends ?? [];
+    client().stream.receive(upgrade);
+    dialled[0]!.events.onClose("refused", "");
+    expect(backends[0]).toMatchObject({ failuresTotal: 1, lastFailure: "connect refused" });
+    client().stream.receive(upgrade);
+    backend().receive("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    expect(backends[0]).toMatchObject({ failuresTotal: 1, lastFailure: "" });
+  });
+
   test.for(["linger", "tunnel", "answer", "head"])(
     "is given back when the worker cuts a connection in its %s",
     (when) => {
@@ -173,6 +188,33 @@ describe("an exchange", () => {
     },
   );
 });
+
+test.for(["answered", "upgraded", "aborted"])(
+  "one that was given back keeps nothing of the connection whose request was %s: its memory is free",
+  async (end) => {
+    const { client, backend, dialled, lent, makings } = made();
+    const ended = (): WeakRef<RecordingStream> => {
+      const { stream } = client();
+      stream.receive(end === "upgraded" ? upgrade : get("/"));
+      const upstream = backend();
+      if (end === "answered") upstream.receive(ok("x"));
+      if (end === "upgraded") {
+        upstream.receive("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+      }
+      stream.events.onClose("reset", "");
+      dialled.length = 0;
+      return new WeakRef(stream);
+    };
+    const stream = ended();
+    expect([lent(), makings()]).toEqual([0, 1]);
+    setFlagsFromString("--expose-gc");
+    const collect: () => void = runInNewContext("gc");
+    // What a WeakRef was made of is kept until the turn ends.
+    await turns(2);
+    collect();
+    expect(stream.deref()).toBeUndefined();
+  },
+);
 
 test("no more of them are kept than the bound says", () => {
   const { client, backend, makings } = made(2);

@@ -73,6 +73,18 @@ describe("100 Continue", () => {
     await upstream.untilEnded();
   });
 
+  test("passed over by a final answer in chunks: it says that the connection ends, for the body may never come", async () => {
+    const { backend, client } = await serve();
+    const peer = await client();
+    peer.send(expecting);
+    const upstream = await backend.accept();
+    await upstream.takeHead();
+    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    expect(valuesOf(await peer.takeAnswer(), "connection")).toEqual(["close"]);
+    await peer.untilEnded();
+    await upstream.untilEnded();
+  });
+
   test("never said: it is the backend that was slow (504), not the client (408)", async () => {
     const { client } = await serve({ limits: { bodyIdleMsMax: 40 } });
     const peer = await client();
@@ -251,6 +263,28 @@ describe("an upgrade", () => {
     expect(backend.peers.length).toBe(1);
     expect(backend.peers[0]!.text).toBe("");
   });
+
+  test.for([
+    ["no-backend", { scripts: [] }],
+    ["no-backend-reachable", { scripts: [], addresses: ["127.0.0.1:1"] }],
+    ["upgraded-limit", { limits: { upgradedConnectionsMax: 0 } }],
+  ] as const)(
+    "refused by us with %s: early bytes are never taken for a request, without them the connection carries on",
+    async ([reason, options]) => {
+      const { client } = await serve(options);
+      const peer = await client();
+      const reasonOf = async (): Promise<string | undefined> =>
+        valuesOf(await peer.takeAnswer(), "x-crosspoint-reason")[0];
+      peer.send(webSocket);
+      expect(await reasonOf()).toBe(reason);
+      await peer.sendEach(webSocket.split(""));
+      expect(await reasonOf()).toBe(reason);
+      peer.send(`${webSocket}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`);
+      expect(await reasonOf()).toBe(reason);
+      await peer.untilEnded();
+      expect(peer.text).toBe("");
+    },
+  );
 
   test.for([
     ["that nobody asked for", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", switching("websocket")],

@@ -165,6 +165,7 @@ describe("a TCP route", () => {
     expect(served.backend.peers.length).toBeGreaterThan(8);
     for (const peer of served.backend.peers) peer.end();
     await served.worker.reaches("tcpConnectionsOpen", 0);
+    await served.worker.line(64);
     expect(new Set(served.worker.lines.map(({ service }) => service))).toEqual(
       new Set(["canary", "web"]),
     );

@@ -66,10 +66,21 @@ function questionOf(target: string, flags: Flags): NonNullable<ExplainRequest["r
     value: {
       ...parseTarget(target),
       method: textOf(flags, "method") ?? "GET",
-      headers: fieldsOfWords(textsOf(flags, "header"), "--header"),
+      headers: headersOf(target, fieldsOfWords(textsOf(flags, "header"), "--header")),
       clientAddress: textOf(flags, "from") ?? "",
     },
   };
+}
+
+/** The node itself speaks http: what came by https says so in a field of the terminator in front. */
+function headersOf(
+  target: string,
+  given: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const says = Object.keys(given).some((name) => name.toLowerCase() === "x-forwarded-proto");
+  return says || !/^(?:https|wss):\/\//i.test(target)
+    ? given
+    : { "X-Forwarded-Proto": "https", ...given };
 }
 
 function verdict({ route, service, backend, status, revision }: ExplainResponse): string {
