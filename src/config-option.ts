@@ -64,5 +64,5 @@ export function turned(flag: string, help: string): ServeOption<boolean> {
 export function parseSwitch(text: string, source: string): boolean {
   if (/^(?:true|1|yes|on)$/i.test(text)) return true;
   if (/^(?:false|0|no|off)$/i.test(text)) return false;
-  throw invalidField(source, `${JSON.stringify(text)} is neither true nor false`);
+  throw invalidField(source, `${JSON.stringify(text)} is neither on nor off (or true, false)`);
 }

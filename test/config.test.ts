@@ -304,7 +304,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["via", "a\r\nX: y", /is not off, or a name/],
   ["via", "a,b", /is not off, or a name/],
   ["via", "a:b", /is not off, or a name/],
-  ["forwarded", "maybe", /"maybe" is neither true nor false/],
+  ["forwarded", "maybe", /"maybe" is neither on nor off/],
   ["log-format", "jsno", /did you mean "json"/],
 ];
 
@@ -339,7 +339,7 @@ describe("a wrong setting", () => {
     ["- workers", /^\/etc\/node\.yaml: is not a list of/],
     ["workers: 1\nworkers: 2", /^\/etc\/node\.yaml:2: .*unique/],
     ['{"workers": 1,', /^\/etc\/node\.yaml:1: /],
-    ["demo: perhaps", /demo: "perhaps" is neither true nor false/],
+    ["demo: perhaps", /demo: "perhaps" is neither on nor off/],
   ] as const)("in a file is told with its line: %j", ([yaml, message]) => {
     expect(messageOf(() => parsed({}, {}, yaml))).toMatch(message);
   });

@@ -1,5 +1,6 @@
 // The request methods we tell apart. A method is case-sensitive (RFC 9110 section 9.1): "get" is Other.
 
+import { Framing } from "./framing.ts";
 import { octetsOf } from "./octets.ts";
 
 export const Method = {
@@ -51,4 +52,18 @@ export function isIdempotentMethod(method: number): boolean {
     method !== Method.Patch &&
     method !== Method.Connect
   );
+}
+
+/**
+ * Whether there is a body and its method gives it no meaning (RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5). Some
+ * servers do not read one then, and take it for the next request (CL.0).
+ */
+export function hasStrayBody(head: {
+  readonly method: number;
+  readonly framing: number;
+  readonly contentLength: number;
+}): boolean {
+  if (head.framing === Framing.None || head.contentLength === 0) return false;
+  const { method } = head;
+  return method === Method.Get || method === Method.Head || method === Method.Delete;
 }

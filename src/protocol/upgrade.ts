@@ -22,8 +22,12 @@ export const Offer = {
   Opaque: 3,
 } as const;
 
+const hyphenOctet = 0x2d;
 const webSocket = octetsOf("websocket");
-/** Behind these a client could send requests that no rule of ours sees (h2c smuggling, RFC 2817). */
+/**
+ * Behind these a client could send requests that no rule of ours sees (h2c smuggling, RFC 2817); drafts of
+ * them, "h2c-14" or "HTTP-draft-04", too.
+ */
 const opaque: readonly Uint8Array[] = [
   octetsOf("h2c"),
   octetsOf("h2"),
@@ -41,8 +45,9 @@ export function offerOf(bytes: Uint8Array, start: number, end: number): number {
     const nameEnd = at;
     if (nameEnd === nameStart) return Offer.None;
     if (at < end && bytes[at] === slashOctet) {
-      at++;
+      const versionStart = ++at;
       while (at < end && isToken(bytes[at]!)) at++;
+      if (at === versionStart) return Offer.None;
     }
     if (isOpaque(bytes, nameStart, nameEnd)) return Offer.Opaque;
     if (equalsWord(bytes, nameStart, nameEnd, webSocket)) offer = Offer.WebSocket;
@@ -107,7 +112,10 @@ function nextMember(bytes: Uint8Array, start: number, end: number): number {
 
 function isOpaque(bytes: Uint8Array, start: number, end: number): boolean {
   for (let index = 0; index < opaque.length; index++) {
-    if (equalsWord(bytes, start, end, opaque[index]!)) return true;
+    const word = opaque[index]!;
+    const wordEnd = start + word.length;
+    if (wordEnd > end || !equalsWord(bytes, start, wordEnd, word)) continue;
+    if (wordEnd === end || bytes[wordEnd] === hyphenOctet) return true;
   }
   return false;
 }

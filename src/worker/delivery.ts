@@ -8,6 +8,7 @@
 
 import type { CloseReason } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
+import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -29,6 +30,8 @@ export class Delivery implements UpstreamOwner {
   #phase: number = Phase.Idle;
   /** It may be sent again if the connection breaks: what was sent is kept, and nothing was answered. */
   #replayable = false;
+  /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
+  #isLast = false;
   /** A copy for the route's mirror that the body is still to come for. */
   #copy: MirrorCopy | undefined;
 
@@ -56,6 +59,7 @@ export class Delivery implements UpstreamOwner {
   /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
     this.#replayable = this.#isReplayable(head);
+    this.#isLast = hasStrayBody(head);
   }
 
   /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
@@ -118,7 +122,7 @@ export class Delivery implements UpstreamOwner {
     this.#phase = Phase.Idle;
     this.connection = undefined;
     this.choice.done();
-    if (connection !== undefined) this.#context.pool.release(connection, reusable);
+    if (connection !== undefined) this.#context.pool.release(connection, reusable && !this.#isLast);
   }
 
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */

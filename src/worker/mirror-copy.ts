@@ -3,6 +3,7 @@
 //
 // The request itself knows of it only as something to hand its bytes to: whatever happens here changes nothing there.
 
+import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -38,6 +39,8 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
   readonly #bytes: ByteWriter;
   readonly #sink: Sink;
   #connection: UpstreamConnection | undefined;
+  /** As of the request: see Delivery. */
+  readonly #isLast: boolean;
   #isSent = false;
   #isOver = false;
 
@@ -55,6 +58,7 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
     this.#service = service;
     this.#choice = new BackendChoice(context);
     this.#choice.begin(service, client);
+    this.#isLast = hasStrayBody(head);
     this.#answer = new DroppedAnswer(context, head.method);
     this.#body = new BodyRelay(limits);
     this.#body.begin(head.framing, head.contentLength, head.framing);
@@ -148,7 +152,8 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
     if (connection === undefined) return;
     // One that began with a preface belongs to its client, who may be gone.
     const isFree = this.#service.proxyProtocol === undefined && connection.stream.queuedBytes === 0;
-    if (counter === Counter.mirrored) pool.release(connection, reusable && isFree);
+    const isReusable = reusable && isFree && !this.#isLast;
+    if (counter === Counter.mirrored) pool.release(connection, isReusable);
     else connection.destroy(true);
   }
 }

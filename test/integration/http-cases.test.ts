@@ -8,7 +8,7 @@ import { httpMatch, startWholeNode } from "../support/whole-node.ts";
 import { furtherCases, httpCases } from "../transcripts/http-cases.ts";
 
 /** Some cases show that nothing happens, and that takes 1.6 s each. */
-const allMs = 180_000;
+const allMs = 300_000;
 
 test("every case as expected, or as a careful router may", { timeout: allMs }, async () => {
   const backend = await CaseBackend.start();

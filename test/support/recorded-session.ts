@@ -1,5 +1,7 @@
 // One HTTP session on recorded streams, with a route to one backend and a clock in the test's hand.
 
+import type { WorkerSettings } from "../../src/channel/messages.ts";
+import type { Change } from "../../src/model/change.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { HttpSession } from "../../src/worker/http-session.ts";
@@ -22,15 +24,24 @@ export interface RecordedSession extends Recording {
   readonly told: () => string;
 }
 
-/** @param own What differs from limits.ts. */
-export function recordedSession(own: Partial<WorkerLimits> = {}): RecordedSession {
-  const recording = recordingContext(own);
+/**
+ * @param own What differs from limits.ts.
+ * @param settings What differs from a worker's own defaults.
+ * @param changes Of the table, on top of the route to one backend.
+ */
+export function recordedSession(
+  own: Partial<WorkerLimits> = {},
+  settings: Partial<WorkerSettings> = {},
+  changes: readonly Change[] = [],
+): RecordedSession {
+  const recording = recordingContext(own, settings);
   const { context } = recording;
   const builder = RouteTable.build();
   builder.add([
     putRoute("all", "*"),
     putRoute("tcp", 8080),
     { kind: "backend-put", backend: backendOf("web", "10.0.0.1:80") },
+    ...changes,
   ]);
   context.table = builder.finish(parseRevision(1));
   const stream = new RecordingStream();

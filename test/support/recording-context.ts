@@ -3,6 +3,7 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
+import type { WorkerSettings } from "../../src/channel/messages.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
 import * as limits from "../../src/limits.ts";
@@ -30,7 +31,10 @@ export interface Recording {
   readonly pass: (ms: number) => void;
 }
 
-export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
+export function recordingContext(
+  own: Partial<WorkerLimits> = {},
+  settings: Partial<WorkerSettings> = {},
+): Recording {
   const system = new FakeSystem();
   const dialled: (RecordingStream & { to?: string })[] = [];
   const io: Io = {
@@ -66,6 +70,7 @@ export function recordingContext(own: Partial<WorkerLimits> = {}): Recording {
         limits: {},
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,
+        ...settings,
       },
     },
     { ...limits, ...own },

@@ -29,6 +29,8 @@ const waysToArrive: readonly (readonly [string, (text: string) => Cuts])[] = [
 const sessionFields = new Set([
   "x-forwarded-for",
   "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-request-id",
   "via",
   "max-forwards",
   "connection",
@@ -104,6 +106,11 @@ function checkForwarded(understood: readonly Understood[]): void {
     }
   }
 }
+
+test("no two cases have the same name", () => {
+  const names = httpCases.map(({ id }) => id);
+  expect(names.filter((id, index) => names.indexOf(id) !== index)).toEqual([]);
+});
 
 const requests = httpCases.filter(({ dir }) => dir === "c2p");
 const responses = httpCases.filter(({ dir }) => dir === "u2p");

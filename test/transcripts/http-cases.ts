@@ -72,6 +72,7 @@ export const furtherCases: readonly HttpCase[] = [
   ...readTranscripts("further-requests.txt"),
   ...readTranscripts("further-answers.txt"),
   ...readTranscripts("semantics.txt"),
+  ...readTranscripts("audit.txt"),
 ];
 
 export const httpCases: readonly HttpCase[] = [...collectedCases, ...furtherCases];

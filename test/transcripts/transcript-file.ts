@@ -1,9 +1,10 @@
-// Cases written as text, to be read by people: further-requests.txt, further-answers.txt, semantics.txt.
+// Cases written as text, to be read by people: further-*.txt, semantics.txt, audit.txt.
 //
 //   = GROUP                     what follows is of this group
 //   == ID  a title              begins a case; prose follows, down to the first octets
 //   > octets of the client      each line ends in CRLF, unless its last character is "\"
 //   < octets of the backend     there are some: the case is about an answer
+//   << octets of the backend    that come later, when the connection is idle
 //   expect WORD                 the outcome; `or WORD`: one that a careful router may choose as well
 //   alone WORD                  what the parser by itself makes of it, when a session is needed to decide
 //   upstream …                  what the backend sees: `line …`, `NAME: value`, `no NAME`, `body …`, `requests N`
@@ -23,6 +24,7 @@ type Draft = {
   client: Mutable<ClientView>;
   fromClient: string;
   fromBackend: string;
+  afterwards: string;
 };
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -43,11 +45,13 @@ export function readTranscripts(name: string): HttpCase[] {
 }
 
 function begun(group: string, id: string, note: string): Draft {
-  const shared = { dir: "c2p", bytes: "", fromClient: "", fromBackend: "", expect: "" } as const;
-  return { id, group, note, upstream: {}, client: {}, ...shared };
+  const shared = { dir: "c2p", bytes: "", expect: "" } as const;
+  const octets = { fromClient: "", fromBackend: "", afterwards: "" };
+  return { id, group, note, upstream: {}, client: {}, ...shared, ...octets };
 }
 
-function finished({ fromClient, fromBackend, upstream, client, ...draft }: Draft): HttpCase {
+function finished(written: Draft): HttpCase {
+  const { fromClient, fromBackend, afterwards, upstream, client, ...draft } = written;
   if (draft.id === "" || draft.expect === "") {
     throw new Error(`${draft.id} ${draft.note}: without an id or an outcome`);
   }
@@ -57,6 +61,7 @@ function finished({ fromClient, fromBackend, upstream, client, ...draft }: Draft
     dir: isAnswer ? "u2p" : "c2p",
     bytes: isAnswer ? fromBackend : fromClient,
     ...(isAnswer ? { request: fromClient, after: draft.after ?? "keep" } : {}),
+    ...(afterwards === "" ? {} : { late: afterwards }),
     ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
     ...(Object.keys(client).length === 0 ? {} : { client }),
   };
@@ -65,10 +70,12 @@ function finished({ fromClient, fromBackend, upstream, client, ...draft }: Draft
 /** False when a line means nothing. */
 function take(draft: Draft | undefined, line: string): boolean {
   if (draft === undefined) return false;
-  if (/^[<>]( |$)/.test(line)) {
-    const octets = octetsOf(line.slice(2));
-    if (line.startsWith(">")) draft.fromClient += octets;
-    else draft.fromBackend += octets;
+  const [, sign, text = ""] = /^(<<|[<>])(?: (.*))?$/.exec(line) ?? [];
+  if (sign !== undefined) {
+    const octets = octetsOf(text);
+    if (sign === ">") draft.fromClient += octets;
+    else if (sign === "<") draft.fromBackend += octets;
+    else draft.afterwards += octets;
     return true;
   }
   // Prose: for people.

@@ -106,6 +106,17 @@ describe("a copy", () => {
     });
   });
 
+  test("is the last on its connection when it may be taken for two requests (CL.0)", async () => {
+    const { client, mirror, worker } = await mirrored({ script: fine });
+    const peer = await client();
+    for (let i = 1; i <= 3; i++) {
+      peer.send(`GET /${i} HTTP/1.1\r\nHost: a.test\r\n${lengthOf("hello")}\r\nhello`);
+      expect(statusOf(await peer.takeAnswer())).toBe(200);
+      await worker.reaches("mirrored", i);
+    }
+    expect(mirror.peers).toHaveLength(3);
+  });
+
   const bodies = ["x", "y".repeat(3_000), "z".repeat(64 * 1024)];
 
   test.for(bodies)("has the whole body, case %#", async (body) => {
