@@ -10,8 +10,10 @@ import type { CompiledRoute } from "../routing/compiled-route.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { type StickyCookie, stickyValuesOf } from "./sticky-cookie.ts";
 
-/** A client may send any number; opening each costs some microseconds. */
+/** A client may send any number, and to find out that one is not ours costs up to 40 µs for each service. */
 const valuesMax = 4;
+/** So many are tried in all, of values and services: the largest split with one value. */
+const opensMax = 16;
 
 /** Where the client has been before. */
 export interface StickyPlace {
@@ -26,7 +28,9 @@ export function stickyPlaceOf(
   bytes: Uint8Array,
   fields: HeadFields,
 ): StickyPlace | undefined {
-  let left = valuesMax;
+  const { split } = route;
+  const services = split === undefined ? 1 : split.shares.length;
+  let left = Math.min(valuesMax, Math.max(1, Math.floor(opensMax / services)));
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind[i] !== Field.Cookie) continue;
     for (const value of stickyValuesOf(latin1(bytes, fields.valueStart[i]!, fields.valueEnd[i]!))) {
