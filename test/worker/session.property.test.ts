@@ -199,8 +199,8 @@ describe("no cut changes", () => {
         expect(whole.violations).toEqual([]);
         if (whole.answers.some(({ complete }) => complete)) relayed++;
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
-    expect(relayed).toBeGreaterThan(50);
+    expect(relayed).toBeGreaterThan(20);
   });
 });
