@@ -117,6 +117,23 @@ describe.for([
     await until(() => witness.text === "world", "the bytes");
   });
 
+  test("sends on at once, though what it sent before is not acknowledged (TCP_NODELAY)", async () => {
+    const { stream, witness, peer } = await make();
+    const times: number[] = [];
+    for (let i = 0; i < 21; i++) {
+      const start = performance.now();
+      write(stream, "head");
+      await peer.takeBytes(4);
+      write(stream, "body");
+      await peer.takeBytes(4);
+      times.push(performance.now() - start);
+      // Who answers acknowledges with the answer, and else 40 ms later.
+      peer.send("answer");
+      await until(() => witness.bytes === 6 * (i + 1), "the answer");
+    }
+    expect(times.toSorted((a, b) => a - b)[10]).toBeLessThan(20);
+  });
+
   test("still sends after the peer has ended, and is finished when both have", async () => {
     const { stream, witness, peer } = await make();
     peer.end();

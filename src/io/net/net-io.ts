@@ -80,9 +80,9 @@ export class NetIo implements Io {
       remotePort: port,
       localPort: 0,
     });
-    // Of Node's documented options; the types know it only for net.connect.
-    const options = { host, port, noDelay: true };
-    socket.connect(options);
+    // Before there is a connection it is noted, and set with it. connect's own option `noDelay` does nothing here.
+    socket.setNoDelay(true);
+    socket.connect({ host, port });
     return stream;
   }
 
