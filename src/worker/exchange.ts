@@ -369,7 +369,7 @@ export class Exchange {
       headOnly: this.headOnly,
       json: this.#json,
       sayKeepAlive: this.minor === 0,
-      page: own === undefined ? pageFor(status, this.route?.options?.pages, pages) : own.page,
+      page: own?.page ?? pageFor(status, this.route?.options?.pages, pages),
       lines: own?.lines,
       dateLine: dateLineAt(this.#context.wallMs()),
     });

@@ -111,7 +111,8 @@ export function writeLocalAnswer(writer: ByteWriter, answer: LocalAnswer): void 
   if (status === 503 && !own.some((line) => /^retry-after:/i.test(line))) {
     lines.push("Retry-After: 1");
   }
-  if (status === 405 || reason === "max-forwards") lines.push(methodsAllowed);
+  const saysAllow = own.some((line) => /^allow:/i.test(line));
+  if ((status === 405 && !saysAllow) || reason === "max-forwards") lines.push(methodsAllowed);
   if (answer.close) lines.push("Connection: close");
   else if (answer.sayKeepAlive) lines.push("Connection: keep-alive");
   writer.text(`${lines.join("\r\n")}\r\n`);

@@ -19,7 +19,7 @@ import type { Downstream } from "./request-writer.ts";
 export interface OwnAnswer {
   readonly status: number;
   readonly reason: Reason;
-  /** What to say; undefined: the router's own words. */
+  /** What to say; undefined: the page for the status, or the router's own words. */
   readonly page: Page | undefined;
   /** Fields of this answer, each "Name: value". */
   readonly lines: readonly string[];
@@ -35,19 +35,14 @@ export function ownAnswerOf(
   const refused = isGuarded(route)
     ? refusedAt(context, route, clientIpOf(context, downstream, bytes))
     : undefined;
-  if (refused !== undefined) return refusal(refused, route.options?.pages, context.pages);
+  if (refused !== undefined) return refusal(refused);
   return routeAnswer(context.requestHead, downstream.trusted, bytes, route);
 }
 
-function refusal(
-  { status, reason, waitMs }: Refused,
-  ofRoute: readonly Page[] | undefined,
-  ofNode: readonly Page[],
-): OwnAnswer {
-  const page = pageFor(status, ofRoute, ofNode);
+function refusal({ status, reason, waitMs }: Refused): OwnAnswer {
   // RFC 6585 section 4, in whole seconds (RFC 9110 section 10.2.3): one too early would be refused again.
   const lines = waitMs === 0 ? [] : [`Retry-After: ${Math.ceil(waitMs / 1_000)}`];
-  return { status, reason, page, lines };
+  return { status, reason, page: undefined, lines };
 }
 
 function routeAnswer(

@@ -110,6 +110,13 @@ describe("a redirect", () => {
     peer.send("GET / HTTP/1.0\r\n\r\n");
     expect(statusOf(await peer.takeAnswer())).toBe(400);
   });
+
+  test("of a request without a host says so with the route's own page", async () => {
+    const pages = [{ status: 400, contentType: "", body: "<p>which host?</p>" }];
+    const { peer } = await serving({ redirect: { ...redirect, scheme: "https" }, pages });
+    peer.send("GET / HTTP/1.0\r\n\r\n");
+    expect((await peer.takeAnswer()).body).toBe("<p>which host?</p>");
+  });
 });
 
 const maintenance = {
@@ -141,6 +148,17 @@ describe("a fixed answer", () => {
       String(Buffer.byteLength(maintenance.body)),
     ]);
     expect(statusOf(await ask("GET /"))).toBe(503);
+  });
+
+  test("of 405 says Allow once, its own or ours", async () => {
+    const refusal = { status: 405, contentType: "", body: "no", headers: {} };
+    const { ask } = await serving({ answer: refusal, service: false });
+    expect(valuesOf(await ask("GET /"), "allow")).toHaveLength(1);
+    const { ask: askOwn } = await serving({
+      answer: { ...refusal, headers: { Allow: "GET" } },
+      service: false,
+    });
+    expect(valuesOf(await askOwn("GET /"), "allow")).toEqual(["GET"]);
   });
 
   test("of 204 has neither body nor length", async () => {
