@@ -1,7 +1,8 @@
 // Clients that ask and never read: node test/soak/stalled-readers.ts [readers=10000] [seconds=600]
 //
 // Each asks for 16 MiB and takes nothing of it. What the node keeps for them is bounded per reader, and flat over the
-// time: one whose time is up is cut by the router, and replaced. A good client is answered all the while. Runs in a
+// time. By default the router cuts such a reader after some seconds (body-rate); here it must bear with all of them for
+// good, so those limits are turned off. A good client is answered all the while. Runs in a
 // network of its own whose buffers are small, so that the answers wait in the router and not in the kernel. A reader takes
 // two descriptors of the node, its own and the backend's: those for whom `ulimit -Hn` is too low ask for a small answer,
 // and do not read that. Ends with one line of figures, and with status 1 when a promise was broken. Linux only (proc(5)).
@@ -11,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isInOwnNetwork, rerunInOwnNetwork } from "../support/own-network.ts";
 import { SideProcess } from "../support/side-process.ts";
 import { SlowCrowd } from "../support/slow-crowd.ts";
-import { soakHost, withSoakNode } from "../support/soak-node.ts";
+import { type SoakNode, soakHost, withSoakNode } from "../support/soak-node.ts";
 import { TimedAsker } from "../support/timed-asker.ts";
 
 const mebibyte = 1024 * 1024;
@@ -24,6 +25,9 @@ const samples = 10;
 const descriptorsBesides = 500;
 /** The others ask for what fits into the kernel. */
 const stalledShareMin = 0.9;
+
+/** The node never has enough of a reader. */
+const patience = ["--limit=body-rate=none", "--limit=body-idle-time=24h"];
 
 export interface StalledReadersFigures {
   readonly readers: number;
@@ -44,7 +48,7 @@ export async function runStalledReaders(
 ): Promise<StalledReadersFigures> {
   const backend = await SideProcess.start("backend-process.ts", ["large"]);
   try {
-    return await withSoakNode([String(backend.ready)], async ({ node, httpPort }) => {
+    const work = async ({ node, httpPort }: SoakNode): Promise<StalledReadersFigures> => {
       const ask = () => ({ method: "GET", path: "/small", headers: { host: soakHost }, body: "" });
       const asker = new TimedAsker(httpPort, ask, 20);
       await sleep(500);
@@ -73,7 +77,8 @@ export async function runStalledReaders(
         asked: asker.ms.length,
         failures: asker.failures.map(({ what }) => what),
       };
-    });
+    };
+    return await withSoakNode([String(backend.ready)], work, patience);
   } finally {
     await backend.end();
   }

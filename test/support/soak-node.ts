@@ -17,13 +17,17 @@ export interface SoakNode {
   readonly httpPort: number;
 }
 
-/** Runs `work` with a node that leads `soakHost` to these addresses; the node ends however the work does. */
+/**
+ * Runs `work` with a node that leads `soakHost` to these addresses; the node ends however the work does.
+ * @param flags Further settings of the node.
+ */
 export async function withSoakNode<T>(
   addresses: readonly string[],
   work: (soak: SoakNode) => Promise<T>,
+  flags: readonly string[] = [],
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), "crosspoint-soak-"));
-  const node = new ChildNode({ directory, store: "memory:", flags: [crowdLimit] });
+  const node = new ChildNode({ directory, store: "memory:", flags: [crowdLimit, ...flags] });
   try {
     const { rpc, httpPort } = await node.ready;
     const client = new Client(rpc);
