@@ -46,7 +46,10 @@ const framingField =
 function checkMessage(message: Understood): void {
   for (const line of message.lines) {
     if (!strictLine.test(line)) throw new Error(`forwards ${JSON.stringify(line)}`);
-    if (framingField.test(line)) throw new Error(`forwards hop-by-hop ${JSON.stringify(line)}`);
+    // RFC 9110 section 15.5.22: 426 says what to upgrade to.
+    const isOffer = message.line.startsWith("426 ") && /^upgrade:/i.test(line);
+    if (framingField.test(line) && !isOffer)
+      throw new Error(`forwards hop-by-hop ${JSON.stringify(line)}`);
   }
   if (message.kind === "refused" || message.bodyState !== "complete") return;
   const { kind, body } = message;

@@ -98,16 +98,23 @@ export class SplitSockets {
   #answersIn(text: string, isHead: boolean): string[] {
     const answers: string[] = [];
     let rest = text;
+    let forwarded = 0;
     for (;;) {
+      // What a backend answered, it was asked for; of what the router says by itself only the first is known.
+      const isOwn = /^[^]*?\r\n\r\n/.exec(rest)?.[0].includes("X-Crosspoint-Reason: ") === true;
+      const asked = isOwn ? undefined : this.#requests[forwarded];
       const message = readStrict(rest, "response", {
-        bodiless: isHead && answers.length === 0,
+        bodiless: asked?.startsWith("HEAD ") ?? (isHead && answers.length === 0),
         ended: false,
       });
       if (message === undefined) return answers;
       this.objections.push(...message.violations);
       if (!message.complete) return [...answers, `${message.startLine} and no end`];
+      if (!isOwn && statusOf(message) >= 200) forwarded++;
       answers.push(statusOf(message) < 200 ? message.startLine : describe(message));
       rest = rest.slice(message.length);
+      // What follows is no HTTP, and the backend's own business.
+      if (statusOf(message) === 101) return answers;
     }
   }
 
