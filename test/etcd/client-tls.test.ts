@@ -99,7 +99,11 @@ describe("a client is told", () => {
   test.for(wrong)("$what", async ({ setting, says }) => {
     const etcd = await EtcdClient.open(setting(), realSystem);
     onTestFinished(() => etcd.close());
-    const error = await failureOf(etcd.range({ key: "k" }));
+    let error = await failureOf(etcd.range({ key: "k" }));
+    // A port that speaks something else closes on what it did not read: its reset may overtake its words.
+    for (let left = 5; left > 0 && error.message.includes("ECONNRESET"); left--) {
+      error = await failureOf(etcd.range({ key: "k" }));
+    }
     expect([error.code, error.details.reason]).toEqual(["store-unavailable", "ETCD_UNREACHABLE"]);
     expect(error.message).toMatch(says);
     // No frames of OpenSSL or grpc-js around the words.
