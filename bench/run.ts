@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { accessLog } from "./access-log.ts";
 import { connections } from "./connections.ts";
+import { hotPath } from "./hot-path.ts";
 import { newConnections } from "./new-connections.ts";
 import { routeScale } from "./route-scale.ts";
 import { smallRequests } from "./small-requests.ts";
@@ -17,7 +18,15 @@ import { resultTable } from "./support/readme-table.ts";
 import { writeResult } from "./support/results.ts";
 import { tcpRelay } from "./tcp-relay.ts";
 
-const questions = [smallRequests, connections, newConnections, tcpRelay, routeScale, accessLog];
+const questions = [
+  smallRequests,
+  connections,
+  newConnections,
+  tcpRelay,
+  routeScale,
+  accessLog,
+  hotPath,
+];
 
 const { values, positionals } = parseArgs({
   options: {

@@ -7,6 +7,7 @@ import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
 import type { Page } from "../model/route-options.ts";
 import type { TrailerLimits } from "../protocol/chunked.ts";
+import type { HeadMemory } from "../protocol/head-memory.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
@@ -14,6 +15,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { KnownAnswer, KnownRequest } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
@@ -94,8 +96,12 @@ export interface WorkerContext {
   readonly requestIds: RequestIds;
   /** undefined: no access log. */
   readonly accessLog: AccessLog | undefined;
-  /** Reused by every request: read before the next head is parsed. */
-  readonly requestHead: RequestHead;
+  /** Of the request that came last: read before the next head is. Either `freshHead` or that of a known request. */
+  requestHead: RequestHead;
+  /** What heads are parsed into, one after the other. */
+  readonly freshHead: RequestHead;
+  readonly knownRequests: HeadMemory<KnownRequest>;
+  readonly knownAnswers: HeadMemory<KnownAnswer>;
   /** Of `requestHead`, for the conditions of routes. */
   readonly requestFacts: RequestFacts;
   /** Reused by every answer. */

@@ -16,6 +16,7 @@ import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
+import type { KnownRequest } from "./known-heads.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
 import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
@@ -63,6 +64,8 @@ export class Exchange {
   stickyPlace: StickyPlace | undefined;
   /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
   waitsForContinue = false;
+  /** What is known of a request like this one; undefined: nothing. */
+  known: KnownRequest | undefined;
   readonly #context: WorkerContext;
   #client: ExchangeClient | undefined;
   #json = false;
@@ -89,7 +92,7 @@ export class Exchange {
   /** It is nobody's: nothing of the last request is kept that is large, or that belongs to others. */
   rest(): void {
     this.#client = undefined;
-    this.route = this.stickyPlace = undefined;
+    this.route = this.stickyPlace = this.known = undefined;
     this.delivery.choice.reset();
     this.response.rest();
   }
@@ -119,9 +122,10 @@ export class Exchange {
     return this.delivery.queuedBytes > this.#context.limits.sendQueueBytesHigh;
   }
 
-  /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
-  begin(bytes: Uint8Array, host: string): void {
+  /** Begins with the head `context.requestHead`, whose octets are in `bytes`. */
+  begin(bytes: Uint8Array, host: string, known?: KnownRequest): void {
     const { requestHead: head, requestFacts, table } = this.#context;
+    this.known = known;
     this.#describe(bytes);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     if (head.maxForwards === 0) return this.#answer(200, "max-forwards", "");

@@ -9,7 +9,7 @@ import { NetIo } from "../io/net/net-io.ts";
 import { unlimited } from "../limits.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
-import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
+import { RequestHead } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
@@ -19,6 +19,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { type KnownHeadLimits, knownAnswers, knownRequests } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -29,7 +30,7 @@ import { UpstreamPool } from "./upstream-pool.ts";
 import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
-export interface WorkerLimits extends SessionLimits, HeadLimits {
+export interface WorkerLimits extends SessionLimits, KnownHeadLimits {
   readonly headBytesMax: number;
   readonly receiveBytes: number;
   readonly unsentBytesMax: number;
@@ -87,7 +88,10 @@ export function makeContext(
     requestIds: new RequestIds(),
     accessLog,
     requestHead,
-    requestFacts: new HeadFacts(requestHead),
+    freshHead: requestHead,
+    knownRequests: knownRequests(limits),
+    knownAnswers: knownAnswers(limits),
+    requestFacts: new HeadFacts(() => context.requestHead),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),

@@ -10,6 +10,7 @@ import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import type { Exchange } from "./exchange.ts";
+import type { HeadTemplate } from "./head-template.ts";
 import {
   type ResponseHeadOptions,
   writeInterimHead,
@@ -86,6 +87,11 @@ export class ResponseRelay {
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
+      const answer = this.#exchange.known?.answer;
+      if (answer !== undefined && this.#context.knownAnswers.isAt(answer, bytes, start, end)) {
+        this.#beginAnswer(answer.bytes, answer.head, answer.template);
+        return this.#relay(bytes, start + answer.length, end);
+      }
       const at = this.#readHeads(bytes, start, end);
       if (at >= 0) this.#relay(bytes, at, end);
       return;
@@ -144,6 +150,7 @@ export class ResponseRelay {
         return -1;
       }
       if (head.status >= 200) {
+        this.#learn(bytes, at, next);
         this.#beginAnswer(bytes, head);
         return next;
       }
@@ -152,6 +159,13 @@ export class ResponseRelay {
     }
     this.#stash(bytes, at, end);
     return -1;
+  }
+
+  /** What answers a request that is known, is likely to answer the next one like it. */
+  #learn(bytes: Uint8Array, start: number, end: number): void {
+    const { known, headOnly } = this.#exchange;
+    if (known === undefined || headOnly) return;
+    known.answer = this.#context.knownAnswers.learn(bytes, start, end);
   }
 
   /** Passes a 1xx on (RFC 9110 section 15.2). False: this was 101, and the exchange is over. */
@@ -192,7 +206,7 @@ export class ResponseRelay {
     return tooMany ? "too many interim answers" : "";
   }
 
-  #beginAnswer(bytes: Uint8Array, head: ResponseHead): void {
+  #beginAnswer(bytes: Uint8Array, head: ResponseHead, template?: HeadTemplate): void {
     const exchange = this.#exchange;
     const options = this.#options;
     const { writer } = this.#context;
@@ -217,7 +231,7 @@ export class ResponseRelay {
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);
     writer.length = 0;
-    writeResponseHead(writer, bytes, head, options);
+    writeResponseHead(writer, bytes, head, options, template);
   }
 
   /**
