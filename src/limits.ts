@@ -8,12 +8,6 @@ export const unlimited = Number.MAX_SAFE_INTEGER;
 export const headBytesMax = 16 * 1024;
 /** Fields in one head before 431. Apache's LimitRequestFields default is 100; nginx has none. */
 export const headFieldsMax = 128;
-/** Heads that a worker remembers, of requests and of answers each: 1.5 MiB when they are as large as may be. */
-export const headsKnownMax = 256;
-/** Bytes of a head that is remembered: a browser's with a few cookies. */
-export const knownHeadBytesMax = 2 * 1024;
-/** Fields of a head that is remembered: browsers send some 15. */
-export const knownHeadFieldsMax = 32;
 /** Bytes of a request target before 414. RFC 9110 section 4.1 asks for at least 8000. */
 export const targetBytesMax = 8 * 1024;
 /** Bytes of a request's body before 413. HAProxy and Envoy have no such limit; nginx's client_max_body_size is 1 MiB. */

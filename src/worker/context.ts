@@ -15,7 +15,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
-import type { KnownAnswer, KnownRequest } from "./known-heads.ts";
+import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
@@ -96,11 +96,9 @@ export interface WorkerContext {
   readonly requestIds: RequestIds;
   /** undefined: no access log. */
   readonly accessLog: AccessLog | undefined;
-  /** Of the request that came last: read before the next head is. Either `freshHead` or that of a known request. */
+  /** Of the request that was read last, until the next one is: `requestHeads.current`. */
   requestHead: RequestHead;
-  /** What heads are parsed into, one after the other. */
-  readonly freshHead: RequestHead;
-  readonly knownRequests: HeadMemory<KnownRequest>;
+  readonly requestHeads: RequestHeads;
   readonly knownAnswers: HeadMemory<KnownAnswer>;
   /** Of `requestHead`, for the conditions of routes. */
   readonly requestFacts: RequestFacts;

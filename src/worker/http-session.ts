@@ -6,12 +6,11 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
-import { hostAfter } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import type { KnownRequest } from "./known-heads.ts";
+import { LastRequest } from "./known-heads.ts";
 import { limited } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
@@ -39,9 +38,7 @@ export class HttpSession
   #state: number = State.Head;
   /** How many requests it has brought. */
   #requests = 0;
-  #host = "";
-  /** The last request, if it is known: the next one is likely to be the same. */
-  #known: KnownRequest | undefined;
+  readonly #last = new LastRequest();
   #inputEnded = false;
   /** The time that runs is that of a client which has ended its side. */
   #mayHaveLeft = false;
@@ -219,45 +216,19 @@ export class HttpSession
 
   /** Where the head ended, or -1 when it is not whole. */
   #readHead(bytes: Uint8Array, at: number, end: number): number {
-    const context = this.#context;
-    const last = this.#known;
-    if (last !== undefined && context.knownRequests.isAt(last, bytes, at, end)) {
-      return this.#beginKnown(last, bytes, at + last.length, end);
-    }
-    const head = context.freshHead;
-    const next = head.parse(bytes, at, end);
+    const { requestHeads, exchanges } = this.#context;
+    const last = this.#last;
+    const next = requestHeads.read(last, bytes, at, end);
     if (next === 0) return -1;
     if (next < 0) {
-      this.#malformed(-next, head.error);
+      this.#malformed(-next, requestHeads.fresh.error);
       return end;
     }
-    const known = head.hostFieldReplaced ? undefined : context.knownRequests.learn(bytes, at, next);
-    this.#known = known;
-    if (known !== undefined) return this.#beginKnown(known, bytes, next, end);
-    context.requestHead = head;
-    this.#host = hostAfter(this.#host, bytes, head.hostStart, head.hostEnd);
-    return this.#begin(bytes, undefined, bytes, next, end);
-  }
-
-  #beginKnown(known: KnownRequest, bytes: Uint8Array, next: number, end: number): number {
-    this.#context.requestHead = known.head;
-    this.#host = known.host;
-    return this.#begin(known.bytes, known, bytes, next, end);
-  }
-
-  /** The request whose head is in `headBytes`; goes on behind it at bytes[next..end). */
-  #begin(
-    headBytes: Uint8Array,
-    known: KnownRequest | undefined,
-    bytes: Uint8Array,
-    next: number,
-    end: number,
-  ): number {
-    const exchange = this.#context.exchanges.lend(this);
-    this.#exchange = exchange;
+    this.#context.requestHead = requestHeads.current;
+    const exchange = (this.#exchange = exchanges.lend(this));
     this.#requests++;
     this.#isFollowed = next < end;
-    exchange.begin(headBytes, this.#host, known);
+    exchange.begin(requestHeads.bytes, last.host, last.known);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
     this.#awaitMore(exchange);
@@ -387,9 +358,9 @@ export class HttpSession
   /** No more will come of this head: whether it was wrong already, which the scanner does not look for. */
   #refusedHeld(): boolean {
     const { bytes, start, end } = this.#held;
-    const { freshHead } = this.#context;
-    const next = freshHead.parse(bytes, start, end);
-    if (next < 0) this.#malformed(-next, freshHead.error);
+    const { fresh } = this.#context.requestHeads;
+    const next = fresh.parse(bytes, start, end);
+    if (next < 0) this.#malformed(-next, fresh.error);
     return next < 0;
   }
 

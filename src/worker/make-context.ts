@@ -9,7 +9,7 @@ import { NetIo } from "../io/net/net-io.ts";
 import { unlimited } from "../limits.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
-import { RequestHead } from "../protocol/request-head.ts";
+import type { HeadLimits } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
@@ -19,7 +19,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
-import { type KnownHeadLimits, knownAnswers, knownRequests } from "./known-heads.ts";
+import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -30,7 +30,7 @@ import { UpstreamPool } from "./upstream-pool.ts";
 import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
-export interface WorkerLimits extends SessionLimits, KnownHeadLimits {
+export interface WorkerLimits extends SessionLimits, HeadLimits {
   readonly headBytesMax: number;
   readonly receiveBytes: number;
   readonly unsentBytesMax: number;
@@ -66,7 +66,7 @@ export function makeContext(
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: limits.unsentBytesMax === unlimited ? undefined : limits.unsentBytesMax,
   });
-  const requestHead = new RequestHead(limits);
+  const requestHeads = new RequestHeads(limits);
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
@@ -87,11 +87,10 @@ export function makeContext(
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
-    requestHead,
-    freshHead: requestHead,
-    knownRequests: knownRequests(limits),
+    requestHead: requestHeads.current,
+    requestHeads,
     knownAnswers: knownAnswers(limits),
-    requestFacts: new HeadFacts(() => context.requestHead),
+    requestFacts: new HeadFacts(requestHeads),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),

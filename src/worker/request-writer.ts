@@ -89,7 +89,7 @@ export function writeRequestHead(
   const { trusted } = downstream;
   const isPlain = route?.options?.rewrite === undefined;
   if (template !== undefined && template.key === downstream.forwarded && isPlain) {
-    return writeAgain(context, template);
+    if (writeAgain(context, template)) return;
   }
   const start = writer.length;
   if (route?.options?.rewrite !== undefined) {
@@ -121,7 +121,7 @@ export function writeRequestHead(
   if (head.upgrade) field(writer, upgradeFields, bytes, head.upgradeStart, head.upgradeEnd);
   endLine(writer);
   if (template === undefined || !isPlain || trusted || seen.hostField < 0) return;
-  if (downstream.forwardedStart.length > 0) return;
+  if (downstream.forwardedStart.length > 0 || startLine.bytes.length !== startLineLength) return;
   template.keep(downstream.forwarded, writer, start);
   template.timeAt = written.timeAt - start;
   template.idAt = written.idAt - start;
@@ -133,12 +133,14 @@ export function writeRequestHead(
 function writeAgain(
   { writer, requestIds, wallMs }: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
   template: HeadTemplate,
-): void {
+): boolean {
+  const timeLine = startLineAt(wallMs());
+  if (timeLine.length !== startLineLength) return false;
   const start = writer.length;
   template.writeTo(writer);
   const end = writer.length;
   writer.length = start + template.timeAt;
-  writer.range(startLineAt(wallMs()), timeStart, timeEnd);
+  writer.range(timeLine, timeStart, timeEnd);
   sentRequestId.start = template.idStart;
   sentRequestId.end = template.idEnd;
   if (template.idStart < 0) {
@@ -146,6 +148,7 @@ function writeAgain(
     requestIds.write(writer);
   }
   writer.length = end;
+  return true;
 }
 
 /** The request line and the fields that stay, with the path or the host that the route says instead. */
@@ -290,9 +293,10 @@ function startLineAt(wallMs: number): Uint8Array {
   return startLine.bytes;
 }
 
-/** Where the time stands in that line, until the year 2286. */
+/** Where the time stands in that line, and how long it is, from 2001 to 2286. */
 const timeStart = requestStart.length;
 const timeEnd = timeStart + 13;
+const startLineLength = timeEnd + 2 + requestId.length;
 
 /** The peer is a proxy we trust: its list is continued, its scheme and port are kept. */
 function writeTrusted(

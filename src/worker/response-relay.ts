@@ -11,6 +11,7 @@ import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HeadTemplate } from "./head-template.ts";
+import type { KnownAnswer } from "./known-heads.ts";
 import {
   type ResponseHeadOptions,
   writeInterimHead,
@@ -87,7 +88,7 @@ export class ResponseRelay {
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
-      const answer = this.#exchange.known?.answer;
+      const answer = this.#knownAnswer;
       if (answer !== undefined && this.#context.knownAnswers.isAt(answer, bytes, start, end)) {
         this.#beginAnswer(answer.bytes, answer.head, answer.template);
         return this.#relay(bytes, start + answer.length, end);
@@ -161,11 +162,20 @@ export class ResponseRelay {
     return -1;
   }
 
-  /** What answers a request that is known, is likely to answer the next one like it. */
+  /** What is likely to come: what answered the last request like this one, or the last one on the same connection. */
+  get #knownAnswer(): KnownAnswer | undefined {
+    const { known, headOnly, delivery } = this.#exchange;
+    // The same fields say something else about the body that follows.
+    if (headOnly) return undefined;
+    return known === undefined ? delivery.connection?.lastAnswer : known.answer;
+  }
+
   #learn(bytes: Uint8Array, start: number, end: number): void {
-    const { known, headOnly } = this.#exchange;
-    if (known === undefined || headOnly) return;
-    known.answer = this.#context.knownAnswers.learn(bytes, start, end);
+    const { known, headOnly, delivery } = this.#exchange;
+    if (headOnly) return;
+    const answer = this.#context.knownAnswers.learn(bytes, start, end);
+    if (known !== undefined) known.answer = answer;
+    else if (delivery.connection !== undefined) delivery.connection.lastAnswer = answer;
   }
 
   /** Passes a 1xx on (RFC 9110 section 15.2). False: this was 101, and the exchange is over. */

@@ -5,6 +5,7 @@ import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { copyBytes } from "./byte-writer.ts";
 import type { WorkerContext } from "./context.ts";
+import type { KnownAnswer } from "./known-heads.ts";
 import { limited } from "./limited.ts";
 import { Timer } from "./timer-wheel.ts";
 
@@ -45,6 +46,8 @@ export class UpstreamConnection implements StreamEvents {
   /** A request head kept for sending it again; `savedLength` 0: none. */
   saved: Uint8Array = noBytes;
   savedLength = 0;
+  /** How the last request that nothing was known of was answered here. */
+  lastAnswer: KnownAnswer | undefined = undefined;
   readonly #context: WorkerContext;
 
   constructor(
