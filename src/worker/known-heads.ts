@@ -34,8 +34,7 @@ export class KnownRequest extends KnownHead {
     const { head, bytes, length } = this;
     this.template.clear();
     this.answer = undefined;
-    // A target with scheme and host is reduced in place: these octets would not be what came any more.
-    if (head.parse(bytes, 0, length) !== length || head.hostFieldReplaced) return false;
+    if (head.parse(bytes, 0, length) !== length) return false;
     this.host = hostOf(bytes, head.hostStart, head.hostEnd);
     return true;
   }
@@ -92,6 +91,7 @@ export class RequestHeads {
     const head = this.fresh;
     const next = head.parse(bytes, start, end);
     if (next <= 0) return next;
+    // A target with scheme and host was reduced in place: these octets are not what came any more.
     last.known = head.hostFieldReplaced ? undefined : this.#memory.learn(bytes, start, next);
     if (last.known === undefined) {
       this.current = head;

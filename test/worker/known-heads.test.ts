@@ -4,6 +4,7 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
+import { unlimited } from "../../src/limits.ts";
 import type { Change } from "../../src/model/change.ts";
 import { HttpSession } from "../../src/worker/http-session.ts";
 import { route } from "../routing/changes.ts";
@@ -180,6 +181,24 @@ describe("heads that are known", () => {
     expect(stream.writes.length).toBe(before + 5);
     expect(request).not.toHaveBeenCalled();
     expect(answer).not.toHaveBeenCalled();
+  });
+
+  test("give up what was written for them with their place", () => {
+    const array = new SharedArray();
+    const world = recordedSession({ requestsPerConnectionMax: unlimited });
+    const { stream, upstream } = world;
+    for (let head = 0; head < 3_000; head++) {
+      for (let time = 0; time < 3; time++) {
+        array.receive(stream, `GET /${head} HTTP/1.1\r\n${host}\r\n`);
+        if (upstream().writes.length === 0) world.connect();
+        expect(upstream().writes.at(-1)).toMatch(new RegExp(`^GET /${head} `));
+        array.receive(
+          upstream(),
+          `HTTP/1.1 200 OK\r\nETag: "${head}"\r\nContent-Length: 0\r\n\r\n`,
+        );
+        expect(stream.writes.at(-1)).toContain(`"${head}"`);
+      }
+    }
   });
 
   test("tell each request's own time and id", () => {
