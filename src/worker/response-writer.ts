@@ -69,8 +69,9 @@ export function writeResponseHead(
 const usual = {};
 
 /** All that is written depends on what was received: nothing of ours differs from one answer to the next. */
-function isAsUsual({ close, sayKeepAlive, stickyCookie, dateLine }: ResponseHeadOptions): boolean {
-  return !close && !sayKeepAlive && stickyCookie === undefined && dateLine === undefined;
+function isAsUsual(options: ResponseHeadOptions): boolean {
+  const { sayKeepAlive, stickyCookie, dateLine } = options;
+  return !options.close && !sayKeepAlive && stickyCookie === undefined && dateLine === undefined;
 }
 
 /** Whoever sends Upgrade names it in Connection, too (RFC 9110 section 7.8). */

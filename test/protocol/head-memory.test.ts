@@ -1,7 +1,7 @@
 // Goal: a head counts as known only when every octet is the same, whatever else was remembered before; and what never
 // comes again is not kept.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HeadMemory, KnownHead } from "../../src/protocol/head-memory.ts";
 
