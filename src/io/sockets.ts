@@ -202,11 +202,13 @@ function localPort(fd: number): number {
  * The watch is a server of Node on a duplicate of the descriptor, because Node closes its own handles
  * before it tears a thread down. A handle of an addon (koffi.node.poll) is still called at that time,
  * and calling into a thread that may run no JavaScript aborts the process. The price is that libuv
- * accepts the first connection itself; it is passed on through `acceptOne`.
+ * accepts the first connection itself; it is passed on through `acceptOne`. With no descriptor left for that it closes
+ * everybody who waits: see `watchHasDescriptors`.
+ *
+ * Throws SocketError (EMFILE, ENFILE) when there is no descriptor for the watch.
  */
 export function watchReadable(fd: number, callback: () => void): { close(): void } {
-  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) throw new SocketError("fcntl", lastErrno(), `on descriptor ${fd}`);
+  const copy = duplicate(fd);
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     const taken = takeOver(socket);
     if (taken < 0) return;
@@ -226,6 +228,25 @@ export function watchReadable(fd: number, callback: () => void): { close(): void
       accepted.delete(fd);
     },
   };
+}
+
+/**
+ * Whether a watch could pass a connection on now: libuv accepts it, and then it is duplicated. `fd` is any that is open.
+ * Four calls of the kernel.
+ */
+export function watchHasDescriptors(fd: number): boolean {
+  const accepted = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (accepted < 0) return false;
+  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  closeFd(accepted);
+  if (copy >= 0) closeFd(copy);
+  return copy >= 0;
+}
+
+function duplicate(fd: number): number {
+  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw new SocketError("fcntl", lastErrno(), `on descriptor ${fd}`);
+  return copy;
 }
 
 /** "EAGAIN" of 11 or -11. */
