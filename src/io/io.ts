@@ -9,6 +9,12 @@ export interface ListenPlace {
   readonly fd: number | undefined;
 }
 
+/** Who must know which descriptors this thread holds: raw ones outlive their thread (docs/decisions/0001). */
+export interface DescriptorLedger {
+  hold(fd: number): void;
+  drop(fd: number): void;
+}
+
 export interface Io {
   /** For the ready line and the metrics. */
   readonly name: string;

@@ -1,7 +1,12 @@
 // The adapters of the Io port that tests run over, and which of them the workers of tests use: the one place that
 // CROSSPOINT_TEST_IO=net|epoll|uring|auto is read. A new adapter is one line in `known`.
 
-import type { WorkerSettings } from "../../src/channel/messages.ts";
+import type { IoName } from "../../src/channel/messages.ts";
+import { DirectIo } from "../../src/io/direct/direct-io.ts";
+import type { Driver } from "../../src/io/direct/driver.ts";
+import { TurnLoop } from "../../src/io/direct/turn-loop.ts";
+import { EpollDriver } from "../../src/io/epoll/epoll-driver.ts";
+import { ffiUnavailableReason } from "../../src/io/ffi.ts";
 import type { Io } from "../../src/io/io.ts";
 import { NetIo } from "../../src/io/net/net-io.ts";
 import { realSystem } from "../../src/system.ts";
@@ -16,17 +21,24 @@ export interface AdapterOptions {
 export interface OpenAdapter {
   readonly io: Io;
   /** Gives back what it holds; its streams are gone by then. */
-  close(): void;
+  readonly close: () => void;
 }
 
 export interface Adapter {
-  readonly name: WorkerSettings["io"];
+  readonly name: IoName;
   /** What this machine lacks for it; undefined: nothing. */
   readonly lacks: () => string | undefined;
   readonly open: (options: AdapterOptions) => OpenAdapter;
 }
 
-const known: readonly Adapter[] = [{ name: "net", lacks: () => undefined, open: openNet }];
+/** Nobody asks which descriptors a test holds. */
+const ledger = { hold() {}, drop() {} };
+
+/** In the order in which a node prefers them. */
+const known: readonly Adapter[] = [
+  { name: "epoll", lacks: ffiUnavailableReason, open: openDirect(() => new EpollDriver(ledger)) },
+  { name: "net", lacks: () => undefined, open: openNet },
+];
 
 /** What CROSSPOINT_TEST_IO asks for; "auto" leaves the choice to the node, as --io does. */
 export const askedAdapter: string = process.env["CROSSPOINT_TEST_IO"] ?? "auto";
@@ -37,7 +49,7 @@ export const adapters: readonly Adapter[] = known.filter(({ name, lacks }) =>
 );
 
 /** What the workers of tests use: the first that there is. */
-export function testedAdapter(): WorkerSettings["io"] {
+export function testedAdapter(): IoName {
   const [first] = adapters;
   if (first === undefined) {
     const names = known.map(({ name }) => name).join(", ");
@@ -52,11 +64,18 @@ export function adapterNamed(name: string): Adapter {
   return found;
 }
 
-const turn = {
-  after: (delayMs: number, action: () => void) => realSystem.after(delayMs, action),
-  atTurnEnd: (action: () => void) => realSystem.atTurnEnd(action),
-};
+const after = (delayMs: number, action: () => void): (() => void) =>
+  realSystem.after(delayMs, action);
 
 function openNet(options: AdapterOptions): OpenAdapter {
-  return { io: new NetIo({ ...options, ...turn }), close() {} };
+  const atTurnEnd = (action: () => void): void => realSystem.atTurnEnd(action);
+  return { io: new NetIo({ ...options, after, atTurnEnd }), close() {} };
+}
+
+/** The thread's other timers are the test's: it waits a ms at most. */
+function openDirect(driverOf: () => Driver): Adapter["open"] {
+  return (options) => {
+    const loop = new TurnLoop({ driver: driverOf(), timerInMs: () => 1, waitMsMax: 1 });
+    return { io: new DirectIo({ ...options, loop, ledger, after }), close: () => loop.close() };
+  };
 }

@@ -133,7 +133,7 @@ export class OneWorker {
         rates: options.rates ?? rateMemory(1),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "net",
+          io: "epoll",
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
@@ -147,7 +147,7 @@ export class OneWorker {
         },
       },
       { ...limitsDefault, timerTickMs: 10, accessLogFlushMs: 5, ...options.limits },
-      (io) => this.#watched(io),
+      { ioOf: (io) => this.#watched(io) },
     );
   }
 

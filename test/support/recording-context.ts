@@ -75,7 +75,7 @@ export function recordingContext(
     },
     { ...limits, ...own },
     system,
-    () => io,
+    io,
   );
   return {
     context,

@@ -2,15 +2,10 @@
 //
 // Knows: accept(2) and its errors. Does not know what becomes of a connection.
 
-import {
-  acceptOne,
-  errnoName,
-  PeerAddress,
-  SocketError,
-  watchHasDescriptors,
-  watchReadable,
-} from "../sockets.ts";
+import { errnoName, SocketError } from "../ffi.ts";
+import { PeerAddress } from "../sockets.ts";
 import type { Listener } from "../stream.ts";
+import { acceptWatched, watchHasDescriptors, watchReadable } from "./accept-watch.ts";
 
 /** Connections accepted in one go before others get a turn. */
 const acceptsPerTurnMax = 64;
@@ -73,7 +68,7 @@ export class Acceptor implements Listener {
   /** False: there are no descriptors left, and accepting rests. */
   #take(most: number): boolean {
     for (let i = 0; i < most; i++) {
-      const got = acceptOne(this.#fd, this.#peer);
+      const got = acceptWatched(this.#fd, this.#peer);
       if (got >= 0) {
         if (got > this.#highest) this.#highest = got;
         this.#options.adopt(got, this.#peer);
