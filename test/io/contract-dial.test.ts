@@ -98,11 +98,12 @@ describe.for(adapters)("on $name", (adapter) => {
   });
 
   test.for([true, false])(
-    "a thousand dials given up at once leave nobody behind (with a reset: %s)",
+    "hundreds of dials given up at once leave nobody behind (with a reset: %s)",
     async (reset) => {
       const backend = await backendHere();
       const one = world();
-      const dialled = Array.from({ length: 1_000 }, () => one.dial("127.0.0.1", backend.port));
+      // Fewer than fit into the backend's queue (511): they may be there before they are given up.
+      const dialled = Array.from({ length: 400 }, () => one.dial("127.0.0.1", backend.port));
       for (const { stream } of dialled) stream!.destroy(reset);
       const kept = one.dial("127.0.0.1", backend.port);
       write(kept.stream!, "kept");
@@ -174,9 +175,9 @@ function resolving(name: string, addresses: readonly string[]): void {
   const stub = (host: string, ...rest: unknown[]): unknown => {
     const answer = ours(host, rest[0]);
     if (answer === undefined) return Reflect.apply(lookup, dns, [host, ...rest]);
-    const callback = rest.at(-1) as (error: unknown, ...answer: unknown[]) => void;
+    const callback = rest.at(-1) as (error: Error | null, ...answer: unknown[]) => void;
     const words = Array.isArray(answer) ? [answer] : [all[0]!.address, 4];
-    return void setImmediate(() => callback(undefined, ...words));
+    return void setImmediate(() => callback(null, ...words));
   };
   const stubPromise = async (host: string, options?: unknown): Promise<unknown> =>
     ours(host, options) ?? (await Reflect.apply(lookupPromise, dns.promises, [host, options]));

@@ -185,16 +185,16 @@ export class StreamWorld {
 
   constructor(adapter: Adapter, options: StreamWorldOptions = {}) {
     this.#options = options;
-    const { io, close } = adapter.open({
+    const opened = adapter.open({
       receiveBytes: options.receiveBytes ?? 64 * 1024,
       sendQueueBytesHigh: 64 * 1024,
       unsentBytesMax: options.unsentBytesMax,
       onAcceptTrouble: (message) => this.troubles.push(message),
     });
-    this.io = io;
+    this.io = opened.io;
     onTestFinished(() => {
       for (const { stream } of this.#witnesses) stream?.destroy(true);
-      close();
+      opened.close();
       const broken = this.#witnesses.flatMap((witness) => witness.broken);
       if (broken.length > 0) throw new Error(`promises broken: ${broken.slice(0, 5).join("; ")}`);
     });
