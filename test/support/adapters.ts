@@ -2,6 +2,8 @@
 // CROSSPOINT_TEST_IO=net|epoll|uring|auto is read. A new adapter is one line in `known`.
 
 import type { IoName } from "../../src/channel/messages.ts";
+import type { Config } from "../../src/config.ts";
+import { parseIo } from "../../src/config-values.ts";
 import { DirectIo } from "../../src/io/direct/direct-io.ts";
 import type { Driver } from "../../src/io/direct/driver.ts";
 import { TurnLoop } from "../../src/io/direct/turn-loop.ts";
@@ -56,6 +58,11 @@ export function testedAdapter(): IoName {
     throw new Error(`CROSSPOINT_TEST_IO=${askedAdapter} is none of auto, ${names}`);
   }
   return first.name;
+}
+
+/** As --io of a node. */
+export function askedIo(): Config["io"] {
+  return parseIo(askedAdapter, "CROSSPOINT_TEST_IO");
 }
 
 export function adapterNamed(name: string): Adapter {

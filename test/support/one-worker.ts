@@ -42,6 +42,7 @@ import {
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { runWorker } from "../../src/worker/run-worker.ts";
+import { testedAdapter } from "./adapters.ts";
 import { until } from "./until.ts";
 
 export interface OneWorkerOptions {
@@ -133,7 +134,7 @@ export class OneWorker {
         rates: options.rates ?? rateMemory(1),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "epoll",
+          io: testedAdapter(),
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
