@@ -3,9 +3,7 @@ import { adapters, testedAdapter } from "./test/support/adapters.ts";
 
 /** Run once more over each adapter that the others do not use: everything that is about connections and quick. */
 const overEveryAdapter = [
-  "test/integration/connection-limits.test.ts",
   "test/integration/proxy-protocol.test.ts",
-  "test/integration/streaming.test.ts",
   "test/worker/admission.test.ts",
   "test/worker/chaos.test.ts",
   "test/worker/delivery.test.ts",
