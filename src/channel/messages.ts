@@ -34,12 +34,15 @@ export interface ListenerLoan {
   readonly row: number;
 }
 
+/** Which adapter carries the connections: descriptors with io_uring or epoll, or Node's own sockets. */
+export type IoName = "uring" | "epoll" | "net";
+
 /** Constants of limits.ts that the settings replace, by their names there. */
 export type LimitOverrides = Readonly<Partial<Record<keyof typeof limits, number>>>;
 
 /** Limits and settings that a worker needs; see limits.ts for their sources. Times in ms. */
 export interface WorkerSettings {
-  readonly io: "net";
+  readonly io: IoName;
   readonly accessLog: boolean;
   /** CIDR ranges whose forwarding fields are kept. */
   readonly trustForwarded: readonly string[];

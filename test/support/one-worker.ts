@@ -135,7 +135,7 @@ export class OneWorker {
         descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "net",
+          io: "epoll",
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
@@ -149,7 +149,7 @@ export class OneWorker {
         },
       },
       { ...limitsDefault, timerTickMs: 10, accessLogFlushMs: 5, ...options.limits },
-      (io) => this.#watched(io),
+      { ioOf: (io) => this.#watched(io) },
     );
   }
 

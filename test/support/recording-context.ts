@@ -77,7 +77,7 @@ export function recordingContext(
     },
     { ...limits, ...own },
     system,
-    () => io,
+    io,
   );
   return {
     context,
