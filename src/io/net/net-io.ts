@@ -2,17 +2,12 @@
 // it accepts from a lent listening socket; elsewhere every worker listens itself with reusePort.
 
 import { createServer, Socket } from "node:net";
+import { errnoName } from "../ffi.ts";
 import type { Io, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
-import {
-  acceptOne,
-  errnoName,
-  PeerAddress,
-  setNoDelay,
-  socketsAvailable,
-  watchReadable,
-} from "../sockets.ts";
+import { PeerAddress, setNoDelay, socketsAvailable } from "../sockets.ts";
 import type { Listener, Stream, StreamEvents } from "../stream.ts";
+import { acceptWatched, watchReadable } from "./accept-watch.ts";
 import { type NetShared, NetStream } from "./net-stream.ts";
 import { SendBatch } from "./send-batch.ts";
 
@@ -92,7 +87,7 @@ export class NetIo implements Io {
     let open = true;
     const takeWaiting = (most: number): void => {
       for (let i = 0; i < most; i++) {
-        const got = acceptOne(fd, peer);
+        const got = acceptWatched(fd, peer);
         if (got >= 0) {
           this.#adopt(got, peer, port, accept);
           continue;

@@ -7,14 +7,8 @@
 // to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
-import {
-  errnoName,
-  limitUnsent,
-  outputQueue,
-  type PinnedAddress,
-  pin,
-  sendPinned,
-} from "../sockets.ts";
+import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
+import { limitUnsent, outputQueue, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
