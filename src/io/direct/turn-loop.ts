@@ -175,8 +175,11 @@ export class TurnLoop {
     if (now.length === 0) return;
     this.#next = this.#now;
     this.#now = now;
-    for (const watcher of now) watcher.onTurn();
-    now.length = 0;
+    try {
+      for (const watcher of now) watcher.onTurn();
+    } finally {
+      now.length = 0;
+    }
   }
 
   /** What an end puts off is for the next turn; what it adds to the ends runs in the same one. */
@@ -185,8 +188,11 @@ export class TurnLoop {
       const ends = this.#ends;
       this.#ends = this.#endsNow;
       this.#endsNow = ends;
-      for (const end of ends) end();
-      ends.length = 0;
+      try {
+        for (const end of ends) end();
+      } finally {
+        ends.length = 0;
+      }
     }
   }
 }
