@@ -18,6 +18,7 @@ import {
   pin,
   SocketError,
 } from "./ffi.ts";
+import { peerText } from "./peer-text.ts";
 
 // Values of the Linux ABI, the same on x64 and arm64 (include/uapi/asm-generic/socket.h and kin).
 const AF_INET = 2;
@@ -27,6 +28,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
+const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
@@ -35,9 +38,12 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const SHUT_WR = 1;
 const SIOCOUTQ = 0x5411;
 
 const EINVAL = 22;
+/** connect(2): it goes on in the background. */
+const EINPROGRESS = 115;
 /** accept(2): what a connection that was gone before its turn is called on other systems. */
 const ECONNABORTED = 103;
 
@@ -83,6 +89,8 @@ export function openListener(at: ListenAddress): { readonly fd: number; readonly
 export function listen(fd: number, backlog: number): void {
   // Connections of an earlier owner in TIME_WAIT must not keep us from listening.
   setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  // Inherited by what is accepted: one call for all of them.
+  setNoDelay(fd);
   if (libc().listen(fd, backlog) < 0)
     throw new SocketError("listen", lastErrno(), `on descriptor ${fd}`);
 }
@@ -139,6 +147,57 @@ export function peerOf(fd: number, peer: PeerAddress): boolean {
 export function sendPinned(fd: number, address: PinnedAddress, length: number): number {
   const sent = libc().send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent < 0 ? -lastErrno() : sent;
+}
+
+/** Receives what is there, into memory that does not move: bytes, 0 at the peer's end, or a negative errno (-EAGAIN: nothing). */
+export function receivePinned(fd: number, address: PinnedAddress, length: number): number {
+  const received = libc().recv(fd, address, length, MSG_DONTWAIT);
+  return received < 0 ? -lastErrno() : received;
+}
+
+/** A socket to connect with, which sends small writes at once; or a negative errno (-EMFILE). */
+export function openDialling(address: string): number {
+  const family = isIPv6(address) ? AF_INET6 : AF_INET;
+  const fd = libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -lastErrno();
+  setNoDelay(fd);
+  return fd;
+}
+
+/** Begins to connect: 0 (wait until it is writable, then ask `connectOutcome`), or the errno that ended it at once. */
+export function beginConnect(fd: number, address: string, port: number): number {
+  const name = sockaddr(isIPv6(address) ? AF_INET6 : AF_INET, { address, port });
+  if (libc().connect(fd, name, name.byteLength) === 0) return 0;
+  const errno = lastErrno();
+  return errno === EINPROGRESS ? 0 : errno;
+}
+
+/** How connecting ended: 0, or an errno (SO_ERROR, which is told once). */
+export function connectOutcome(fd: number): number {
+  optionLength[0] = 4;
+  const got = libc().getsockopt(fd, SOL_SOCKET, SO_ERROR, optionValue, optionLength);
+  return got < 0 ? lastErrno() : optionValue[0]!;
+}
+
+const optionValue = new Int32Array(1);
+const optionLength = new Int32Array(1);
+
+/** Sends FIN behind what was sent. A failure is harmless: the peer has left. */
+export function shutdownSending(fd: number): void {
+  libc().shutdown(fd, SHUT_WR);
+}
+
+/** Closing will reset the connection, whatever was sent (SO_LINGER of 0 s, socket(7)). */
+export function resetOnClose(fd: number): void {
+  const noLinger = Int32Array.of(1, 0);
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, noLinger, noLinger.byteLength);
+}
+
+/** "192.0.2.1" or "::1": this end of a connection; "" when it is gone. */
+export function localAddressOf(fd: number): string {
+  const name = new PeerAddress();
+  name.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
+  return libc().getsockname(fd, name.at, name.at + sockaddrBytes) < 0 ? "" : peerText(name);
 }
 
 /** Bytes sent on a connection that its peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it is gone. */

@@ -3,7 +3,6 @@
 // Knows: the messages of channel/. Does not know: the store, the RPC service, the other workers;
 // traffic goes on while any of those is away.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { decodePiece } from "../channel/encoding.ts";
 import type {
   FromWorker,
@@ -33,6 +32,8 @@ export interface Thread {
   readonly heartbeatMs: () => number;
   readonly every: (periodMs: number, action: () => void) => () => void;
   readonly after: (delayMs: number, action: () => void) => () => void;
+  /** Resolves when others have had their turn. */
+  readonly nextTurn: () => Promise<void>;
   /** Fault hooks; see WorkerSettings. */
   readonly crash: () => void;
   readonly stall: (ms: number) => void;
@@ -140,7 +141,7 @@ export class WorkerLoop {
     const builder = RouteTable.build();
     for (const piece of message.pieces) {
       builder.add(decodePiece(piece));
-      if (this.#served) await nextTurn();
+      if (this.#served) await this.#thread.nextTurn();
     }
     const previous = this.#context.table;
     const old = [...previous.endpoints()];
