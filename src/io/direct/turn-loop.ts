@@ -151,8 +151,10 @@ export class TurnLoop {
   }
 
   #waitMs(): number {
+    if (this.#watched === 0) return 0;
     const ms = Math.min(this.#options.timerInMs(), this.#options.waitMsMax);
-    return this.#watched === 0 ? 0 : Math.max(0, Math.ceil(ms));
+    // A timer that is due runs when libuv's clock says so, up to a ms later: not waiting would be spinning.
+    return Math.max(1, Math.ceil(ms));
   }
 
   #oneTurn(waitMs: number): number {

@@ -141,6 +141,10 @@ describe("waiting", () => {
     loop.watch(100, new Noting("one", []));
     await turns(4);
     expect(new Set(driver.waits)).toEqual(new Set([13]));
+    timerInMs = 0;
+    driver.waits.length = 0;
+    await turns(4);
+    expect(new Set(driver.waits)).toEqual(new Set([1]));
     timerInMs = Number.POSITIVE_INFINITY;
     driver.waits.length = 0;
     await turns(4);
