@@ -7,6 +7,7 @@ import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Page } from "../model/route-options.ts";
 import type { ConnectionMemory } from "./connection-counts.ts";
+import type { DescriptorMemory } from "./descriptors.ts";
 import type { RateMemory } from "./rate-buckets.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
@@ -82,6 +83,8 @@ export interface WorkerStart {
   readonly connections: ConnectionMemory;
   /** rate-buckets.ts: what routes have let in, all workers together. */
   readonly rates: RateMemory;
+  /** descriptors.ts: what the worker holds by number, for the main thread to close when the worker dies. */
+  readonly descriptors: DescriptorMemory;
   /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
   readonly logMemory: SharedArrayBuffer | undefined;
   readonly settings: WorkerSettings;

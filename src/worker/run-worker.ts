@@ -1,15 +1,13 @@
 // Runs one worker in the thread that calls it, from its first message until it has drained.
 
 import { threadId } from "node:worker_threads";
+import { HeldDescriptors } from "../channel/descriptors.ts";
 import type { WorkerStart } from "../channel/messages.ts";
-import type { DescriptorLedger, Io } from "../io/io.ts";
+import type { Io } from "../io/io.ts";
 import { realSystem } from "../system.ts";
 import { makeContext, type WorkerLimits } from "./make-context.ts";
 import { openIo } from "./open-io.ts";
 import { WorkerLoop } from "./worker-loop.ts";
-
-/** Until the main thread asks which descriptors a worker holds. */
-const noLedger: DescriptorLedger = { hold() {}, drop() {} };
 
 export interface RunOptions {
   /** Nothing else runs in this thread, and nobody else sets timers in it. */
@@ -27,7 +25,7 @@ export async function runWorker(
     name: start.settings.io,
     system: realSystem,
     limits,
-    ledger: noLedger,
+    ledger: new HeldDescriptors(start.descriptors),
     ownsThread,
   });
   const { system } = opened;

@@ -9,6 +9,7 @@ import {
   listenerRow,
   Row,
 } from "../../src/channel/connection-counts.ts";
+import { descriptorMemory } from "../../src/channel/descriptors.ts";
 import { encodeSnapshot } from "../../src/channel/encoding.ts";
 import type {
   BackendMeasure,
@@ -132,6 +133,7 @@ export class OneWorker {
         counters: memory,
         connections: this.#connections,
         rates: options.rates ?? rateMemory(1),
+        descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
           io: testedAdapter(),

@@ -81,7 +81,7 @@ export class EpollDriver implements Driver {
   }
 
   close(): void {
-    closeFd(this.#fd);
     this.#ledger.drop(this.#fd);
+    closeFd(this.#fd);
   }
 }
