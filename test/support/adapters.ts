@@ -11,6 +11,7 @@ import { EpollDriver } from "../../src/io/epoll/epoll-driver.ts";
 import { ffiUnavailableReason } from "../../src/io/ffi.ts";
 import type { Io } from "../../src/io/io.ts";
 import { NetIo } from "../../src/io/net/net-io.ts";
+import { openUringDriver } from "../../src/io/uring/uring-driver.ts";
 import { realSystem } from "../../src/system.ts";
 
 export interface AdapterOptions {
@@ -39,6 +40,7 @@ const ledger = { hold() {}, drop() {} };
 /** In the order in which a node prefers them. */
 const known: readonly Adapter[] = [
   { name: "epoll", lacks: ffiUnavailableReason, open: openDirect(() => new EpollDriver(ledger)) },
+  { name: "uring", lacks: ringLack, open: openDirect(() => openUringDriver({ ledger })) },
   { name: "net", lacks: () => undefined, open: openNet },
 ];
 
@@ -73,6 +75,16 @@ export function adapterNamed(name: string): Adapter {
 
 const after = (delayMs: number, action: () => void): (() => void) =>
   realSystem.after(delayMs, action);
+
+/** Why the kernel gives no ring. */
+function ringLack(): string | undefined {
+  try {
+    openUringDriver({ ledger }).close();
+    return undefined;
+  } catch (error) {
+    return String(error);
+  }
+}
 
 function openNet(options: AdapterOptions): OpenAdapter {
   const atTurnEnd = (action: () => void): void => realSystem.atTurnEnd(action);
