@@ -39,8 +39,8 @@ const ledger = { hold() {}, drop() {} };
 
 /** In the order in which a node prefers them. */
 const known: readonly Adapter[] = [
-  { name: "epoll", lacks: ffiUnavailableReason, open: openDirect(() => new EpollDriver(ledger)) },
   { name: "uring", lacks: ringLack, open: openDirect(() => openUringDriver({ ledger })) },
+  { name: "epoll", lacks: ffiUnavailableReason, open: openDirect(() => new EpollDriver(ledger)) },
   { name: "net", lacks: () => undefined, open: openNet },
 ];
 
