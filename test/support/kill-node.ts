@@ -88,8 +88,8 @@ const node = await startNode({
   faultHooks: true,
 });
 let stopped = false;
-answerAll<NodeQuestion>(
-  (question) => {
+answerAll(
+  (question: NodeQuestion) => {
     switch (question.kind) {
       case "places":
         return places(node);

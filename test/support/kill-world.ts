@@ -136,13 +136,13 @@ export class Asked<Question> {
 }
 
 /** In the child: answers every question until whoever started it has gone, or has done with it. */
-export function answerAll<Question>(
-  answer: (question: Question) => unknown,
+export function answerAll(
+  answer: (question: never) => unknown,
   atEnd: () => Promise<unknown> = () => Promise.resolve(),
 ): void {
   // Whoever asked may be gone by the time of the answer.
   const send = (reply: Answer): void => void (process.connected && process.send?.(reply));
-  process.on("message", ({ id, question }: { id: number; question: Question }) => {
+  process.on("message", ({ id, question }: { id: number; question: never }) => {
     Promise.resolve()
       .then(() => answer(question))
       .then(
