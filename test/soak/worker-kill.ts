@@ -50,6 +50,10 @@ const keptConnections = 12;
 const lingerMsMax = 2_000;
 /** Until idle connections to backends are closed, 4 s, and all is told, in ms. */
 const settledMsMax = 20_000;
+const restMs = 250;
+const openSessions = ["connections_open", "upstream_connections_open"].map(
+  (name) => `crosspoint_${name}`,
+);
 
 export interface WorkerKillFigures {
   readonly io: string;
@@ -133,8 +137,7 @@ class Kills {
     await this.#load.ask({ kind: "flow", perSecond: freshPerSecond });
     await sleep(500);
     await this.#load.ask({ kind: "quiet" });
-    await this.#untilSettled();
-    this.#descriptorsAtFirst = this.#descriptors();
+    [, this.#descriptorsAtFirst] = await this.#untilSettled(Number.POSITIVE_INFINITY);
   }
 
   async kill(slot: number, death: Death): Promise<void> {
@@ -208,26 +211,24 @@ class Kills {
     return new Map(lines.map((line) => [line.split(" ")[0] ?? "", Number(line.split(" ")[1])]));
   }
 
-  /** Until no session is left, or for as long as that may take; answers how many there are. */
-  async #untilSettled(descriptorsMax = Number.POSITIVE_INFINITY): Promise<number> {
+  /** Until no session and no more descriptors are left, or for as long as that may take; answers how many there are. */
+  async #untilSettled(descriptorsMax: number): Promise<[sessions: number, descriptors: number]> {
     const endMs = performance.now() + settledMsMax;
     for (;;) {
+      // The connection that asked for the metrics is closed by then.
+      await sleep(restMs);
+      const descriptors = this.#descriptors();
       const metrics = await this.#metrics();
-      const open = ["connections_open", "tcp_connections_open", "upstream_connections_open"];
-      const sessions = open.reduce(
-        (sum, name) => sum + (metrics.get(`crosspoint_${name}`) ?? 1),
-        0,
-      );
-      const isSettled = sessions === 0 && this.#descriptors() <= descriptorsMax;
-      if (isSettled || performance.now() > endMs) return sessions;
-      await sleep(100);
+      const sessions = openSessions.reduce((sum, name) => sum + (metrics.get(name) ?? 1), 0);
+      const isSettled = sessions === 0 && descriptors <= descriptorsMax;
+      if (isSettled || performance.now() > endMs) return [sessions, descriptors];
     }
   }
 
   async figures(): Promise<WorkerKillFigures> {
     const kept = await this.#load.ask<readonly KeptFigures[]>({ kind: "kept" });
     await this.#load.ask({ kind: "close" });
-    const sessions = await this.#untilSettled(this.#descriptorsAtFirst);
+    const [sessions, descriptors] = await this.#untilSettled(this.#descriptorsAtFirst);
     const fresh = await this.#load.ask<FreshFigures>({ kind: "fresh" });
     const metrics = await this.#metrics();
     return {
@@ -242,7 +243,7 @@ class Kills {
       replacedMs: this.#killed.map(({ ms }) => ms),
       pausedMs: this.#killed.map(({ pausedMs }) => pausedMs),
       broken: this.#broken,
-      descriptors: [this.#descriptorsAtFirst, this.#descriptors()],
+      descriptors: [this.#descriptorsAtFirst, descriptors],
       descriptorsLeft: metrics.get("crosspoint_worker_descriptors_left_total") ?? Number.NaN,
       sessions,
     };
