@@ -52,7 +52,7 @@ function rowOf(
     return figures;
   });
   loop.check(made);
-  console.log(`  ${variant.name}: ${JSON.stringify(medianFigures(rounds))}`);
+  console.log(`  ${variant.name}: ${shown(medianFigures(rounds))}`);
   return { name: variant.name, figures: medianFigures(rounds), rounds };
 }
 

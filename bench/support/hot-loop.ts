@@ -3,6 +3,7 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
+import { descriptorMemory } from "../../src/channel/descriptors.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import * as limits from "../../src/limits.ts";
 import { parseAddress } from "../../src/model/address.ts";
@@ -116,6 +117,7 @@ export class HotLoop {
         counters: new SharedArrayBuffer(countersByteLength),
         connections: connectionMemory(1, 0),
         rates: rateMemory(1),
+        descriptors: descriptorMemory(1),
         logMemory,
         settings: {
           io: "net",
@@ -132,7 +134,7 @@ export class HotLoop {
       },
       { ...limits, requestsPerConnectionMax: limits.unlimited },
       system,
-      () => this.#io,
+      this.#io,
     );
     this.context.table = filledTable();
     this.#digitsAt = Math.max(0, requestKinds[kind](0).indexOf(digits));

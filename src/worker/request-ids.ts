@@ -32,9 +32,13 @@ export function isRequestId(bytes: Uint8Array, start: number, end: number): bool
 export class RequestIds {
   readonly #pool = new Uint8Array(poolBytes);
   #next = poolBytes;
-  /** The last id written, 36 ASCII bytes; for the access log. */
-  readonly last = new TextEncoder().encode("00000000-0000-0000-0000-000000000000");
-  readonly #digits = new DataView(this.last.buffer);
+  /** Of the last id written, which is its first 36 bytes, ASCII; whole words of eight, for the access log. */
+  readonly lastView = new DataView(new ArrayBuffer(40));
+  readonly last = new Uint8Array(this.lastView.buffer, 0, 36);
+
+  constructor() {
+    this.last.set(new TextEncoder().encode("00000000-0000-0000-0000-000000000000"));
+  }
 
   /** Writes a new UUID, version 4 (RFC 9562 section 5.4). */
   write(writer: ByteWriter): void {
@@ -46,7 +50,7 @@ export class RequestIds {
     const pool = this.#pool;
     pool[next + 6] = (pool[next + 6]! & 0x0f) | 0x40;
     pool[next + 8] = (pool[next + 8]! & 0x3f) | 0x80;
-    const digits = this.#digits;
+    const digits = this.lastView;
     for (let i = 0; i < 16; i++) digits.setUint16(pairAt[i]!, hexPairs[pool[next + i]!]!);
     this.#next = next + 16;
     writer.range(this.last, 0, 36);
