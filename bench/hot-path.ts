@@ -2,6 +2,7 @@
 // all that is measured. Time, and what is allocated: in the steady state nothing is.
 
 import { allocated } from "./support/allocated.ts";
+import { shown } from "./support/effort.ts";
 import { HotLoop, type HotLoopOptions } from "./support/hot-loop.ts";
 import { machineName } from "./support/machine.ts";
 import type { Question } from "./support/question.ts";
