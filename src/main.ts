@@ -238,7 +238,7 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
     admin: hostPortOf(admin),
     http: [],
     workers: config.workers,
-    io: "net",
+    io: config.io === "net" ? "net" : "epoll",
     startTimeMs,
   };
 }
@@ -296,7 +296,7 @@ function workerSettings(
   pages: readonly Page[],
 ): WorkerSettings {
   return {
-    io: "net",
+    io: config.io === "net" ? "net" : "epoll",
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,

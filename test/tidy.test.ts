@@ -29,6 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "channel",
     "telemetry",
     "gen",
+    "io/ffi.ts",
     "io/io.ts",
     "io/sockets.ts",
     "limits.ts",
@@ -82,7 +83,8 @@ const startsEverything = "src/cli/main.ts";
 /** Files of one kind, told apart by the pattern's group, never import each other. */
 const siblings: readonly RegExp[] = [
   /^src\/store\/(memory|sqlite|etcd)[-/]/,
-  /^src\/io\/(net|uring)\//,
+  // The drivers know their port, which lies beside those who use it.
+  /^src\/io\/(net|uring|epoll|direct(?!\/driver\.ts))\//,
   /^src\/routing\/(least-loaded|random|round-robin|peak-ewma|ring-hash)\.ts$/,
   /^src\/worker\/([a-z]+)-session\.ts$/,
 ];
@@ -100,7 +102,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   commander: ["src/cli/"],
   etcd3: ["src/etcd/client-connection.ts"],
   "grpc-health-check": ["src/control/grpc-server.ts"],
-  koffi: ["src/io/sockets.ts", "src/io/uring/"],
+  koffi: ["src/io/ffi.ts"],
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/control/fleet.ts"],
   yaml: ["src/yaml.ts"],

@@ -7,6 +7,7 @@ import type { Position } from "../model/position.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Page } from "../model/route-options.ts";
 import type { ConnectionMemory } from "./connection-counts.ts";
+import type { DescriptorMemory } from "./descriptors.ts";
 import type { RateMemory } from "./rate-buckets.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
@@ -33,12 +34,15 @@ export interface ListenerLoan {
   readonly row: number;
 }
 
+/** Which adapter carries the connections: descriptors with io_uring or epoll, or Node's own sockets. */
+export type IoName = "uring" | "epoll" | "net";
+
 /** Constants of limits.ts that the settings replace, by their names there. */
 export type LimitOverrides = Readonly<Partial<Record<keyof typeof limits, number>>>;
 
 /** Limits and settings that a worker needs; see limits.ts for their sources. Times in ms. */
 export interface WorkerSettings {
-  readonly io: "net";
+  readonly io: IoName;
   readonly accessLog: boolean;
   /** CIDR ranges whose forwarding fields are kept. */
   readonly trustForwarded: readonly string[];
@@ -79,6 +83,8 @@ export interface WorkerStart {
   readonly connections: ConnectionMemory;
   /** rate-buckets.ts: what routes have let in, all workers together. */
   readonly rates: RateMemory;
+  /** descriptors.ts: what the worker holds by number, for the main thread to close when the worker dies. */
+  readonly descriptors: DescriptorMemory;
   /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
   readonly logMemory: SharedArrayBuffer | undefined;
   readonly settings: WorkerSettings;
@@ -148,7 +154,8 @@ export type ToWorker =
 
 export type FromWorker =
   /** Listens to its port; has no table yet. */
-  | { readonly kind: "ready" }
+  /** `ioTrouble`: why the adapter is not the one that was asked for; "" when it is. */
+  | { readonly kind: "ready"; readonly ioTrouble: string }
   /** This table serves, and its listeners accept. */
   | (TableVersion & { readonly kind: "ack"; readonly refused: readonly RefusedListener[] })
   /** This table was refused as a whole; the old one serves on. */

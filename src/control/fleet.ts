@@ -15,7 +15,6 @@ import type {
   RefusedListener,
   StickyKeys,
   TableVersion,
-  WorkerSettings,
 } from "../channel/messages.ts";
 import { rateMemory } from "../channel/rate-buckets.ts";
 import { changeLogChangesMax, portRetryMsMax, workerAnswerMsMax } from "../limits.ts";
@@ -24,44 +23,18 @@ import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
 import type { Unserved } from "../store/members.ts";
-import type { System } from "../system.ts";
-import type { Log } from "../telemetry/log-port.ts";
-import type { ListenerProblem, ListenerSet } from "./listeners.ts";
+import { descriptorsMax } from "./connection-budget.ts";
+import type { FleetOptions } from "./fleet-options.ts";
+import { LeftDescriptors } from "./left-descriptors.ts";
+import type { ListenerProblem } from "./listeners.ts";
 import { sumMeasures } from "./measures.ts";
 import { type Lag, Publisher } from "./publisher.ts";
 import { ServedWaiters } from "./served-waiters.ts";
 import type { NodeLag, PortReservation, Serving } from "./serving.ts";
-import { type FleetCounters, Supervisor, type WorkerStatus } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 import { newestUnserved, routesOfPorts, type UnservedRoute, unservedAt } from "./unserved.ts";
 import type { WorkerLink } from "./worker-link.ts";
-
-/** Where changes come from: a table that is patched first and told about then. */
-export interface ChangeSource {
-  readonly table: Table;
-  /**
-   * Calls `listener` after each change was applied to `table`; the answer ends it. A change of discovery has
-   * the revision of the one before; a lower one means that revisions are counted anew.
-   */
-  subscribe(listener: (changeSet: ChangeSet) => void): () => void;
-  /** Routes that are stored and not in `table`; absent: none ever. */
-  unserved?(): Iterable<UnservedRoute>;
-}
-
-export interface FleetOptions {
-  readonly nodeName: string;
-  /** Slots; the same number that `listeners` was opened with. */
-  readonly workers: number;
-  /** Belongs to the fleet from now on: it is closed by `drain`, and when the start fails. */
-  readonly listeners: ListenerSet;
-  readonly source: ChangeSource;
-  readonly settings: WorkerSettings;
-  /** The worker's entry: its default export takes a WorkerStart. */
-  readonly workerFile: URL;
-  readonly system: System;
-  readonly log: Log;
-  /** Takes whole access-log lines; they are valid until it calls `release`. */
-  readonly onLog: (lines: Uint8Array, release: () => void) => void;
-}
+import type { FleetCounters, WorkerStatus } from "./worker-status.ts";
 
 export class Fleet implements Serving {
   readonly nodeName: string;
@@ -69,6 +42,7 @@ export class Fleet implements Serving {
   readonly #pool: Piscina;
   readonly #publisher: Publisher;
   readonly #supervisor: Supervisor;
+  readonly #descriptors: LeftDescriptors;
   readonly #waiters = new ServedWaiters();
   /** By worker id: whom the publisher may name. */
   readonly #links = new Map<number, WorkerLink>();
@@ -115,9 +89,16 @@ export class Fleet implements Serving {
     });
     const seed = (): number => 1 + Math.floor(system.random() * 2 ** 31);
     const addressSeed = settings.limits.connectionsPerAddressMax === undefined ? 0 : seed();
+    this.#descriptors = new LeftDescriptors({
+      slots: workers,
+      numbers: descriptorsMax(),
+      system,
+      log,
+    });
     this.#supervisor = new Supervisor({
       connections: connectionMemory(workers, addressSeed),
       rates: rateMemory(seed()),
+      descriptors: this.#descriptors,
       slots: workers,
       settings,
       system,
@@ -125,7 +106,11 @@ export class Fleet implements Serving {
       run: (start, port, signal) => this.#pool.run(start, { transferList: [port], signal }),
       endIdleThread: () => this.#endIdleThread(),
       events: {
-        ready: (link) => this.#join(link),
+        ready: (link, ioTrouble) => {
+          const { slot } = link;
+          if (ioTrouble !== "") options.log.warn("a worker's adapter", { slot, reason: ioTrouble });
+          this.#join(link);
+        },
         acked: (link, served, refused) => this.#acked(link, served, refused),
         nacked: (link, refused, reason) => this.#nacked(link, refused, reason),
         ended: (link) => this.#leave(link),
@@ -216,6 +201,11 @@ export class Fleet implements Serving {
     this.#supervisor.linkOf(slot)?.post({ kind: "stall", ms });
   }
 
+  /** For fault tests: ends the thread of a worker that serves, in the middle of whatever it does. */
+  endWorker(slot: number): void {
+    this.#supervisor.endWorker(slot, "it was told to end");
+  }
+
   /**
    * Accepts no more, lets open work finish until the deadline, cuts the rest, closes every socket.
    * Answers how many connections were cut.
@@ -226,6 +216,7 @@ export class Fleet implements Serving {
     this.#touchAll();
     const cut = await this.#supervisor.drain(deadlineMs);
     await this.#pool.destroy();
+    await this.#descriptors.closeAll();
     this.#options.listeners.close();
     this.#waiters.reconsider((revision) => this.#lags(revision));
     return cut;

@@ -16,8 +16,8 @@ import type {
 import type { RateMemory } from "../channel/rate-buckets.ts";
 import * as limits from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
-import { type Position, positionZero } from "../model/position.ts";
-import { type Revision, revisionZero } from "../model/revision.ts";
+import { positionZero } from "../model/position.ts";
+import { revisionZero } from "../model/revision.ts";
 import { type System, sleep } from "../system.ts";
 import {
   addRetired,
@@ -29,9 +29,10 @@ import {
 import { LogPages, logPagesByteLength } from "../telemetry/log-pages.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { Refusal } from "./publisher.ts";
+import type { LeftDescriptors } from "./left-descriptors.ts";
 import { RestartPace } from "./restart-pace.ts";
 import { WorkerLink } from "./worker-link.ts";
+import type { FleetCounters, WorkerStatus } from "./worker-status.ts";
 
 /** Runs a worker in a thread: settles when its task ends; `signal` ends the thread. */
 export type RunWorker = (
@@ -46,6 +47,7 @@ export interface SupervisorOptions {
   /** With a column for each slot. */
   readonly connections: ConnectionMemory;
   readonly rates: RateMemory;
+  readonly descriptors: LeftDescriptors;
   readonly run: RunWorker;
   /** Ends a thread whose task ended by itself and whose leftovers may still accept connections. */
   readonly endIdleThread: () => void;
@@ -56,7 +58,7 @@ export interface SupervisorOptions {
 
 export interface SupervisorEvents {
   /** An incarnation listens to its port and has no table. */
-  ready(link: WorkerLink): void;
+  ready(link: WorkerLink, ioTrouble: string): void;
   acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
   /** The incarnation answers no more; its thread may take a moment to be gone. */
@@ -64,29 +66,6 @@ export interface SupervisorEvents {
   /** The thread is gone: nobody accepts from the slot's sockets. */
   gone(slot: number): void;
   log(lines: Uint8Array, release: () => void): void;
-}
-
-/** One slot, for /snapshot. */
-export interface WorkerStatus {
-  readonly slot: number;
-  /** The incarnation; never reused. */
-  readonly workerId: number;
-  readonly state: "starting" | "serving" | "restarting" | "drained";
-  readonly servedRevision: Revision;
-  readonly servedPosition: Position;
-  readonly lastNack: Refusal | undefined;
-  /** Loans on which the worker could not listen. */
-  readonly refusedListeners: readonly RefusedListener[];
-  readonly restarts: number;
-  /** When the present state began, in ms since the epoch. */
-  readonly sinceMs: number;
-  /** Why the last incarnation ended; "" when none has. */
-  readonly lastFailure: string;
-}
-
-export interface FleetCounters {
-  readonly retired: Float64Array;
-  readonly live: readonly { readonly slot: number; readonly counters: Float64Array }[];
 }
 
 interface Slot {
@@ -164,6 +143,12 @@ export class Supervisor {
     return this.#slots[slot]?.incarnation?.link;
   }
 
+  /** See #end; nothing happens while no worker has the slot. */
+  endWorker(slot: number, reason: string): void {
+    const { incarnation } = this.#slots[slot] ?? {};
+    if (incarnation !== undefined) this.#end(incarnation, reason);
+  }
+
   /** The counters of every live worker, and what ended workers had counted: the sum never goes down. */
   counters(): FleetCounters {
     const live = this.#slots.flatMap(({ index, incarnation }) =>
@@ -208,7 +193,7 @@ export class Supervisor {
   }
 
   #launch(slot: Slot): void {
-    const { settings, connections, rates, system, run } = this.#options;
+    const { settings, connections, rates, descriptors, system, run } = this.#options;
     const workerId = ++this.#lastWorkerId;
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
@@ -246,6 +231,7 @@ export class Supervisor {
       counters: memory,
       connections,
       rates,
+      descriptors: descriptors.memoryOf(slot.index),
       logMemory,
       settings,
     };
@@ -255,11 +241,11 @@ export class Supervisor {
   #eventsOf(incarnation: () => Incarnation): ConstructorParameters<typeof WorkerLink>[0]["events"] {
     const { events } = this.#options;
     return {
-      ready: () => {
+      ready: (ioTrouble) => {
         const { link, reason, thread } = incarnation();
         incarnation().ready = true;
         if (reason !== undefined) thread.abort();
-        else events.ready(link);
+        else events.ready(link, ioTrouble);
       },
       acked: (served, refused) => this.#acked(incarnation(), served, refused),
       nacked: ({ position, revision }, reason) => {
@@ -315,8 +301,7 @@ export class Supervisor {
     }
     link.end(failure ?? "it has drained");
     this.#options.events.ended(link);
-    await Promise.race([link.gone, sleep(this.#options.system, limits.workerExitMsMax)]);
-    link.close();
+    await this.#untilGone(link);
     addRetired(this.#retired, incarnation.counters);
     clearColumn(this.#options.connections, slot.index);
     slot.incarnation = undefined;
@@ -331,6 +316,23 @@ export class Supervisor {
     this.#setState(slot, { state: "restarting", lastFailure: failure });
     if (this.#startup !== undefined) return this.#failStart(slot, failure);
     this.#replace(incarnation, failure);
+  }
+
+  /** Until the thread is gone, and what it left open as well; or until it has had long enough. */
+  async #untilGone(link: WorkerLink): Promise<void> {
+    const { descriptors, system } = this.#options;
+    const count = (left: number): void => void (this.#retired[Counter.descriptorsLeft]! += left);
+    const late = new AbortController();
+    const gone = link.gone.then(() => true);
+    const deadline = sleep(system, limits.workerExitMsMax, late.signal).then(() => false);
+    if (await Promise.race([gone, deadline])) {
+      late.abort();
+      link.close();
+      // A worker that has drained leaves its thread to the pool; Fleet.drain closes when that is gone.
+      if (!this.#stopping.signal.aborted) count(await descriptors.close(link.slot));
+    } else {
+      void descriptors.closeLater(link).then((left) => (count(left), link.close()));
+    }
   }
 
   #replace({ slot, link, servedMs, startedMs }: Incarnation, failure: string): void {

@@ -9,6 +9,17 @@ export interface ListenPlace {
   readonly fd: number | undefined;
 }
 
+/**
+ * Who must know which descriptors this thread holds: raw ones outlive their thread, and what is held when it dies is closed
+ * by another one. So what is held must be open, at every moment (docs/decisions/0031).
+ */
+export interface DescriptorLedger {
+  /** At once when the descriptor is ours. */
+  hold(fd: number): void;
+  /** Right before it is closed. */
+  drop(fd: number): void;
+}
+
 export interface Io {
   /** For the ready line and the metrics. */
   readonly name: string;

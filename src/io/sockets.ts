@@ -8,10 +8,17 @@
 // connection that waits in its queue. And a send that copies nothing and queues nothing costs a third
 // of a Socket.write.
 
-import { createRequire } from "node:module";
-import { createServer, isIPv6, type Server, type Socket } from "node:net";
-import { getSystemErrorName } from "node:util";
-import type * as Koffi from "koffi";
+import { isIPv6 } from "node:net";
+import {
+  ffiAvailable,
+  ffiUnavailableReason,
+  lastErrno,
+  libc,
+  type PinnedAddress,
+  pin,
+  SocketError,
+} from "./ffi.ts";
+import { peerText } from "./peer-text.ts";
 
 // Values of the Linux ABI, the same on x64 and arm64 (include/uapi/asm-generic/socket.h and kin).
 const AF_INET = 2;
@@ -21,6 +28,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
+const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
@@ -29,29 +38,17 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-const F_DUPFD_CLOEXEC = 1030;
+const SHUT_WR = 1;
 const SIOCOUTQ = 0x5411;
 
+const EINVAL = 22;
+/** connect(2): it goes on in the background. */
+const EINPROGRESS = 115;
 /** accept(2): what a connection that was gone before its turn is called on other systems. */
 const ECONNABORTED = 103;
 
 /** The larger of sockaddr_in (16) and sockaddr_in6 (28), in bytes. */
 const sockaddrBytes = 28;
-/** Node calls listen(2) again when it watches; the kernel caps the figure at net.core.somaxconn. */
-const watchBacklog = 4096;
-const libcNames = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
-
-/** A system call that failed; `code` is "EADDRINUSE" and the like. */
-export class SocketError extends Error {
-  readonly code: string;
-
-  constructor(syscall: string, errno: number, what: string) {
-    const code = errnoName(errno);
-    super(`${syscall} ${what}: ${code}`);
-    this.name = "SocketError";
-    this.code = code;
-  }
-}
 
 /** An address to listen on; port 0 lets the kernel choose. */
 export interface ListenAddress {
@@ -60,17 +57,14 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A memory address of bytes that live outside V8's heap and so never move. */
-export type PinnedAddress = number;
-
 /** True where descriptors can be opened, lent and accepted from; else see `socketsUnavailableReason`. */
 export function socketsAvailable(): boolean {
-  return loaded().libc !== undefined;
+  return ffiAvailable();
 }
 
 /** Why there are no sockets by number here; undefined when there are. */
 export function socketsUnavailableReason(): string | undefined {
-  return loaded().libc === undefined ? loaded().reason : undefined;
+  return ffiUnavailableReason();
 }
 
 /**
@@ -95,6 +89,8 @@ export function openListener(at: ListenAddress): { readonly fd: number; readonly
 export function listen(fd: number, backlog: number): void {
   // Connections of an earlier owner in TIME_WAIT must not keep us from listening.
   setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  // Inherited by what is accepted: one call for all of them.
+  setNoDelay(fd);
   if (libc().listen(fd, backlog) < 0)
     throw new SocketError("listen", lastErrno(), `on descriptor ${fd}`);
 }
@@ -131,28 +127,17 @@ export class PeerAddress {
  */
 export function acceptOne(fd: number, peer: PeerAddress): number {
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
-  const waiting = accepted.size === 0 ? undefined : nextAccepted(fd, peer);
-  if (waiting !== undefined) return waiting;
-  const got = loaded().libc!.accept4(
-    fd,
-    peer.at,
-    peer.at + sockaddrBytes,
-    SOCK_NONBLOCK | SOCK_CLOEXEC,
-  );
-  if (got < 0) return -loaded().errno();
-  if (loaded().libc!.getpeername(got, peer.at, peer.at + sockaddrBytes) === 0) return got;
+  const got = libc().accept4(fd, peer.at, peer.at + sockaddrBytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (got < 0) return -lastErrno();
+  if (peerOf(got, peer)) return got;
   closeFd(got);
   return -ECONNABORTED;
 }
 
-/**
- * The address of long-lived bytes, for `sendPinned`. The caller keeps them reachable for as long as
- * the address is used. Do it once per buffer: it moves small arrays off V8's heap and costs a call.
- */
-export function pin(bytes: Uint8Array): PinnedAddress {
-  // Reading `.buffer` is what moves a small typed array off the heap, for good.
-  if (bytes.buffer.byteLength === 0) return 0;
-  return Number(loaded().address(bytes));
+/** Who is at the other end of a connection; false: nobody any more. */
+export function peerOf(fd: number, peer: PeerAddress): boolean {
+  peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
+  return libc().getpeername(fd, peer.at, peer.at + sockaddrBytes) === 0;
 }
 
 /**
@@ -160,8 +145,59 @@ export function pin(bytes: Uint8Array): PinnedAddress {
  * Never raises SIGPIPE. 20 ns less than passing a Uint8Array, 80 ns less than a subarray of one.
  */
 export function sendPinned(fd: number, address: PinnedAddress, length: number): number {
-  const sent = loaded().libc!.send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -loaded().errno() : sent;
+  const sent = libc().send(fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -lastErrno() : sent;
+}
+
+/** Receives what is there, into memory that does not move: bytes, 0 at the peer's end, or a negative errno (-EAGAIN: nothing). */
+export function receivePinned(fd: number, address: PinnedAddress, length: number): number {
+  const received = libc().recv(fd, address, length, MSG_DONTWAIT);
+  return received < 0 ? -lastErrno() : received;
+}
+
+/** A socket to connect with, which sends small writes at once; or a negative errno (-EMFILE). */
+export function openDialling(address: string): number {
+  const family = isIPv6(address) ? AF_INET6 : AF_INET;
+  const fd = libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -lastErrno();
+  setNoDelay(fd);
+  return fd;
+}
+
+/** Begins to connect: 0 (wait until it is writable, then ask `connectOutcome`), or the errno that ended it at once. */
+export function beginConnect(fd: number, address: string, port: number): number {
+  const name = sockaddr(isIPv6(address) ? AF_INET6 : AF_INET, { address, port });
+  if (libc().connect(fd, name, name.byteLength) === 0) return 0;
+  const errno = lastErrno();
+  return errno === EINPROGRESS ? 0 : errno;
+}
+
+/** How connecting ended: 0, or an errno (SO_ERROR, which is told once). */
+export function connectOutcome(fd: number): number {
+  optionLength[0] = 4;
+  const got = libc().getsockopt(fd, SOL_SOCKET, SO_ERROR, optionValue, optionLength);
+  return got < 0 ? lastErrno() : optionValue[0]!;
+}
+
+const optionValue = new Int32Array(1);
+const optionLength = new Int32Array(1);
+
+/** Sends FIN behind what was sent. A failure is harmless: the peer has left. */
+export function shutdownSending(fd: number): void {
+  libc().shutdown(fd, SHUT_WR);
+}
+
+/** Closing will reset the connection, whatever was sent (SO_LINGER of 0 s, socket(7)). */
+export function resetOnClose(fd: number): void {
+  const noLinger = Int32Array.of(1, 0);
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, noLinger, noLinger.byteLength);
+}
+
+/** "192.0.2.1" or "::1": this end of a connection; "" when it is gone. */
+export function localAddressOf(fd: number): string {
+  const name = new PeerAddress();
+  name.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
+  return libc().getsockname(fd, name.at, name.at + sockaddrBytes) < 0 ? "" : peerText(name);
 }
 
 /** Bytes sent on a connection that its peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it is gone. */
@@ -195,64 +231,6 @@ function localPort(fd: number): number {
   return name.port;
 }
 
-/**
- * Calls back on this thread's event loop whenever connections wait on the listening socket `fd`; then
- * call `acceptOne` until -EAGAIN. Keeps the event loop alive. Never closes the descriptor.
- *
- * The watch is a server of Node on a duplicate of the descriptor, because Node closes its own handles
- * before it tears a thread down. A handle of an addon (koffi.node.poll) is still called at that time,
- * and calling into a thread that may run no JavaScript aborts the process. The price is that libuv
- * accepts the first connection itself; it is passed on through `acceptOne`.
- */
-export function watchReadable(fd: number, callback: () => void): { close(): void } {
-  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) throw new SocketError("fcntl", lastErrno(), `on descriptor ${fd}`);
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    const taken = takeOver(socket);
-    if (taken < 0) return;
-    const waiting = accepted.get(fd);
-    if (waiting?.push(taken) === undefined) accepted.set(fd, [taken]);
-    callback();
-  });
-  // No descriptors left, or the like: whoever watches hears it from `acceptOne`.
-  server.on("error", callback);
-  server.listen({ fd: copy, backlog: watchBacklog });
-  watches.add(server);
-  return {
-    close() {
-      if (!watches.delete(server)) return;
-      server.close();
-      for (const taken of accepted.get(fd) ?? []) closeFd(taken);
-      accepted.delete(fd);
-    },
-  };
-}
-
-/** "EAGAIN" of 11 or -11. */
-export function errnoName(errno: number): string {
-  return getSystemErrorName(-Math.abs(errno));
-}
-
-/** A connection that libuv accepted for a watch on `fd`, with its peer; gone peers are skipped. */
-function nextAccepted(fd: number, peer: PeerAddress): number | undefined {
-  const waiting = accepted.get(fd);
-  for (let taken = waiting?.shift(); taken !== undefined; taken = waiting?.shift()) {
-    if (libc().getpeername(taken, peer.at, peer.at + sockaddrBytes) === 0) return taken;
-    peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
-    closeFd(taken);
-  }
-  accepted.delete(fd);
-  return undefined;
-}
-
-/** The descriptor of a connection as ours, the socket closed without a word to the peer; negative: it is gone. */
-function takeOver(socket: Socket): number {
-  const handle: { readonly fd?: number } | undefined = Reflect.get(socket, "_handle");
-  const taken = handle?.fd === undefined ? -1 : libc().fcntl(handle.fd, F_DUPFD_CLOEXEC, 0);
-  socket.destroy();
-  return taken;
-}
-
 function boundSocket(at: ListenAddress, shared: boolean): number {
   const family = isIPv6(at.address) ? AF_INET6 : AF_INET;
   const fd = libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -280,7 +258,7 @@ function sockaddr(family: number, at: ListenAddress): Uint8Array {
   view.setUint16(2, at.port);
   const ip = bytes.subarray(family === AF_INET6 ? 8 : 4);
   if (libc().inet_pton(family, at.address, ip) !== 1) {
-    throw new SocketError("inet_pton", loaded().einval, `"${at.address}" is not an IP address`);
+    throw new SocketError("inet_pton", EINVAL, `"${at.address}" is not an IP address`);
   }
   return bytes;
 }
@@ -297,104 +275,3 @@ function trySetOption(fd: number, level: number, name: number, value: number): b
 
 const where = (at: ListenAddress): string =>
   isIPv6(at.address) ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
-
-function libc(): Libc {
-  const { libc: calls, reason } = loaded();
-  if (calls === undefined) throw new Error(`no sockets by number: ${reason}`);
-  return calls;
-}
-
-const lastErrno = (): number => loaded().errno();
-
-interface Libc {
-  socket(family: number, type: number, protocol: number): number;
-  setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
-  bind(fd: number, address: Uint8Array, length: number): number;
-  listen(fd: number, backlog: number): number;
-  accept4(fd: number, address: PinnedAddress, length: PinnedAddress, flags: number): number;
-  getpeername(fd: number, address: PinnedAddress, length: PinnedAddress): number;
-  fcntl(fd: number, command: number, argument: number): number;
-  ioctl(fd: number, request: number, answer: Int32Array): number;
-  getsockname(fd: number, address: PinnedAddress, length: PinnedAddress): number;
-  inet_pton(family: number, text: string, address: Uint8Array): number;
-  send(fd: number, bytes: PinnedAddress, length: number, flags: number): number;
-  close(fd: number): number;
-}
-
-interface Loaded {
-  readonly libc: Libc | undefined;
-  readonly reason: string;
-  readonly einval: number;
-  errno(): number;
-  address(bytes: Uint8Array): bigint;
-}
-
-let once: Loaded | undefined;
-
-/**
- * Once per thread and not before the first use: koffi aborts the process when its thread is terminated
- * while it loads. So a thread that has nothing to do yet can be terminated without care, and one that
- * has is terminated only after it said that it is ready (supervisor.ts).
- */
-function loaded(): Loaded {
-  return (once ??= load());
-}
-
-/** Loads koffi and libc; a machine without them gets a reason instead of an exception. */
-function load(): Loaded {
-  try {
-    if (process.platform !== "linux") throw new Error(`this is ${process.platform}, not Linux`);
-    const koffi: typeof Koffi = createRequire(import.meta.url)("koffi");
-    return {
-      libc: bindLibc(openLibrary(koffi)),
-      reason: "",
-      einval: koffi.os.errno["EINVAL"] ?? 22,
-      errno: koffi.errno,
-      address: koffi.address,
-    };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const absent = (): never => {
-      throw new Error(`no sockets by number: ${reason}`, { cause: error });
-    };
-    return { libc: undefined, reason, einval: 22, errno: absent, address: absent };
-  }
-}
-
-function openLibrary(koffi: typeof Koffi): Koffi.LibraryHandle {
-  for (const name of libcNames) {
-    try {
-      return koffi.load(name);
-    } catch {
-      // Another libc, or another machine: the next name may be the one.
-    }
-  }
-  throw new Error(`libc cannot be loaded: tried ${libcNames.join(", ")}`);
-}
-
-function bindLibc(lib: Koffi.LibraryHandle): Libc {
-  // Addresses are passed as numbers: they are below 2^48, and no BigInt is made per call.
-  return {
-    socket: lib.func("int socket(int, int, int)"),
-    setsockopt: lib.func("int setsockopt(int, int, int, const int32_t *, uint32_t)"),
-    bind: lib.func("int bind(int, const uint8_t *, uint32_t)"),
-    listen: lib.func("int listen(int, int)"),
-    accept4: lib.func("int accept4(int, uintptr_t, uintptr_t, int)"),
-    getpeername: lib.func("int getpeername(int, uintptr_t, uintptr_t)"),
-    // Variadic in C; on x64 and arm64 Linux whole numbers are passed the same way.
-    fcntl: lib.func("int fcntl(int, int, int)"),
-    ioctl: lib.func("int ioctl(int, unsigned long, _Out_ int32_t *)"),
-    getsockname: lib.func("int getsockname(int, uintptr_t, uintptr_t)"),
-    inet_pton: lib.func("int inet_pton(int, const char *, _Out_ uint8_t *)"),
-    send: lib.func("send", "intptr_t", ["int", "uintptr_t", "size_t", "int"]),
-    close: lib.func("int close(int)"),
-  };
-}
-
-/** By listening descriptor: connections that libuv accepted and nobody has taken yet. */
-const accepted = new Map<number, number[]>();
-const watches = new Set<Server>();
-// A thread that dies of an exception still ends its loop's turn: it must take nobody along from the queue.
-process.on("exit", () => {
-  for (const server of watches) server.close();
-});

@@ -43,6 +43,7 @@ const names = [
   "changesApplied",
   "changesNacked",
   "logLinesDropped",
+  "descriptorsLeft", // by ended workers; the main thread adds them to what is retired
   "requestMsSum",
 ] as const;
 

@@ -264,6 +264,11 @@ function perWorker(): Family[] {
       "Times a worker was replaced.",
       (worker) => worker.restarts,
     ),
+    sum(
+      "descriptorsLeft",
+      "worker_descriptors_left_total",
+      "Descriptors that ended workers left open and the main thread closed.",
+    ),
   ];
 }
 

@@ -6,5 +6,5 @@ import { runWorker } from "./run-worker.ts";
 
 // The one default export: piscina runs what the file exports by default.
 export default function work(start: WorkerStart): Promise<void> {
-  return runWorker(start, { ...limits, ...start.settings.limits });
+  return runWorker(start, { ...limits, ...start.settings.limits }, { ownsThread: true });
 }

@@ -5,8 +5,6 @@ import { ConnectionCounts } from "../channel/connection-counts.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
-import { NetIo } from "../io/net/net-io.ts";
-import { unlimited } from "../limits.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
@@ -44,7 +42,7 @@ export function makeContext(
   start: WorkerStart,
   limits: WorkerLimits,
   system: System,
-  ioOf: (io: Io) => Io = (io) => io,
+  io: Io,
 ): WorkerContext {
   const { settings } = start;
   const counters = countersIn(start.counters);
@@ -58,18 +56,11 @@ export function makeContext(
           send: (page, length) => start.control.postMessage({ kind: "log", page, length }),
         })
       : undefined;
-  const io = new NetIo({
-    after: (delayMs, action) => system.after(delayMs, action),
-    atTurnEnd: (action) => system.atTurnEnd(action),
-    receiveBytes: limits.receiveBytes,
-    sendQueueBytesHigh: limits.sendQueueBytesHigh,
-    unsentBytesMax: limits.unsentBytesMax === unlimited ? undefined : limits.unsentBytesMax,
-  });
   const requestHead = new RequestHead(limits);
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
-    io: ioOf(io),
+    io,
     limits,
     counters,
     connections: new ConnectionCounts(start.connections, start.slot),

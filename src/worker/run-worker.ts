@@ -1,43 +1,59 @@
 // Runs one worker in the thread that calls it, from its first message until it has drained.
 
 import { threadId } from "node:worker_threads";
+import { HeldDescriptors } from "../channel/descriptors.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { realSystem } from "../system.ts";
 import { makeContext, type WorkerLimits } from "./make-context.ts";
+import { openIo } from "./open-io.ts";
 import { WorkerLoop } from "./worker-loop.ts";
 
-/** @param ioOf Tests look at the streams through it. */
+export interface RunOptions {
+  /** Nothing else runs in this thread, and nobody else sets timers in it. */
+  readonly ownsThread?: boolean;
+  /** Tests look at the streams through it. */
+  readonly ioOf?: (io: Io) => Io;
+}
+
 export async function runWorker(
   start: WorkerStart,
   limits: WorkerLimits,
-  ioOf?: (io: Io) => Io,
+  { ownsThread = false, ioOf = (io) => io }: RunOptions = {},
 ): Promise<void> {
-  const context = makeContext(start, limits, realSystem, ioOf);
+  const opened = openIo({
+    name: start.settings.io,
+    system: realSystem,
+    limits,
+    ledger: new HeldDescriptors(start.descriptors),
+    ownsThread,
+  });
+  const { system } = opened;
+  const context = makeContext(start, limits, system, ioOf(opened.io));
   const { wheel, accessLog } = context;
-  const ends = [
-    realSystem.every(limits.timerTickMs, () => wheel.advance(realSystem.monotonicMs())),
-  ];
+  const ends = [system.every(limits.timerTickMs, () => wheel.advance(system.monotonicMs()))];
   if (accessLog !== undefined) {
-    ends.push(realSystem.every(limits.accessLogFlushMs, () => accessLog.flush()));
+    ends.push(system.every(limits.accessLogFlushMs, () => accessLog.flush()));
   }
   const loop = new WorkerLoop(context, start, {
-    heartbeatMs: () => realSystem.heartbeatMs(),
+    heartbeatMs: () => system.heartbeatMs(),
     every: (periodMs, action) => {
-      const end = realSystem.every(periodMs, action);
+      const end = system.every(periodMs, action);
       ends.push(end);
       return end;
     },
-    after: (delayMs, action) => realSystem.after(delayMs, action),
+    after: (delayMs, action) => system.after(delayMs, action),
+    nextTurn: () => new Promise((resolve) => system.atTurnEnd(resolve)),
     crash: () => {
       throw new Error(`worker ${start.workerId} (thread ${threadId}) was told to crash`);
     },
     stall: (ms) => {
-      const until = realSystem.monotonicMs() + ms;
-      while (realSystem.monotonicMs() < until);
+      const until = system.monotonicMs() + ms;
+      while (system.monotonicMs() < until);
     },
   });
-  await loop.run();
+  await loop.run(opened.trouble);
   for (const end of ends) end();
+  opened.close();
   start.control.close();
 }

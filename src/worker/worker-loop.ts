@@ -3,7 +3,6 @@
 // Knows: the messages of channel/. Does not know: the store, the RPC service, the other workers;
 // traffic goes on while any of those is away.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { decodePiece } from "../channel/encoding.ts";
 import type {
   FromWorker,
@@ -33,6 +32,8 @@ export interface Thread {
   readonly heartbeatMs: () => number;
   readonly every: (periodMs: number, action: () => void) => () => void;
   readonly after: (delayMs: number, action: () => void) => () => void;
+  /** Resolves when others have had their turn. */
+  readonly nextTurn: () => Promise<void>;
   /** Fault hooks; see WorkerSettings. */
   readonly crash: () => void;
   readonly stall: (ms: number) => void;
@@ -60,8 +61,8 @@ export class WorkerLoop {
     this.#room = new Room(context, this.#sessions);
   }
 
-  /** Serves until it has drained. */
-  run(): Promise<void> {
+  /** Serves until it has drained. @param ioTrouble Why the adapter is not the one that was asked for; "" when it is. */
+  run(ioTrouble = ""): Promise<void> {
     const { control } = this.#start;
     const beat = (): void => {
       this.#context.counters[Counter.heartbeatMs] = this.#thread.heartbeatMs();
@@ -69,7 +70,7 @@ export class WorkerLoop {
     beat();
     this.#thread.every(heartbeatEveryMs, beat);
     control.on("message", (message: ToWorker) => this.#receive(message));
-    this.#post({ kind: "ready" });
+    this.#post({ kind: "ready", ioTrouble });
     return new Promise((resolve) => (this.#finish = resolve));
   }
 
@@ -140,7 +141,7 @@ export class WorkerLoop {
     const builder = RouteTable.build();
     for (const piece of message.pieces) {
       builder.add(decodePiece(piece));
-      if (this.#served) await nextTurn();
+      if (this.#served) await this.#thread.nextTurn();
     }
     const previous = this.#context.table;
     const old = [...previous.endpoints()];

@@ -6,16 +6,8 @@ import { connect } from "node:net";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import type { ListenerSet } from "../../src/control/listeners.ts";
 import { type SocketCalls, socketCalls } from "../../src/control/socket-group.ts";
-import {
-  acceptOne,
-  closeFd,
-  errnoName,
-  outputQueue,
-  PeerAddress,
-  pin,
-  SocketError,
-  sendPinned,
-} from "../../src/io/sockets.ts";
+import { errnoName, pin, SocketError } from "../../src/io/ffi.ts";
+import { acceptOne, closeFd, outputQueue, PeerAddress, sendPinned } from "../../src/io/sockets.ts";
 import { portRetryMsMin, unlimited } from "../../src/limits.ts";
 import {
   closeAll,

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { type ReportParts, reportOf } from "../../src/control/node-report.ts";
-import type { WorkerStatus } from "../../src/control/supervisor.ts";
+import type { WorkerStatus } from "../../src/control/worker-status.ts";
 import type { UnreadableEntry } from "../../src/discovery/discovery.ts";
 import type { Position } from "../../src/model/position.ts";
 import { parseRevision } from "../../src/model/revision.ts";

@@ -5,8 +5,8 @@
 
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { PinnedAddress } from "../../src/io/ffi.ts";
 import { type BatchTarget, SendBatch } from "../../src/io/net/send-batch.ts";
-import type { PinnedAddress } from "../../src/io/sockets.ts";
 
 /** As in send-batch.ts. */
 const arenaBytes = 1024 * 1024;

@@ -5,6 +5,8 @@ import { once } from "node:events";
 import { connect, createServer, Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test } from "vitest";
+import { errnoName, pin } from "../../src/io/ffi.ts";
+import { acceptWatched, watchReadable } from "../../src/io/net/accept-watch.ts";
 import { peerText } from "../../src/io/peer-text.ts";
 import * as sockets from "../../src/io/sockets.ts";
 
@@ -37,8 +39,8 @@ async function client(port: number, address = "127.0.0.1"): Promise<Socket> {
 /** Accepts one as soon as it is there, by a watch. */
 function accepted(fd: number, peer = new sockets.PeerAddress()): Promise<number> {
   return new Promise((resolve) => {
-    const watch = sockets.watchReadable(fd, () => {
-      const taken = sockets.acceptOne(fd, peer);
+    const watch = watchReadable(fd, () => {
+      const taken = acceptWatched(fd, peer);
       watch.close();
       open.push({ close: () => sockets.closeFd(taken) });
       resolve(taken);
@@ -137,7 +139,7 @@ describe("probeExclusive", () => {
 describe("acceptOne", () => {
   test("says -EAGAIN when nobody waits", () => {
     const { fd } = listening();
-    expect(sockets.errnoName(sockets.acceptOne(fd, new sockets.PeerAddress()))).toBe("EAGAIN");
+    expect(errnoName(sockets.acceptOne(fd, new sockets.PeerAddress()))).toBe("EAGAIN");
   });
 
   test.for(["127.0.0.1", "::1"])("takes a connection and says who it is: %s", async (address) => {
@@ -191,9 +193,9 @@ describe("watchReadable", () => {
     const ports: number[] = [];
     const peer = new sockets.PeerAddress();
     const all = Promise.withResolvers<void>();
-    const watch = sockets.watchReadable(fd, () => {
+    const watch = watchReadable(fd, () => {
       for (;;) {
-        const taken = sockets.acceptOne(fd, peer);
+        const taken = acceptWatched(fd, peer);
         if (taken < 0) break;
         ports.push(peer.port);
         sockets.closeFd(taken);
@@ -209,11 +211,11 @@ describe("watchReadable", () => {
 
   test("closing it leaves the socket open: who connects then waits for the next watch", async () => {
     const { fd, port } = listening();
-    sockets.watchReadable(fd, () => expect.unreachable("it was closed")).close();
+    watchReadable(fd, () => expect.unreachable("it was closed")).close();
     const socket = await client(port);
     const taken = await accepted(fd);
     const data = once(socket, "data");
-    sockets.sendPinned(taken, sockets.pin(bytesOf("hello")), 5);
+    sockets.sendPinned(taken, pin(bytesOf("hello")), 5);
     expect(String((await data)[0])).toBe("hello");
   });
 });
@@ -225,7 +227,7 @@ describe("sendPinned", () => {
     const taken = await accepted(fd);
     sockets.setNoDelay(taken);
     const bytes = bytesOf("xxhello world");
-    expect(sockets.sendPinned(taken, sockets.pin(bytes) + 2, 5)).toBe(5);
+    expect(sockets.sendPinned(taken, pin(bytes) + 2, 5)).toBe(5);
     expect(String((await once(socket, "data"))[0])).toBe("hello");
   });
 
@@ -233,7 +235,7 @@ describe("sendPinned", () => {
     const { fd, port } = listening();
     const socket = await client(port);
     const taken = await accepted(fd);
-    expect(sockets.sendPinned(taken, sockets.pin(bytesOf("xxhello").subarray(2)), 5)).toBe(5);
+    expect(sockets.sendPinned(taken, pin(bytesOf("xxhello").subarray(2)), 5)).toBe(5);
     expect(String((await once(socket, "data"))[0])).toBe("hello");
   });
 
@@ -243,11 +245,11 @@ describe("sendPinned", () => {
     socket.pause();
     const taken = await accepted(fd);
     const bytes = new Uint8Array(1 << 20);
-    const at = sockets.pin(bytes);
+    const at = pin(bytes);
     const results: number[] = [];
     do results.push(sockets.sendPinned(taken, at, bytes.length));
     while (results.at(-1)! > 0 && results.length < 1_000);
-    expect(sockets.errnoName(results.at(-1)!)).toBe("EAGAIN");
+    expect(errnoName(results.at(-1)!)).toBe("EAGAIN");
   });
 
   test("says so when the peer has gone, and raises no signal", async () => {
@@ -257,9 +259,9 @@ describe("sendPinned", () => {
     const closed = once(socket, "close");
     socket.resetAndDestroy();
     await closed;
-    const at = sockets.pin(bytesOf("x"));
+    const at = pin(bytesOf("x"));
     const codes = [sockets.sendPinned(taken, at, 1), sockets.sendPinned(taken, at, 1)];
-    expect(codes.map((code) => sockets.errnoName(code))).toEqual(["ECONNRESET", "EPIPE"]);
+    expect(codes.map((code) => errnoName(code))).toEqual(["ECONNRESET", "EPIPE"]);
   });
 });
 
@@ -267,7 +269,7 @@ test.for([
   [11, "EAGAIN"],
   [-98, "EADDRINUSE"],
 ] as const)("errnoName: %i is %s", ([errno, name]) => {
-  expect(sockets.errnoName(errno)).toBe(name);
+  expect(errnoName(errno)).toBe(name);
 });
 
 describe("a thread that dies", () => {

@@ -2,12 +2,13 @@
 
 import { Socket } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
-import { acceptOne, PeerAddress, watchReadable } from "../../src/io/sockets.ts";
+import { acceptWatched, watchReadable } from "../../src/io/net/accept-watch.ts";
+import { PeerAddress } from "../../src/io/sockets.ts";
 
 const { fd } = workerData as { readonly fd: number };
 const peer = new PeerAddress();
 watchReadable(fd, () => {
-  for (let taken = acceptOne(fd, peer); taken >= 0; taken = acceptOne(fd, peer)) {
+  for (let taken = acceptWatched(fd, peer); taken >= 0; taken = acceptWatched(fd, peer)) {
     new Socket({ fd: taken, readable: true, writable: true }).on("error", () => {}).write("hello");
   }
 });

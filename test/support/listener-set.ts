@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { expect } from "vitest";
 import { type ListenerOptions, ListenerSet } from "../../src/control/listeners.ts";
 import { type SocketCalls, socketCalls } from "../../src/control/socket-group.ts";
-import { SocketError } from "../../src/io/sockets.ts";
+import { SocketError } from "../../src/io/ffi.ts";
 import type { RouterError } from "../../src/model/errors.ts";
 import { FakeSystem } from "./fake-system.ts";
 import { recordingLog } from "./recording-log.ts";

@@ -9,6 +9,7 @@ import {
   listenerRow,
   Row,
 } from "../../src/channel/connection-counts.ts";
+import { descriptorMemory } from "../../src/channel/descriptors.ts";
 import { encodeSnapshot } from "../../src/channel/encoding.ts";
 import type {
   BackendMeasure,
@@ -42,6 +43,7 @@ import {
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { runWorker } from "../../src/worker/run-worker.ts";
+import { testedAdapter } from "./adapters.ts";
 import { until } from "./until.ts";
 
 export interface OneWorkerOptions {
@@ -131,9 +133,10 @@ export class OneWorker {
         counters: memory,
         connections: this.#connections,
         rates: options.rates ?? rateMemory(1),
+        descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "net",
+          io: testedAdapter(),
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],
@@ -147,7 +150,7 @@ export class OneWorker {
         },
       },
       { ...limitsDefault, timerTickMs: 10, accessLogFlushMs: 5, ...options.limits },
-      (io) => this.#watched(io),
+      { ioOf: (io) => this.#watched(io) },
     );
   }
 

@@ -3,6 +3,7 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
+import { descriptorMemory } from "../../src/channel/descriptors.ts";
 import type { WorkerSettings } from "../../src/channel/messages.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
@@ -58,6 +59,7 @@ export function recordingContext(
       counters: new SharedArrayBuffer(countersByteLength),
       connections: connectionMemory(1, 0),
       rates: rateMemory(1),
+      descriptors: descriptorMemory(1_024),
       logMemory: undefined,
       settings: {
         io: "net",
@@ -75,7 +77,7 @@ export function recordingContext(
     },
     { ...limits, ...own },
     system,
-    () => io,
+    io,
   );
   return {
     context,

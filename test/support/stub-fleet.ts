@@ -2,7 +2,8 @@
 
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { Fleet, type FleetOptions } from "../../src/control/fleet.ts";
+import { Fleet } from "../../src/control/fleet.ts";
+import type { FleetOptions } from "../../src/control/fleet-options.ts";
 import { ListenerSet } from "../../src/control/listeners.ts";
 import type { Change, ChangeSet } from "../../src/model/change.ts";
 import { Table } from "../../src/model/table.ts";

@@ -11,7 +11,8 @@ import type {
   ToWorker,
   WorkerStart,
 } from "../../src/channel/messages.ts";
-import { acceptOne, PeerAddress, watchReadable } from "../../src/io/sockets.ts";
+import { acceptWatched, watchReadable } from "../../src/io/net/accept-watch.ts";
+import { PeerAddress } from "../../src/io/sockets.ts";
 import type { Change } from "../../src/model/change.ts";
 import { positionZero } from "../../src/model/position.ts";
 import { Table } from "../../src/model/table.ts";
@@ -54,7 +55,7 @@ class Stub {
     beat();
     setInterval(beat, 20).unref();
     this.#start.control.on("message", (message: ToWorker) => this.#receive(message));
-    this.#post({ kind: "ready" });
+    this.#post({ kind: "ready", ioTrouble: "" });
   }
 
   #post(message: FromWorker): void {
@@ -168,7 +169,7 @@ class Stub {
   #accept(loan: ListenerLoan): void {
     const peer = new PeerAddress();
     for (;;) {
-      const fd = acceptOne(loan.fd!, peer);
+      const fd = acceptWatched(loan.fd!, peer);
       if (fd < 0) return;
       const socket = new Socket({ fd, readable: true, writable: true });
       this.#counters[Counter.connectionsAccepted]! += 1;

@@ -7,14 +7,8 @@
 // to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
-import {
-  errnoName,
-  limitUnsent,
-  outputQueue,
-  type PinnedAddress,
-  pin,
-  sendPinned,
-} from "../sockets.ts";
+import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
+import { limitUnsent, outputQueue, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
@@ -32,6 +26,9 @@ export interface NetShared {
   /** What is sent in this turn. */
   readonly batch: SendBatch;
 }
+
+/** How Node writes an IPv4 address inside IPv6 (RFC 4291 section 2.5.5.2); `peerText` leaves it off too. */
+const mappedPrefix = "::ffff:";
 
 /** Nothing was taken and nothing is wrong: errno 11 on every Linux. */
 const EAGAIN = 11;
@@ -93,7 +90,8 @@ export class NetStream implements Stream, BatchTarget {
 
   /** Asked of the kernel when somebody wants to know. */
   get localAddress(): string {
-    return this.#socket.localAddress ?? "";
+    const address = this.#socket.localAddress ?? "";
+    return address.startsWith(mappedPrefix) ? address.slice(mappedPrefix.length) : address;
   }
 
   /** Handed to `onread.callback`. */

@@ -7,7 +7,7 @@
 //
 // Hot path: one arena, reused; no objects per send.
 
-import { type PinnedAddress, pin } from "../sockets.ts";
+import { type PinnedAddress, pin } from "../ffi.ts";
 
 /** Bytes gathered before the turn must end early: some hundred small messages. */
 const arenaBytes = 1024 * 1024;

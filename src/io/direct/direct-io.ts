@@ -1,0 +1,198 @@
+// The Io port on descriptors and a driver: accepts from lent listening sockets, dials, and owns what it opened.
+//
+// Knows: which calls make a connection. Does not know how it is waited for (turn-loop.ts, the drivers).
+
+import { lookup } from "node:dns";
+import { isIP } from "node:net";
+import { errnoName, pin } from "../ffi.ts";
+import type { DescriptorLedger, Io, ListenPlace } from "../io.ts";
+import { peerText } from "../peer-text.ts";
+import { acceptOne, beginConnect, openDialling, PeerAddress } from "../sockets.ts";
+import type { Listener, Stream, StreamEvents } from "../stream.ts";
+import { type DirectShared, DirectStream } from "./direct-stream.ts";
+import { Outbox } from "./outbox.ts";
+import type { TurnLoop, Watcher } from "./turn-loop.ts";
+
+/** Connections accepted in one go before others get a turn. */
+const acceptsPerTurnMax = 64;
+/** How long accepting rests when there are no descriptors left: else it would spin (accept(2), EMFILE). */
+const acceptRestMs = 100;
+
+export interface DirectIoOptions {
+  readonly loop: TurnLoop;
+  readonly ledger: DescriptorLedger;
+  /** Runs an action once after some ms. */
+  readonly after: (delayMs: number, action: () => void) => () => void;
+  readonly receiveBytes: number;
+  readonly sendQueueBytesHigh: number;
+  /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
+  readonly unsentBytesMax: number | undefined;
+  /** Told whenever accepting had to rest, with the cause. */
+  readonly onAcceptTrouble?: (message: string) => void;
+}
+
+/** Events of a stream that nobody has taken yet. */
+const nobody: StreamEvents = {
+  onConnect() {},
+  onData() {},
+  onEnd() {},
+  onWritable() {},
+  onClose() {},
+};
+
+export class DirectIo implements Io {
+  readonly name: string;
+  readonly #options: DirectIoOptions;
+  readonly #shared: DirectShared;
+
+  constructor(options: DirectIoOptions) {
+    const { loop } = options;
+    this.#options = options;
+    this.name = loop.driver.name;
+    const received = Buffer.allocUnsafeSlow(options.receiveBytes);
+    this.#shared = {
+      loop,
+      outbox: new Outbox(loop.driver, (action) => loop.atTurnEnd(action)),
+      ledger: options.ledger,
+      received,
+      receivedAt: pin(received),
+      sendQueueBytesHigh: options.sendQueueBytesHigh,
+      unsentBytesMax: options.unsentBytesMax,
+    };
+  }
+
+  /** Rejects when there is no socket to accept from: where descriptors cannot be lent, the net adapter serves. */
+  listen(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener> {
+    const { fd } = place;
+    if (fd === undefined) {
+      return Promise.reject(new Error(`port ${place.port}: no listening socket was lent`));
+    }
+    const listener = new DirectListener(fd, place.port, this.#shared, this.#options, accept);
+    return Promise.resolve(listener);
+  }
+
+  dial(host: string, port: number, events: StreamEvents): Stream {
+    const stream = new DirectStream(this.#shared, {
+      events,
+      connected: false,
+      remoteAddress: host,
+      remotePort: port,
+      localPort: 0,
+    });
+    if (isIP(host) === 0) resolve(stream, host, port);
+    else connect(stream, host, port);
+    return stream;
+  }
+}
+
+/** The outcome comes by the stream's events. */
+function connect(stream: DirectStream, address: string, port: number): void {
+  const fd = openDialling(address);
+  if (fd < 0) return stream.failToConnect(-fd);
+  // Not watched before: a socket that does not connect yet looks as if it were broken.
+  const errno = beginConnect(fd, address, port);
+  const trouble = stream.attach(fd);
+  if (trouble !== "") stream.failToConnect(0, trouble);
+  else if (errno !== 0) stream.failToConnect(errno);
+}
+
+/** Tries the addresses of a name one after the other. */
+function resolve(stream: DirectStream, host: string, port: number): void {
+  lookup(host, { all: true }, (error, addresses) => {
+    if (stream.isOver) return;
+    if (error !== null) return stream.failToConnect(0, `${host}: ${error.code ?? error.message}`);
+    let tried = 0;
+    const next = (): boolean => {
+      const address = addresses[tried++]?.address;
+      if (address === undefined) return false;
+      connect(stream, address, port);
+      return true;
+    };
+    stream.onRefused = next;
+    if (!next()) stream.failToConnect(0, `${host}: no address`);
+  });
+}
+
+class DirectListener implements Listener, Watcher {
+  readonly #fd: number;
+  readonly #port: number;
+  readonly #shared: DirectShared;
+  readonly #options: DirectIoOptions;
+  readonly #accept: (stream: Stream) => void;
+  readonly #peer = new PeerAddress();
+  readonly #seat: ReturnType<TurnLoop["watch"]>;
+  #open = true;
+  #isResting = false;
+
+  constructor(
+    fd: number,
+    port: number,
+    shared: DirectShared,
+    options: DirectIoOptions,
+    accept: (stream: Stream) => void,
+  ) {
+    this.#fd = fd;
+    this.#port = port;
+    this.#shared = shared;
+    this.#options = options;
+    this.#accept = accept;
+    this.#seat = shared.loop.watch(fd, this);
+  }
+
+  onEvents(): void {
+    this.onTurn();
+  }
+
+  onTurn(): void {
+    if (!this.#open || this.#isResting) return;
+    if (this.#take(acceptsPerTurnMax)) this.#shared.loop.goOn(this);
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#take(Number.MAX_SAFE_INTEGER);
+    this.#shared.loop.unwatch(this.#fd, this.#seat);
+  }
+
+  /** True: there may be more. */
+  #take(most: number): boolean {
+    for (let i = 0; i < most; i++) {
+      const got = acceptOne(this.#fd, this.#peer);
+      if (got >= 0) {
+        this.#adopt(got);
+        continue;
+      }
+      const code = errnoName(got);
+      if (code === "EAGAIN") return false;
+      // The peer left before its turn came, or a signal: the next one may be fine.
+      if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
+      this.#rest(code);
+      return false;
+    }
+    return true;
+  }
+
+  #adopt(fd: number): void {
+    const stream = new DirectStream(this.#shared, {
+      events: nobody,
+      connected: true,
+      remoteAddress: peerText(this.#peer),
+      remotePort: this.#peer.port,
+      localPort: this.#port,
+    });
+    const trouble = stream.attach(fd);
+    if (trouble === "") this.#accept(stream);
+    else this.#options.onAcceptTrouble?.(`a connection to port ${this.#port} is lost: ${trouble}`);
+  }
+
+  #rest(code: string): void {
+    this.#options.onAcceptTrouble?.(`cannot accept on port ${this.#port}: ${code}`);
+    if (!this.#open) return;
+    this.#isResting = true;
+    this.#options.after(acceptRestMs, () => {
+      this.#isResting = false;
+      this.onTurn();
+    });
+  }
+}

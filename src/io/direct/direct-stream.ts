@@ -1,0 +1,351 @@
+// A Stream over one descriptor, with the calls of libc themselves: no Socket, no buffer and no event object in between.
+//
+// Reading goes into one buffer that all streams of the worker share: the kernel fills it, the session looks at it, and the
+// next read may use it again. Small pieces are gathered and sent at the end of the turn (outbox.ts), large ones at once
+// from the caller's buffer. Only what the kernel does not take is copied, and then waits here (send-queue.ts).
+//
+// The kernel is asked until it has nothing more, since a driver tells of each change once (edge triggered). What must not
+// be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
+
+import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
+import type { DescriptorLedger } from "../io.ts";
+import {
+  closeFd,
+  connectOutcome,
+  limitUnsent,
+  localAddressOf,
+  outputQueue,
+  receivePinned,
+  resetOnClose,
+  sendPinned,
+  shutdownSending,
+} from "../sockets.ts";
+import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
+import { Event } from "./driver.ts";
+import type { Outbox, Sender } from "./outbox.ts";
+import { SendQueue } from "./send-queue.ts";
+import type { Seat, TurnLoop, Watcher } from "./turn-loop.ts";
+
+/** What all streams of one worker share. */
+export interface DirectShared {
+  readonly loop: TurnLoop;
+  readonly outbox: Outbox;
+  readonly ledger: DescriptorLedger;
+  /** Every read lands here. */
+  readonly received: Uint8Array;
+  readonly receivedAt: PinnedAddress;
+  /** Send queue above which `write` answers false, in bytes. */
+  readonly sendQueueBytesHigh: number;
+  /** What the kernel takes of a dialled stream without being able to send it; an accepted one's listener says. */
+  readonly unsentBytesMax: number | undefined;
+}
+
+export interface DirectEnds {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+}
+
+const EINTR = 4;
+const EAGAIN = 11;
+const ECONNREFUSED = 111;
+/** Reads of one stream in a row: then others have their turn. */
+const readsMax = 4;
+/** The peer's end, or a failure, is behind what can still be read. */
+const endBits = Event.PeerEnded | Event.HangUp | Event.Error;
+
+const noBytes: Uint8Array = new Uint8Array(0);
+
+export class DirectStream implements Stream, Watcher, Sender {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+  events: StreamEvents;
+  /** -1: there is none yet, or none any more. */
+  fd = -1;
+  piece = -1;
+  readonly #shared: DirectShared;
+  #seat: Seat | undefined;
+  #connected: boolean;
+  /** Made by the first bytes that have to wait. */
+  #queue: SendQueue | undefined;
+  #blocked = false;
+  #paused = false;
+  /** There may be something to read that nobody was told of. */
+  #readable = false;
+  /** An end is there: reading goes on until it is found. */
+  #hasEnd = false;
+  #inputEnded = false;
+  #endAsked = false;
+  #endSent = false;
+  /** Nothing can be sent any more, with this errno; what the peer sent before may still be read. */
+  #sendErrno = 0;
+  #over = false;
+  /** To be told in the next turn. */
+  #closing: { readonly reason: CloseReason; readonly message: string } | undefined;
+
+  /** @param options.connected False: the descriptor that it will get is one that connects. */
+  constructor(
+    shared: DirectShared,
+    options: { readonly events: StreamEvents; readonly connected: boolean } & DirectEnds,
+  ) {
+    this.#shared = shared;
+    this.events = options.events;
+    this.#connected = options.connected;
+    this.remoteAddress = options.remoteAddress;
+    this.remotePort = options.remotePort;
+    this.localPort = options.localPort;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Takes charge of a descriptor; else closes it and answers why ("" when all is well). */
+  attach(fd: number): string {
+    const { loop, ledger } = this.#shared;
+    ledger.hold(fd);
+    this.fd = fd;
+    try {
+      this.#seat = loop.watch(fd, this);
+      return "";
+    } catch (error) {
+      this.#closeFd();
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Could not connect: told in the next turn, unless somebody tries another address (`onRefused`). */
+  failToConnect(errno: number, message = `connect: ${errnoName(errno)}`): void {
+    this.#closeFd();
+    if (this.onRefused?.() === true) return;
+    this.#closeLater(errno === ECONNREFUSED ? "refused" : "unreachable", message);
+  }
+
+  /** Tries the next address of a name; false: there is none. */
+  onRefused: (() => boolean) | undefined;
+
+  /** Asked of the kernel when somebody wants to know. */
+  get localAddress(): string {
+    return this.fd < 0 ? "" : localAddressOf(this.fd);
+  }
+
+  get queuedBytes(): number {
+    return this.#queue === undefined ? 0 : this.#queue.length;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.fd < 0 ? 0 : this.queuedBytes + outputQueue(this.fd);
+  }
+
+  // --- what the kernel says
+
+  onEvents(events: number): void {
+    if (this.#over) return;
+    if (!this.#connected) this.#connectEnded(events);
+    else if ((events & Event.Writable) !== 0 && this.#queue !== undefined) this.#sendWaiting();
+    if (this.#over || !this.#connected) return;
+    if ((events & endBits) !== 0) this.#hasEnd = true;
+    else if ((events & Event.Readable) === 0) return;
+    this.#readable = true;
+    if (!this.#paused) this.#read();
+  }
+
+  onTurn(): void {
+    if (this.#over) return;
+    const closing = this.#closing;
+    if (closing !== undefined) this.#close(closing.reason, closing.message);
+    else if (this.#readable && !this.#paused) this.#read();
+  }
+
+  #connectEnded(events: number): void {
+    const errno = connectOutcome(this.fd);
+    if (errno !== 0) return this.failToConnect(errno);
+    if ((events & Event.Writable) === 0) return;
+    this.#connected = true;
+    this.onRefused = undefined;
+    const { unsentBytesMax } = this.#shared;
+    if (unsentBytesMax !== undefined) limitUnsent(this.fd, unsentBytesMax);
+    this.events.onConnect();
+    // Ended while it connected, and nothing was left to send.
+    if (this.#endAsked && this.piece < 0) this.onFlushed();
+  }
+
+  #read(): void {
+    const { received, receivedAt, loop } = this.#shared;
+    for (let reads = 0; ; reads++) {
+      if (reads === readsMax) return loop.goOn(this);
+      const count = receivePinned(this.fd, receivedAt, received.length);
+      if (count <= 0) {
+        if (count === -EINTR) continue;
+        this.#readable = false;
+        if (count === 0) this.#ended();
+        else if (count !== -EAGAIN) this.#broke("recv", -count);
+        else if (this.#sendErrno !== 0) this.#broke("send", this.#sendErrno);
+        return;
+      }
+      // Less than there was room for: the next change is told again.
+      const isAll = count < received.length && !this.#hasEnd;
+      if (isAll) this.#readable = false;
+      this.events.onData(received, 0, count);
+      if (isAll || this.#over || this.#paused) return;
+    }
+  }
+
+  #ended(): void {
+    // The kernel tells of a reset once: the send has heard it, so the read finds an end.
+    if (this.#sendErrno !== 0) return this.#broke("send", this.#sendErrno);
+    if (!this.#inputEnded) {
+      this.#inputEnded = true;
+      this.#hasEnd = false;
+      this.events.onEnd();
+      if (this.#over) return;
+    }
+    if (this.#endSent) this.#close("finished", "");
+  }
+
+  #broke(call: string, errno: number): void {
+    this.#close("reset", `${call}: ${errnoName(errno)}`);
+  }
+
+  #sendWaiting(): void {
+    const queue = this.#queue!;
+    const errno = queue.sendTo(this.fd);
+    if (errno !== 0) return this.#failSending(-errno);
+    if (queue.length > 0) return;
+    this.#queue = undefined;
+    if (this.#endAsked) this.#sendEnd();
+    if (!this.#blocked || this.#over) return;
+    this.#blocked = false;
+    this.events.onWritable();
+  }
+
+  // --- what the session says
+
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    // What comes behind an end, or when nothing can be sent any more, has nobody to go to.
+    if (this.#over || this.#endAsked || this.#sendErrno !== 0 || this.fd < 0) return true;
+    if (this.queuedBytes === 0 && this.#shared.outbox.add(this, bytes, start, end)) return true;
+    // Larger than the outbox takes, or behind what waits already: in order, and from where it is.
+    if (this.#sendErrno === 0) this.#send(bytes, start, end);
+    return !this.#blocked;
+  }
+
+  #send(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (this.queuedBytes > 0) return this.#wait(bytes, start, end);
+    const sent = sendPinned(this.fd, this.#addressOf(bytes) + start, length);
+    if (sent !== length) this.onUnsent(sent, bytes, start, length);
+  }
+
+  /** Of the shared buffer it is known; others are pinned for the call. */
+  #addressOf(bytes: Uint8Array): PinnedAddress {
+    const { received, receivedAt } = this.#shared;
+    return bytes === received ? receivedAt : pinned(bytes);
+  }
+
+  onUnsent(sent: number, bytes: Uint8Array, at: number, length: number): void {
+    if (this.#over) return;
+    if (sent < 0 && sent !== -EAGAIN) this.#failSending(-sent);
+    else this.#wait(bytes, at + Math.max(0, sent), at + length);
+  }
+
+  #wait(bytes: Uint8Array, start: number, end: number): void {
+    const queue = (this.#queue ??= new SendQueue());
+    queue.add(bytes, start, end);
+    if (queue.length > this.#shared.sendQueueBytesHigh) this.#blocked = true;
+  }
+
+  /** A peer that answers, closes and is still sent to: its answer waits to be read (RFC 9112 section 9.6). */
+  #failSending(errno: number): void {
+    this.#sendErrno = errno;
+    this.#queue = undefined;
+    // Nobody is reading: then nobody would ever learn of it.
+    if (this.#paused || this.#inputEnded) this.#closeLater("reset", `send: ${errnoName(errno)}`);
+    else {
+      this.#readable = true;
+      this.#shared.loop.goOn(this);
+    }
+  }
+
+  end(): void {
+    if (this.#over || this.#endAsked) return;
+    this.#endAsked = true;
+    if (this.piece >= 0) this.#shared.outbox.afterFlush(this);
+    else if (this.#connected) this.onFlushed();
+  }
+
+  onFlushed(): void {
+    if (!this.#over && this.queuedBytes === 0) this.#sendEnd();
+  }
+
+  #sendEnd(): void {
+    if (this.#endSent || this.fd < 0 || this.#over) return;
+    this.#endSent = true;
+    shutdownSending(this.fd);
+    if (this.#inputEnded) this.#closeLater("finished", "");
+  }
+
+  destroy(reset: boolean): void {
+    if (this.#over) return;
+    // What was written before has been written: it leaves first, as far as the kernel takes it.
+    if (this.piece >= 0) this.#shared.outbox.flush();
+    if (reset && this.#connected && this.fd >= 0) resetOnClose(this.fd);
+    this.#leave();
+  }
+
+  pause(): void {
+    if (this.#over) return;
+    this.#paused = true;
+    if (this.#sendErrno !== 0) this.#closeLater("reset", `send: ${errnoName(this.#sendErrno)}`);
+  }
+
+  resume(): void {
+    if (this.#over || !this.#paused) return;
+    this.#paused = false;
+    if (this.#readable) this.#shared.loop.goOn(this);
+  }
+
+  // --- ends
+
+  #closeLater(reason: CloseReason, message: string): void {
+    this.#closing ??= { reason, message };
+    this.#shared.loop.goOn(this);
+  }
+
+  /** Only from the loop: never inside a call that the session makes. */
+  #close(reason: CloseReason, message: string): void {
+    if (this.piece >= 0) this.#shared.outbox.flush();
+    this.#leave();
+    this.events.onClose(reason, message);
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#queue = undefined;
+    this.onRefused = undefined;
+    this.#closeFd();
+  }
+
+  #closeFd(): void {
+    const { fd } = this;
+    if (fd < 0) return;
+    const { loop, ledger } = this.#shared;
+    if (this.#seat !== undefined) loop.unwatch(fd, this.#seat);
+    this.#seat = undefined;
+    this.fd = -1;
+    ledger.drop(fd);
+    closeFd(fd);
+  }
+}
+
+/** The buffers that nearly every large write comes from, and where they are. */
+const last = { bytes: noBytes, at: 0 };
+
+function pinned(bytes: Uint8Array): PinnedAddress {
+  if (last.bytes !== bytes) {
+    last.bytes = bytes;
+    last.at = pin(bytes);
+  }
+  return last.at;
+}

@@ -1,0 +1,97 @@
+// The adapter that carries a worker's connections, and the clock and timers that go with it.
+
+import type { IoName } from "../channel/messages.ts";
+import { DirectIo } from "../io/direct/direct-io.ts";
+import type { Driver } from "../io/direct/driver.ts";
+import { Timers } from "../io/direct/timers.ts";
+import { TurnLoop } from "../io/direct/turn-loop.ts";
+import { EpollDriver } from "../io/epoll/epoll-driver.ts";
+import type { DescriptorLedger, Io } from "../io/io.ts";
+import { NetIo } from "../io/net/net-io.ts";
+import { openUringDriver } from "../io/uring/uring-driver.ts";
+import { unlimited } from "../limits.ts";
+import type { System } from "../system.ts";
+
+export interface IoLimits {
+  readonly receiveBytes: number;
+  readonly sendQueueBytesHigh: number;
+  readonly unsentBytesMax: number;
+}
+
+export interface OpenIoOptions {
+  readonly name: IoName;
+  readonly system: System;
+  readonly limits: IoLimits;
+  readonly ledger: DescriptorLedger;
+  /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
+  readonly ownsThread: boolean;
+}
+
+export interface OpenedIo {
+  readonly io: Io;
+  /** Of this thread from now on: its turns are those of the adapter, and its timers are known to it. */
+  readonly system: System;
+  /** Why it is not the one that was asked for; "" when it is. */
+  readonly trouble: string;
+  close(): void;
+}
+
+/** Throws SocketError when the kernel does not give what the adapter needs. */
+export function openIo(options: OpenIoOptions): OpenedIo {
+  return options.name === "net" ? openNet(options) : openDirect(options);
+}
+
+function openNet({ system, limits }: OpenIoOptions): OpenedIo {
+  const io = new NetIo({
+    after: (delayMs, action) => system.after(delayMs, action),
+    atTurnEnd: (action) => system.atTurnEnd(action),
+    receiveBytes: limits.receiveBytes,
+    sendQueueBytesHigh: limits.sendQueueBytesHigh,
+    unsentBytesMax: unsentBytesMaxOf(limits),
+  });
+  return { io, system, trouble: "", close() {} };
+}
+
+function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
+  const timers = new Timers(system);
+  const { driver, trouble } = openDriver(name, ledger);
+  const loop = new TurnLoop({
+    driver,
+    timerInMs: () => timers.nextInMs(),
+    waitMsMax: ownsThread ? Number.POSITIVE_INFINITY : 1,
+  });
+  const io = new DirectIo({
+    loop,
+    ledger,
+    after: (delayMs, action) => timers.after(delayMs, action),
+    receiveBytes: limits.receiveBytes,
+    sendQueueBytesHigh: limits.sendQueueBytesHigh,
+    unsentBytesMax: unsentBytesMaxOf(limits),
+  });
+  const known: System = {
+    ...system,
+    after: (delayMs, action) => timers.after(delayMs, action),
+    every: (periodMs, action) => timers.every(periodMs, action),
+    atTurnEnd: (action) => loop.atTurnEnd(action),
+  };
+  return { io, system: known, trouble, close: () => loop.close() };
+}
+
+/** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
+function openDriver(
+  name: IoName,
+  ledger: DescriptorLedger,
+): { readonly driver: Driver; readonly trouble: string } {
+  if (name === "uring") {
+    try {
+      return { driver: openUringDriver({ ledger }), trouble: "" };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { driver: new EpollDriver(ledger), trouble: `io_uring: ${reason}; epoll serves` };
+    }
+  }
+  return { driver: new EpollDriver(ledger), trouble: "" };
+}
+
+const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>
+  unsentBytesMax === unlimited ? undefined : unsentBytesMax;
