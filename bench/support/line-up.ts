@@ -12,6 +12,8 @@ export interface LineUpOptions {
   readonly mode: Job["mode"];
   readonly routes: number;
   readonly connections: number;
+  /** Of the largest body; absent: small ones only. */
+  readonly bodyBytes?: number;
   readonly workers: number;
   readonly contenders: readonly ContenderName[];
   /** Only these of `contenders`; empty: all. */
@@ -48,7 +50,7 @@ async function start(
   folder: string,
   started: (RunningProxy | RunningBackend)[],
 ): Promise<LineUp> {
-  const { mode, routes, connections, workers } = options;
+  const { mode, routes, connections, bodyBytes = 0, workers } = options;
   const isApart = workers === 1;
   const skipped = hasTwoCores() ? [] : ["no taskset or only one core: proxy and load share cores"];
   const backend = await startBackend({
@@ -58,7 +60,8 @@ async function start(
   });
   started.push(backend);
   const core = isApart ? proxyCore : undefined;
-  const job = { mode, routes, connections, workers, backendPort: backend.port, core };
+  const load = { mode, routes, connections, bodyBytes, workers };
+  const job = { ...load, backendPort: backend.port, core };
   const proxies: RunningProxy[] = [];
   for (const name of options.contenders) {
     if (options.proxies.length > 0 && !options.proxies.includes(name)) continue;
