@@ -1,7 +1,8 @@
 // What does one access-log line cost the worker? No sockets: the formatter alone, with every field.
 
 import { realSystem } from "../src/system.ts";
-import { AccessField, AccessLog } from "../src/telemetry/access-log.ts";
+import { AccessField } from "../src/telemetry/access-fields.ts";
+import { AccessLog } from "../src/telemetry/access-log.ts";
 import { countersByteLength, countersIn } from "../src/telemetry/counters.ts";
 import { LogPages, logPagesByteLength } from "../src/telemetry/log-pages.ts";
 import { machineName } from "./support/machine.ts";

@@ -1,48 +1,31 @@
 // The access log inside a worker: one JSON line per request, formatted into a reused buffer.
 //
-// Knows: JSON, bytes, the time. Does not know: what the fields mean, or where lines end up.
+// Knows: bytes, the time, which fields repeat from line to line. Does not know where lines end up.
 //
-// This is the hot path. A line makes no string and no object: values are ranges of the request head,
-// texts the worker holds anyway, and numbers, all written as bytes into a page of shared memory. A bounded cache of encoded texts was tried and dropped: it made no difference that could
-// be measured (bench/access-log.ts holds the numbers).
+// This is the hot path. A line makes no string and no object: what repeats stands ready and is copied,
+// eight bytes at a time (line-bytes.ts); what a request said of itself was escaped when it was read
+// (kept-fields.ts); only the rest is written here. A value written byte by byte costs 2 ns a byte, and
+// a character of a string 3 ns; bench/access-log.ts holds the whole.
 //
 // What comes from strangers is escaped so that one request is one line of ASCII: quotes, backslash,
 // control bytes, and everything beyond ASCII as \u00XX (bytes) or \uXXXX (texts).
 
 import { accessLogFieldBytesMax, accessLogLineBytesMax, accessLogPageBytes } from "../limits.ts";
 import type { System } from "../system.ts";
+import { AccessField, type AccessKey } from "./access-fields.ts";
 import { Counter } from "./counters.ts";
+import { FieldSlots } from "./field-slots.ts";
+import type { KeptFields } from "./kept-fields.ts";
+import {
+  escapeBytesMax,
+  LineBytes,
+  numberBytesMax,
+  type Piece,
+  pieceOf,
+  quoteByte,
+  slackBytes,
+} from "./line-bytes.ts";
 import type { LogPages } from "./log-pages.ts";
-
-/** The pre-encoded text `,"name":`. */
-export interface AccessKey {
-  readonly bytes: Uint8Array;
-}
-
-/** Encodes a key once, at start. */
-export function accessKey(name: string): AccessKey {
-  return { bytes: new TextEncoder().encode(`,${JSON.stringify(name)}:`) };
-}
-
-/** The fields of a line after `time`, in the order in which the session writes them. */
-export const AccessField = {
-  client: accessKey("client"),
-  method: accessKey("method"),
-  host: accessKey("host"),
-  path: accessKey("path"),
-  status: accessKey("status"),
-  bytesIn: accessKey("bytes_in"),
-  bytesOut: accessKey("bytes_out"),
-  durationMs: accessKey("duration_ms"),
-  route: accessKey("route"),
-  service: accessKey("service"),
-  backend: accessKey("backend"),
-  tries: accessKey("tries"),
-  revision: accessKey("revision"),
-  reason: accessKey("reason"),
-  requestId: accessKey("request_id"),
-  protocol: accessKey("protocol"),
-} as const;
 
 export interface AccessLogOptions {
   /** Where lines are written. */
@@ -66,14 +49,24 @@ export class AccessLog {
   readonly #system: Pick<System, "wallMs">;
   /** The page that is being written; -1: none was free. */
   #page = -1;
-  #buffer: Uint8Array = noBytes;
-  /** Where the next byte goes, where this line began, and where it must have ended. */
-  #at = 0;
+  readonly #clients = new FieldSlots({
+    keys: [AccessField.client],
+    slots: clientSlots,
+    slotBytes: 64,
+  });
+  readonly #places = new FieldSlots({
+    keys: [AccessField.route, AccessField.service, AccessField.backend],
+    slots: placeSlots,
+    slotBytes: 192,
+  });
+  readonly #line = new LineBytes(noBytes, new DataView(noBytes.buffer));
+  /** Where this line began, and where it must have ended. */
   #lineAt = 0;
   #lineEndMax = 0;
   #tooLong = false;
-  /** `{"time":"2026-11-21T05:01:02.` of the second that is `#second`. */
-  readonly #timePrefix = new Uint8Array(timePrefixLength);
+  /** `{"time":"2026-11-21T05:01:02.034Z"` of `#timeMs`. */
+  readonly #time = LineBytes.own(timeLength);
+  #timeMs = Number.NaN;
   #second = Number.NaN;
 
   constructor(options: AccessLogOptions) {
@@ -86,176 +79,142 @@ export class AccessLog {
   /** Begins a line with the present time. */
   begin(): void {
     if (this.#page < 0) this.#takePage();
-    this.#lineAt = this.#at;
-    this.#lineEndMax = this.#at + accessLogLineBytesMax - lineTailBytes;
+    const line = this.#line;
+    this.#lineAt = line.at;
+    this.#lineEndMax = line.at + accessLogLineBytesMax - lineTailBytes;
     this.#tooLong = this.#page < 0;
     if (this.#tooLong) return;
     const nowMs = this.#system.wallMs();
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#second) this.#encodeSecond(second);
-    // A loop, not `set`: into shared memory that copies byte by byte through a call.
-    for (let i = 0; i < timePrefixLength; i++) this.#buffer[this.#at++] = this.#timePrefix[i]!;
-    this.#digits3(Math.floor(nowMs) - second * 1000);
-    this.#buffer[this.#at++] = byteZ;
-    this.#buffer[this.#at++] = quote;
+    if (nowMs !== this.#timeMs) this.#encodeTime(nowMs);
+    line.copy(this.#time.view, 0, timeLength);
   }
 
   /** Bytes of the request, taken as Latin-1; what is beyond `accessLogFieldBytesMax` is cut off. */
   bytesField(key: AccessKey, bytes: Uint8Array, start: number, end: number): void {
     const stop = Math.min(end, start + accessLogFieldBytesMax);
-    if (!this.#key(key, (stop - start) * escapeBytesMax + 2)) return;
-    const buffer = this.#buffer;
-    let at = this.#at;
-    buffer[at++] = quote;
-    for (let i = start; i < stop; i++) {
-      const byte = bytes[i]!;
-      if (plainByte[byte] === 1) buffer[at++] = byte;
-      else at = writeEscape(buffer, at, byte);
-    }
-    buffer[at++] = quote;
-    this.#at = at;
+    if (!this.#key(key.quoted, (stop - start) * escapeBytesMax + 1)) return;
+    const line = this.#line;
+    line.escaped(bytes, line.plain(bytes, start, stop), stop);
+    line.byte(quoteByte);
   }
 
   /** A text of ours: the name of a route, an address, a reason. */
   textField(key: AccessKey, text: string): void {
     const length = Math.min(text.length, accessLogFieldBytesMax);
-    if (!this.#key(key, length * escapeBytesMax + 2)) return;
-    const buffer = this.#buffer;
-    let at = this.#at;
-    buffer[at++] = quote;
-    for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i);
-      // The bound keeps the read inside the table; beyond it everything is escaped anyway.
-      if (code < 128 && plainByte[code] === 1) buffer[at++] = code;
-      else at = writeEscape(buffer, at, code);
-    }
-    buffer[at++] = quote;
-    this.#at = at;
+    if (!this.#key(key.quoted, length * escapeBytesMax + 1)) return;
+    const line = this.#line;
+    line.escapedText(text, length);
+    line.byte(quoteByte);
+  }
+
+  /** The client's address. */
+  client(address: string): void {
+    this.#repeated(this.#clients, address, "", "");
+  }
+
+  /** Where the request went; "" for what it did not come to. */
+  place(route: string, service: string, backend: string): void {
+    this.#repeated(this.#places, route, service, backend);
+  }
+
+  #repeated(slots: FieldSlots, first: string, second: string, third: string): void {
+    const slot = slots.slotOf(first, second, third);
+    if (slot < 0) return this.#longFields(slots.keys, first, second, third);
+    const start = slot * slots.slotBytes;
+    this.#copy(slots.view, start, start + slots.lengthOf(slot));
+  }
+
+  #longFields(keys: readonly AccessKey[], first: string, second: string, third: string): void {
+    const [one, two, three] = keys;
+    if (one !== undefined) this.textField(one, first);
+    if (two !== undefined) this.textField(two, second);
+    if (three !== undefined) this.textField(three, third);
   }
 
   /** A number with up to three decimals; what is no number is written as null. */
   numberField(key: AccessKey, value: number): void {
-    if (!this.#key(key, numberBytesMax)) return;
-    if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) {
-      for (const byte of nullBytes) this.#buffer[this.#at++] = byte;
-      return;
-    }
-    const size = Math.abs(value);
-    let whole = Math.floor(size);
-    let thousandths = whole === size ? 0 : Math.round((size - whole) * 1000);
-    if (thousandths === 1000) {
-      whole++;
-      thousandths = 0;
-    }
-    if (value < 0 && (whole > 0 || thousandths > 0)) this.#buffer[this.#at++] = minus;
-    this.#digits(whole);
-    if (thousandths === 0) return;
-    this.#buffer[this.#at++] = dot;
-    this.#digits3(thousandths);
+    if (this.#key(key.plain, numberBytesMax)) this.#line.number(value);
+  }
+
+  /** Whole fields that are the same in many lines. */
+  readyFields(fields: Piece): void {
+    this.#key(fields, 0);
+  }
+
+  /** Fields that were kept: those in kept[start..end). */
+  keptFields(kept: KeptFields, start: number, end: number): void {
+    this.#copy(kept.line.view, start, end);
   }
 
   /** Ends the line; a full batch leaves at once. */
   end(): void {
+    const line = this.#line;
     if (this.#tooLong) {
-      this.#at = this.#lineAt;
+      line.at = this.#lineAt;
       this.#counters[Counter.logLinesDropped]! += 1;
       return;
     }
-    this.#buffer[this.#at++] = closingBrace;
-    this.#buffer[this.#at++] = newline;
-    if (this.#at > accessLogPageBytes - accessLogLineBytesMax) this.flush();
+    line.byte(closingBrace);
+    line.byte(newline);
+    if (line.at > accessLogPageBytes - accessLogLineBytesMax) this.flush();
   }
 
   /** Sends what waits; called by the worker's timer so that a quiet log is not a late one. */
   flush(): void {
-    if (this.#at === 0) return;
+    const length = this.#line.at;
+    if (length === 0) return;
     const page = this.#page;
-    const length = this.#at;
     this.#page = -1;
-    this.#at = 0;
+    this.#line.at = 0;
     this.#send(page, length);
   }
 
   #takePage(): void {
     this.#page = this.#pages.take();
-    if (this.#page >= 0) this.#buffer = this.#pages.bytesOf(this.#page);
+    if (this.#page < 0) return;
+    this.#line.bytes = this.#pages.bytesOf(this.#page);
+    this.#line.view = this.#pages.viewOf(this.#page);
   }
 
   /** Writes the key when it and `valueBytesMax` more fit; otherwise the line is lost. */
-  #key(key: AccessKey, valueBytesMax: number): boolean {
-    const bytes = key.bytes;
-    const length = bytes.length;
-    if (this.#at + length + valueBytesMax > this.#lineEndMax) this.#tooLong = true;
+  #key(key: Piece, valueBytesMax: number): boolean {
+    const line = this.#line;
+    if (line.at + key.length + valueBytesMax > this.#lineEndMax) this.#tooLong = true;
     if (this.#tooLong) return false;
-    const buffer = this.#buffer;
-    const at = this.#at;
-    for (let i = 0; i < length; i++) buffer[at + i] = bytes[i]!;
-    this.#at = at + length;
+    line.piece(key);
     return true;
   }
 
-  #digits(whole: number): void {
-    let length = 1;
-    for (let bound = 10; whole >= bound; bound *= 10) length++;
-    let rest = whole;
-    for (let i = this.#at + length - 1; i >= this.#at; i--) {
-      // Beyond 32 bits `| 0` would wrap; status codes and most counts are below.
-      const next = rest < 0x7fffffff ? (rest / 10) | 0 : Math.floor(rest / 10);
-      this.#buffer[i] = zero + (rest - next * 10);
-      rest = next;
+  #copy(source: DataView, start: number, end: number): void {
+    const line = this.#line;
+    if (line.at + end - start > this.#lineEndMax) this.#tooLong = true;
+    if (!this.#tooLong) line.copy(source, start, end);
+  }
+
+  #encodeTime(nowMs: number): void {
+    const time = this.#time;
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) {
+      time.at = 0;
+      time.piece(pieceOf(`{"time":"${new Date(second * 1000).toISOString()}"`));
+      this.#second = second;
     }
-    this.#at += length;
-  }
-
-  /** Exactly three digits of 0 to 999. */
-  #digits3(value: number): void {
-    this.#buffer[this.#at++] = zero + ((value / 100) | 0);
-    this.#buffer[this.#at++] = zero + (((value / 10) | 0) % 10);
-    this.#buffer[this.#at++] = zero + (value % 10);
-  }
-
-  #encodeSecond(second: number): void {
-    const text = new Date(second * 1000).toISOString();
-    new TextEncoder().encodeInto(`{"time":"${text.slice(0, -4)}`, this.#timePrefix);
-    this.#second = second;
+    time.at = timeMsAt;
+    time.digits3(Math.floor(nowMs) - second * 1000);
+    time.byte(byteZ);
+    this.#timeMs = nowMs;
   }
 }
 
-/** Writes \" or \\ or \uXXXX and answers where the next byte goes. */
-function writeEscape(buffer: Uint8Array, from: number, code: number): number {
-  let at = from;
-  buffer[at++] = backslash;
-  if (code === quote || code === backslash) {
-    buffer[at++] = code;
-    return at;
-  }
-  buffer[at++] = letterU;
-  for (let shift = 12; shift >= 0; shift -= 4) buffer[at++] = hexDigits[(code >> shift) & 15]!;
-  return at;
-}
-
-const noBytes: Uint8Array = new Uint8Array(0);
-const quote = 0x22;
-const minus = 0x2d;
-const dot = 0x2e;
-const zero = 0x30;
+/** Clients' addresses, and triples of route, service and backend, that stand ready: 16 KiB and 384 KiB. */
+const clientSlots = 256;
+const placeSlots = 2048;
+const noBytes = new Uint8Array(0);
+/** `{"time":"2026-11-21T05:01:02.034Z"`, and where its milliseconds begin. */
+const timeLength = 34;
+const timeMsAt = 29;
 const byteZ = 0x5a;
-const backslash = 0x5c;
-const letterU = 0x75;
 const closingBrace = 0x7d;
 const newline = 0x0a;
-const nullBytes = new TextEncoder().encode("null");
-const hexDigits = new TextEncoder().encode("0123456789abcdef");
-/** `{"time":"2026-11-21T05:01:02.` */
-const timePrefixLength = 29;
-/** Sign, 16 digits, dot, 3 digits. */
-const numberBytesMax = 21;
-/** `\u00XX` */
-const escapeBytesMax = 6;
-/** Brace and newline. */
-const lineTailBytes = 2;
-
-/** 1 for bytes that stand in a JSON string as they are: printable ASCII without quote and backslash. */
-const plainByte = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte >= 0x20 && byte < 0x7f && byte !== quote && byte !== backslash ? 1 : 0,
-);
+/** Brace and newline, and what a copy may touch behind. */
+const lineTailBytes = 2 + slackBytes;

@@ -14,6 +14,7 @@ export const logPagesByteLength = statesBytes + accessLogPagesMax * accessLogPag
 export class LogPages {
   readonly #states: Int32Array;
   readonly #pages: readonly Uint8Array[];
+  readonly #views: readonly DataView[];
 
   /** @param memory `logPagesByteLength` bytes, zeroed when they are new. */
   constructor(memory: SharedArrayBuffer) {
@@ -22,6 +23,9 @@ export class LogPages {
       { length: accessLogPagesMax },
       (_, page) =>
         new Uint8Array(memory, statesBytes + page * accessLogPageBytes, accessLogPageBytes),
+    );
+    this.#views = this.#pages.map(
+      ({ buffer, byteOffset, length }) => new DataView(buffer, byteOffset, length),
     );
   }
 
@@ -39,6 +43,10 @@ export class LogPages {
 
   bytesOf(page: number): Uint8Array {
     return this.#pages[page]!;
+  }
+
+  viewOf(page: number): DataView {
+    return this.#views[page]!;
   }
 
   release(page: number): void {

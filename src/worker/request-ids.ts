@@ -26,8 +26,9 @@ export function isRequestId(bytes: Uint8Array, start: number, end: number): bool
 export class RequestIds {
   readonly #pool = new Uint8Array(poolBytes);
   #next = poolBytes;
-  /** The last id written, 36 ASCII bytes; for the access log. */
-  readonly last = new Uint8Array(36);
+  /** Of the last id written, which is its first 36 bytes, ASCII; whole words of eight, for the access log. */
+  readonly lastView = new DataView(new ArrayBuffer(40));
+  readonly last = new Uint8Array(this.lastView.buffer, 0, 36);
 
   /** Writes a new UUID, version 4 (RFC 9562 section 5.4). */
   write(writer: ByteWriter): void {

@@ -2,16 +2,17 @@
 // that goes with its end. Reused with its exchange.
 
 import type { RequestHead } from "../protocol/request-head.ts";
-import { AccessField } from "../telemetry/access-log.ts";
+import { AccessField, fieldsOf } from "../telemetry/access-fields.ts";
 import { Counter, observeDuration } from "../telemetry/counters.ts";
+import { KeptFields } from "../telemetry/kept-fields.ts";
 import type { WorkerContext } from "./context.ts";
 import { sentRequestId } from "./request-writer.ts";
 
-/** Request line, host and id of a typical request fit; a longer one grows the buffer once. */
-const textBytesUsual = 512;
-/** A buffer up to this size stays with an idle exchange; a larger one is given back. */
-const textBytesKeptMax = 2048;
-const noBytes = new Uint8Array(0);
+const http10 = fieldsOf({ protocol: "http/1.0" });
+const http11 = fieldsOf({ protocol: "http/1.1" });
+const noHead = fieldsOf({ method: "", host: "", path: "", protocol: "http/1.1" });
+const noReason = fieldsOf({ reason: "" });
+const noId = fieldsOf({ request_id: "" });
 
 export class RequestRecord {
   startMs = 0;
@@ -23,15 +24,12 @@ export class RequestRecord {
   service = "";
   backend = "";
   reason = "";
-  protocol = "http/1.1";
   revision = 0;
   readonly #context: WorkerContext;
-  /** Method, target, host, id, one behind the other; only when there is an access log. */
-  #text: Uint8Array = noBytes;
-  #methodEnd = 0;
-  #targetEnd = 0;
-  #hostEnd = 0;
-  #idEnd = 0;
+  /** Method, host, path, protocol, then the id; only when there is an access log. */
+  readonly #kept = new KeptFields();
+  /** Where the id begins in what is kept. */
+  #idAt = 0;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -44,27 +42,31 @@ export class RequestRecord {
     this.status = this.tries = this.bytesIn = this.bytesOut = 0;
     this.route = this.service = this.backend = this.reason = "";
     this.revision = table.revision;
-    this.#methodEnd = this.#targetEnd = this.#hostEnd = this.#idEnd = 0;
     counters[Counter.requestsTotal]! += 1;
     counters[Counter.requestsInFlight]! += 1;
-    if (head === undefined) return;
-    this.protocol = head.minor === 1 ? "http/1.1" : "http/1.0";
     if (accessLog === undefined) return;
-    this.#methodEnd = this.#keep(bytes, head.methodStart, head.methodEnd, 0);
-    this.#targetEnd = this.#keep(bytes, head.targetStart, head.targetEnd, this.#methodEnd);
-    this.#hostEnd = this.#keep(bytes, head.hostStart, head.hostEnd, this.#targetEnd);
-    this.#idEnd = this.#hostEnd;
+    const kept = this.#kept;
+    kept.length = 0;
+    if (head === undefined) {
+      kept.ready(noHead);
+    } else {
+      kept.bytesField(AccessField.method, bytes, head.methodStart, head.methodEnd);
+      kept.bytesField(AccessField.host, bytes, head.hostStart, head.hostEnd);
+      kept.bytesField(AccessField.path, bytes, head.targetStart, head.targetEnd);
+      kept.ready(head.minor === 1 ? http11 : http10);
+    }
+    this.#idAt = kept.length;
   }
 
   /** The head for the backend was written, with its request id. */
   rememberId(bytes: Uint8Array): void {
-    if (this.#context.accessLog === undefined) return;
+    const { accessLog, requestIds } = this.#context;
+    if (accessLog === undefined) return;
+    const kept = this.#kept;
+    kept.length = this.#idAt;
     const { start, end } = sentRequestId;
-    const { last } = this.#context.requestIds;
-    this.#idEnd =
-      start >= 0
-        ? this.#keep(bytes, start, end, this.#hostEnd)
-        : this.#keep(last, 0, last.length, this.#hostEnd);
+    if (start >= 0) kept.bytesField(AccessField.requestId, bytes, start, end);
+    else kept.asciiField(AccessField.requestId, requestIds.lastView, requestIds.last.length);
   }
 
   /** Counts the request and writes its line. */
@@ -75,38 +77,23 @@ export class RequestRecord {
     observeDuration(counters, durationMs);
     countStatus(counters, this.status);
     if (accessLog === undefined) return;
+    const kept = this.#kept;
+    if (kept.length === this.#idAt) kept.ready(noId);
     accessLog.begin();
-    accessLog.textField(AccessField.client, client);
-    const text = this.#text;
-    accessLog.bytesField(AccessField.method, text, 0, this.#methodEnd);
-    accessLog.bytesField(AccessField.host, text, this.#targetEnd, this.#hostEnd);
-    accessLog.bytesField(AccessField.path, text, this.#methodEnd, this.#targetEnd);
-    accessLog.textField(AccessField.protocol, this.protocol);
+    accessLog.client(client);
+    accessLog.keptFields(kept, 0, this.#idAt);
     accessLog.numberField(AccessField.status, this.status);
     accessLog.numberField(AccessField.bytesIn, this.bytesIn);
     accessLog.numberField(AccessField.bytesOut, this.bytesOut);
     accessLog.numberField(AccessField.durationMs, durationMs);
-    accessLog.textField(AccessField.route, this.route);
-    accessLog.textField(AccessField.service, this.service);
-    accessLog.textField(AccessField.backend, this.backend);
+    accessLog.place(this.route, this.service, this.backend);
     accessLog.numberField(AccessField.tries, this.tries);
     accessLog.numberField(AccessField.revision, this.revision);
-    accessLog.textField(AccessField.reason, this.reason);
-    accessLog.bytesField(AccessField.requestId, text, this.#hostEnd, this.#idEnd);
+    if (this.reason === "") accessLog.readyFields(noReason);
+    else accessLog.textField(AccessField.reason, this.reason);
+    accessLog.keptFields(kept, this.#idAt, kept.length);
     accessLog.end();
-    if (this.#text.length > textBytesKeptMax) this.#text = noBytes;
-  }
-
-  #keep(bytes: Uint8Array, start: number, end: number, at: number): number {
-    const stop = at + (end - start);
-    if (stop > this.#text.length) {
-      const grown = new Uint8Array(Math.max(textBytesUsual, stop + 256));
-      grown.set(this.#text);
-      this.#text = grown;
-    }
-    const text = this.#text;
-    for (let i = start, to = at; i < end; i++) text[to++] = bytes[i]!;
-    return stop;
+    kept.release();
   }
 }
 

@@ -1,7 +1,7 @@
 // One client connection of a TCP route: choose a backend, connect, then bytes both ways.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
-import { AccessField } from "../telemetry/access-log.ts";
+import { AccessField } from "../telemetry/access-fields.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { isGuarded, refusedAt } from "./admission.ts";
 import { BackendChoice } from "./backend-choice.ts";
@@ -161,14 +161,12 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (accessLog === undefined) return;
     const line = this.#line;
     accessLog.begin();
-    accessLog.textField(AccessField.client, this.#client.ends.remoteAddress);
+    accessLog.client(this.#client.ends.remoteAddress);
     accessLog.textField(AccessField.protocol, "tcp");
     accessLog.numberField(AccessField.bytesIn, bytesIn);
     accessLog.numberField(AccessField.bytesOut, bytesOut);
     accessLog.numberField(AccessField.durationMs, nowMs() - this.#startMs);
-    accessLog.textField(AccessField.route, line.route);
-    accessLog.textField(AccessField.service, line.service);
-    accessLog.textField(AccessField.backend, line.backend);
+    accessLog.place(line.route, line.service, line.backend);
     accessLog.numberField(AccessField.tries, tries);
     accessLog.numberField(AccessField.revision, line.revision);
     accessLog.textField(AccessField.reason, line.reason);

@@ -12,7 +12,7 @@ import { ExitStatus } from "../../src/cli/failure.ts";
 import { environmentName, type ServeOption, serveOptions } from "../../src/config.ts";
 import { type SettableLimit, settableLimits } from "../../src/config-limits.ts";
 import * as limits from "../../src/limits.ts";
-import { AccessField } from "../../src/telemetry/access-log.ts";
+import { AccessField } from "../../src/telemetry/access-fields.ts";
 import { filesUnder, root } from "./source-tree.ts";
 
 const block = /(<!-- table:([a-z-]+) -->\n)[^]*?(<!-- \/table -->)/g;
@@ -74,8 +74,8 @@ const tables: Readonly<Record<string, () => string>> = {
       ["field", "meaning"],
       [
         ["`time`", "when the line was written: UTC, RFC 3339, milliseconds"],
-        ...Object.entries(AccessField).map(([name, { bytes }]) => [
-          `\`${new TextDecoder().decode(bytes).slice(2, -2)}\``,
+        ...Object.entries(AccessField).map(([name, key]) => [
+          `\`${key.name}\``,
           // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an entry's key is a key
           accessMeanings[name as keyof typeof AccessField],
         ]),

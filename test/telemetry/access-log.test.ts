@@ -7,7 +7,8 @@ import {
   accessLogLineBytesMax,
   accessLogPageBytes,
 } from "../../src/limits.ts";
-import { AccessField, AccessLog, accessKey } from "../../src/telemetry/access-log.ts";
+import { AccessField, accessKey } from "../../src/telemetry/access-fields.ts";
+import { AccessLog } from "../../src/telemetry/access-log.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 

@@ -3,7 +3,8 @@
 
 import { expect, test } from "vitest";
 import { accessLogPageBytes, accessLogPagesMax } from "../../src/limits.ts";
-import { AccessField, AccessLog } from "../../src/telemetry/access-log.ts";
+import { AccessField } from "../../src/telemetry/access-fields.ts";
+import { AccessLog } from "../../src/telemetry/access-log.ts";
 import { Counter, countersByteLength, countersIn } from "../../src/telemetry/counters.ts";
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 

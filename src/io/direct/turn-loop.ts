@@ -65,8 +65,9 @@ export class TurnLoop {
     this.driver.watch(eventLoopFd(), this.#take(libuv), 0);
   }
 
-  /** Tells `watcher` of what happens to the descriptor. Throws SocketError. */
+  /** Tells `watcher` of what happens to the descriptor. Throws SocketError; and an Error once the loop is closed. */
   watch(fd: number, watcher: Watcher): Seat {
+    if (this.#closed) throw new Error(`descriptor ${fd} comes too late: this worker has ended`);
     const slot = this.#take(watcher);
     const generation = this.#generations[slot]!;
     try {
@@ -82,9 +83,12 @@ export class TurnLoop {
 
   /** Call it before the descriptor is closed. */
   unwatch(fd: number, { slot, generation }: Seat): void {
-    this.driver.unwatch(fd, slot, generation);
+    // What a closed driver had is unmapped: nothing of it may be touched.
+    if (!this.#closed) this.driver.unwatch(fd, slot, generation);
     this.#free(slot);
     this.#watched--;
+    // A driver may have to tell the kernel first, which holds the connection open until then: also after the last one.
+    this.#schedule();
   }
 
   /** `watcher.onTurn` is called in the next turn, which waits for nothing. */
@@ -100,6 +104,7 @@ export class TurnLoop {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.driver.close();
   }
@@ -151,8 +156,10 @@ export class TurnLoop {
   }
 
   #waitMs(): number {
+    if (this.#watched === 0) return 0;
     const ms = Math.min(this.#options.timerInMs(), this.#options.waitMsMax);
-    return this.#watched === 0 ? 0 : Math.max(0, Math.ceil(ms));
+    // A timer that is due runs when libuv's clock says so, up to a ms later: not waiting would be spinning.
+    return Math.max(1, Math.ceil(ms));
   }
 
   #oneTurn(waitMs: number): number {
@@ -175,8 +182,11 @@ export class TurnLoop {
     if (now.length === 0) return;
     this.#next = this.#now;
     this.#now = now;
-    for (const watcher of now) watcher.onTurn();
-    now.length = 0;
+    try {
+      for (const watcher of now) watcher.onTurn();
+    } finally {
+      now.length = 0;
+    }
   }
 
   /** What an end puts off is for the next turn; what it adds to the ends runs in the same one. */
@@ -185,8 +195,11 @@ export class TurnLoop {
       const ends = this.#ends;
       this.#ends = this.#endsNow;
       this.#endsNow = ends;
-      for (const end of ends) end();
-      ends.length = 0;
+      try {
+        for (const end of ends) end();
+      } finally {
+        ends.length = 0;
+      }
     }
   }
 }
