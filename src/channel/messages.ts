@@ -161,6 +161,8 @@ export type FromWorker =
   | (TableVersion & { readonly kind: "nack"; readonly reason: string })
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
+  /** Something that people should know; the worker serves all the same. */
+  | { readonly kind: "notice"; readonly text: string }
   /** A page of `logMemory` with whole access-log lines; the receiver releases it. */
   | { readonly kind: "log"; readonly page: number; readonly length: number }
   /** Work has ended; `cut` is what was still open at the deadline. */

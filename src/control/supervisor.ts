@@ -239,7 +239,7 @@ export class Supervisor {
   }
 
   #eventsOf(incarnation: () => Incarnation): ConstructorParameters<typeof WorkerLink>[0]["events"] {
-    const { events } = this.#options;
+    const { events, log } = this.#options;
     return {
       ready: () => {
         const { link, reason, thread } = incarnation();
@@ -255,6 +255,8 @@ export class Supervisor {
           this.#failStart(slot, `it refused its first table: ${reason}`);
         events.nacked(link, { position, revision }, reason);
       },
+      noticed: (notice) =>
+        log.warn("a worker has something to say", { slot: incarnation().slot.index, notice }),
       log: (lines, release) => events.log(lines, release),
       drained: (cut) => {
         this.#cut += cut;

@@ -29,6 +29,7 @@ export interface LinkEvents {
   ready(): void;
   acked(served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(refused: TableVersion, reason: string): void;
+  noticed(text: string): void;
   /** Whole access-log lines, valid until `release`. */
   log(lines: Uint8Array, release: () => void): void;
   drained(cut: number): void;
@@ -175,6 +176,8 @@ export class WorkerLink {
         return this.#answer(message.id, message.explanation);
       case "measured":
         return this.#answer(message.id, message.measures);
+      case "notice":
+        return this.#events.noticed(message.text);
       case "log":
         return this.#log(message.page, message.length);
       case "drained":

@@ -2,12 +2,15 @@
 
 import type { IoName } from "../channel/messages.ts";
 import { DirectIo } from "../io/direct/direct-io.ts";
+import type { Driver } from "../io/direct/driver.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
 import type { DescriptorLedger, Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
+import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
+import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
 
 export interface IoLimits {
@@ -23,6 +26,8 @@ export interface OpenIoOptions {
   readonly ledger: DescriptorLedger;
   /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
   readonly ownsThread: boolean;
+  /** Told when the adapter is another than the one that is named. */
+  readonly notice?: (text: string) => void;
 }
 
 export interface OpenedIo {
@@ -48,10 +53,11 @@ function openNet({ system, limits }: OpenIoOptions): OpenedIo {
   return { io, system, close() {} };
 }
 
-function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
+function openDirect(options: OpenIoOptions): OpenedIo {
+  const { system, limits, ledger, ownsThread } = options;
   const timers = new Timers(system);
   const loop = new TurnLoop({
-    driver: new EpollDriver(ledger),
+    driver: openDriver(options),
     timerInMs: () => timers.nextInMs(),
     waitMsMax: ownsThread ? Number.POSITIVE_INFINITY : 1,
   });
@@ -70,6 +76,17 @@ function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): Open
     atTurnEnd: (action) => loop.atTurnEnd(action),
   };
   return { io, system: known, close: () => loop.close() };
+}
+
+/** The node has found that the kernel has io_uring; still it may refuse this thread a ring (limits on memory, descriptors). */
+function openDriver({ name, ledger, notice }: OpenIoOptions): Driver {
+  if (name !== "uring") return new EpollDriver(ledger);
+  try {
+    return openUringDriver({ ledger });
+  } catch (error) {
+    notice?.(`it uses epoll instead of io_uring: ${RouterError.from(error).message}`);
+    return new EpollDriver(ledger);
+  }
 }
 
 const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>

@@ -21,6 +21,7 @@ test("after its end a link hears the last log lines and the count of cut connect
     events: {
       ready: () => heard.push("ready"),
       acked: ({ revision }) => heard.push(`ack ${revision}`),
+      noticed: (text) => heard.push(text),
       nacked: () => heard.push("nack"),
       log: (lines) => heard.push(Buffer.from(lines).toString("latin1")),
       drained: (cut) => heard.push(`cut ${cut}`),
