@@ -154,15 +154,14 @@ export type ToWorker =
 
 export type FromWorker =
   /** Listens to its port; has no table yet. */
-  | { readonly kind: "ready" }
+  /** `ioTrouble`: why the adapter is not the one that was asked for; "" when it is. */
+  | { readonly kind: "ready"; readonly ioTrouble: string }
   /** This table serves, and its listeners accept. */
   | (TableVersion & { readonly kind: "ack"; readonly refused: readonly RefusedListener[] })
   /** This table was refused as a whole; the old one serves on. */
   | (TableVersion & { readonly kind: "nack"; readonly reason: string })
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
-  /** Something that people should know; the worker serves all the same. */
-  | { readonly kind: "notice"; readonly text: string }
   /** A page of `logMemory` with whole access-log lines; the receiver releases it. */
   | { readonly kind: "log"; readonly page: number; readonly length: number }
   /** Work has ended; `cut` is what was still open at the deadline. */

@@ -58,7 +58,7 @@ export interface SupervisorOptions {
 
 export interface SupervisorEvents {
   /** An incarnation listens to its port and has no table. */
-  ready(link: WorkerLink): void;
+  ready(link: WorkerLink, ioTrouble: string): void;
   acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
   /** The incarnation answers no more; its thread may take a moment to be gone. */
@@ -239,13 +239,13 @@ export class Supervisor {
   }
 
   #eventsOf(incarnation: () => Incarnation): ConstructorParameters<typeof WorkerLink>[0]["events"] {
-    const { events, log } = this.#options;
+    const { events } = this.#options;
     return {
-      ready: () => {
+      ready: (ioTrouble) => {
         const { link, reason, thread } = incarnation();
         incarnation().ready = true;
         if (reason !== undefined) thread.abort();
-        else events.ready(link);
+        else events.ready(link, ioTrouble);
       },
       acked: (served, refused) => this.#acked(incarnation(), served, refused),
       nacked: ({ position, revision }, reason) => {
@@ -255,8 +255,6 @@ export class Supervisor {
           this.#failStart(slot, `it refused its first table: ${reason}`);
         events.nacked(link, { position, revision }, reason);
       },
-      noticed: (notice) =>
-        log.warn("a worker has something to say", { slot: incarnation().slot.index, notice }),
       log: (lines, release) => events.log(lines, release),
       drained: (cut) => {
         this.#cut += cut;

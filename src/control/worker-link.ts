@@ -26,10 +26,10 @@ export interface Loans {
 
 /** What an incarnation tells the fleet. */
 export interface LinkEvents {
-  ready(): void;
+  /** @param ioTrouble Why its adapter is not the one that was asked for; "" when it is. */
+  ready(ioTrouble: string): void;
   acked(served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(refused: TableVersion, reason: string): void;
-  noticed(text: string): void;
   /** Whole access-log lines, valid until `release`. */
   log(lines: Uint8Array, release: () => void): void;
   drained(cut: number): void;
@@ -165,7 +165,7 @@ export class WorkerLink {
     if (this.#ended !== undefined && !ofThePast) return;
     switch (message.kind) {
       case "ready":
-        return this.#events.ready();
+        return this.#events.ready(message.ioTrouble);
       case "ack":
         this.#held = without(this.#offered, message.refused);
         this.#deaf = message.refused;
@@ -176,8 +176,6 @@ export class WorkerLink {
         return this.#answer(message.id, message.explanation);
       case "measured":
         return this.#answer(message.id, message.measures);
-      case "notice":
-        return this.#events.noticed(message.text);
       case "log":
         return this.#log(message.page, message.length);
       case "drained":

@@ -10,7 +10,6 @@ import type { DescriptorLedger, Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
 import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
-import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
 
 export interface IoLimits {
@@ -26,14 +25,14 @@ export interface OpenIoOptions {
   readonly ledger: DescriptorLedger;
   /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
   readonly ownsThread: boolean;
-  /** Told when the adapter is another than the one that is named. */
-  readonly notice?: (text: string) => void;
 }
 
 export interface OpenedIo {
   readonly io: Io;
   /** Of this thread from now on: its turns are those of the adapter, and its timers are known to it. */
   readonly system: System;
+  /** Why it is not the one that was asked for; "" when it is. */
+  readonly trouble: string;
   close(): void;
 }
 
@@ -50,14 +49,14 @@ function openNet({ system, limits }: OpenIoOptions): OpenedIo {
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
   });
-  return { io, system, close() {} };
+  return { io, system, trouble: "", close() {} };
 }
 
-function openDirect(options: OpenIoOptions): OpenedIo {
-  const { system, limits, ledger, ownsThread } = options;
+function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
   const timers = new Timers(system);
+  const { driver, trouble } = openDriver(name, ledger);
   const loop = new TurnLoop({
-    driver: openDriver(options),
+    driver,
     timerInMs: () => timers.nextInMs(),
     waitMsMax: ownsThread ? Number.POSITIVE_INFINITY : 1,
   });
@@ -75,18 +74,23 @@ function openDirect(options: OpenIoOptions): OpenedIo {
     every: (periodMs, action) => timers.every(periodMs, action),
     atTurnEnd: (action) => loop.atTurnEnd(action),
   };
-  return { io, system: known, close: () => loop.close() };
+  return { io, system: known, trouble, close: () => loop.close() };
 }
 
-/** The node has found that the kernel has io_uring; still it may refuse this thread a ring (limits on memory, descriptors). */
-function openDriver({ name, ledger, notice }: OpenIoOptions): Driver {
-  if (name !== "uring") return new EpollDriver(ledger);
-  try {
-    return openUringDriver({ ledger });
-  } catch (error) {
-    notice?.(`it uses epoll instead of io_uring: ${RouterError.from(error).message}`);
-    return new EpollDriver(ledger);
+/** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
+function openDriver(
+  name: IoName,
+  ledger: DescriptorLedger,
+): { readonly driver: Driver; readonly trouble: string } {
+  if (name === "uring") {
+    try {
+      return { driver: openUringDriver({ ledger }), trouble: "" };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { driver: new EpollDriver(ledger), trouble: `io_uring: ${reason}; epoll serves` };
+    }
   }
+  return { driver: new EpollDriver(ledger), trouble: "" };
 }
 
 const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>

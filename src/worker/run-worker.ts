@@ -2,7 +2,7 @@
 
 import { threadId } from "node:worker_threads";
 import { HeldDescriptors } from "../channel/descriptors.ts";
-import type { FromWorker, WorkerStart } from "../channel/messages.ts";
+import type { WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { realSystem } from "../system.ts";
 import { makeContext, type WorkerLimits } from "./make-context.ts";
@@ -27,7 +27,6 @@ export async function runWorker(
     limits,
     ledger: new HeldDescriptors(start.descriptors),
     ownsThread,
-    notice: (text) => start.control.postMessage({ kind: "notice", text } satisfies FromWorker),
   });
   const { system } = opened;
   const context = makeContext(start, limits, system, ioOf(opened.io));
@@ -53,7 +52,7 @@ export async function runWorker(
       while (system.monotonicMs() < until);
     },
   });
-  await loop.run();
+  await loop.run(opened.trouble);
   for (const end of ends) end();
   opened.close();
   start.control.close();
