@@ -136,15 +136,9 @@ export const serveOptions = {
     (text, source) => parseCount(text, source, workersMax),
     { fallback: "one per core; with --demo one, so that the samples take strict turns" },
   ),
-  io: one(
-    "io",
-    "KIND",
-    "how workers do their input and output: auto, uring, epoll or net",
-    parseIo,
-    {
-      fallback: "auto",
-    },
-  ),
+  io: one("io", "KIND", "how workers do input and output: auto, uring, epoll or net", parseIo, {
+    fallback: "auto",
+  }),
   nodeName: one("node-name", "NAME", "what this node is called", parseNodeName, {
     fallback: "the host's name",
   }),
