@@ -26,6 +26,7 @@ import {
   slackBytes,
 } from "./line-bytes.ts";
 import type { LogPages } from "./log-pages.ts";
+import { ReadyFields } from "./ready-fields.ts";
 
 export interface AccessLogOptions {
   /** Where lines are written. */
@@ -43,6 +44,7 @@ export interface AccessLogOptions {
  * Invariant: between `end` and the next `begin` the page holds whole lines only.
  */
 export class AccessLog {
+  readonly ready = new ReadyFields();
   readonly #pages: LogPages;
   readonly #send: (page: number, length: number) => void;
   readonly #counters: Float64Array;

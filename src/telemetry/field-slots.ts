@@ -29,6 +29,8 @@ export class FieldSlots {
   readonly #second: string[];
   readonly #third: string[];
   readonly #lengths: Uint8Array;
+  /** The slot that was asked for last: one client's requests come in a row, and go to one place. */
+  #last = 0;
   readonly #scratch: LineBytes;
 
   constructor(options: FieldSlotsOptions) {
@@ -51,12 +53,17 @@ export class FieldSlots {
 
   /** The slot that holds the fields with these texts, from now on if not before; -1: they are too long. */
   slotOf(first: string, second: string, third: string): number {
+    const last = this.#last;
+    const isLast =
+      this.#first[last] === first && this.#third[last] === third && this.#second[last] === second;
+    if (isLast && this.#lengths[last] !== 0) return last;
     const slot = (sampleOf(first) ^ Math.imul(sampleOf(third), 17)) & this.#mask;
     const isHeld =
       this.#first[slot] === first &&
       this.#third[slot] === third &&
       this.#second[slot] === second &&
       this.#lengths[slot] !== 0;
+    this.#last = slot;
     return isHeld ? slot : this.#fill(slot, first, second, third);
   }
 
