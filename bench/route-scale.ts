@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Effort } from "./support/compare.ts";
 import { addRouteMs, addRoutes, type RunningNode, startCrosspoint } from "./support/crosspoint.ts";
+import type { Effort } from "./support/effort.ts";
 import { machineName } from "./support/machine.ts";
 import type { Question } from "./support/question.ts";
 import type { Figures, ResultRow } from "./support/results.ts";

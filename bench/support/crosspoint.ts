@@ -26,12 +26,20 @@ export interface CrosspointOptions {
   readonly store: string;
   readonly accessLog: boolean;
   readonly workers: number;
+  /** As --io. */
+  readonly io?: string;
+  /** Client connections at a time; absent: what the router allows by itself. */
+  readonly connections?: number;
+  /** Where it runs; absent: alone on the proxies' core. */
+  readonly core?: number | "all";
 }
 
 export interface RunningNode {
   readonly program: Program;
   readonly client: NodeClient;
   readonly version: string;
+  /** The adapter that its workers use: "uring", "epoll", "net". */
+  readonly io: string;
   readonly httpPort: number;
   readonly adminPort: number;
   /** From the start of the program to its `ready` line, in s. */
@@ -48,12 +56,16 @@ export async function startCrosspoint(options: CrosspointOptions): Promise<Runni
       `--state=${options.folder}`,
       `--access-log=${options.accessLog ? join(options.folder, "access.log") : "off"}`,
       `--workers=${options.workers}`,
+      ...(options.io === undefined ? [] : [`--io=${options.io}`]),
+      ...(options.connections === undefined
+        ? []
+        : [`--limit=connections-per-node=${options.connections}`]),
       "--http=127.0.0.1:0",
       "--rpc=127.0.0.1:0",
       "--admin=127.0.0.1:0",
       "--tcp-address=127.0.0.1",
     ],
-    core: proxyCore,
+    core: options.core === "all" ? undefined : (options.core ?? proxyCore),
     readsOutput: true,
   });
   const [line] = await program.waitForLine(/^ready .*$/m, 60_000);
@@ -66,6 +78,7 @@ export async function startCrosspoint(options: CrosspointOptions): Promise<Runni
       (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: unknown })
         .version,
     ),
+    io: /\bio=(\S+)/.exec(line)?.[1] ?? "",
     httpPort: portIn(line, "http"),
     adminPort: portIn(line, "admin"),
     readySeconds,

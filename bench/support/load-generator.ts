@@ -1,70 +1,74 @@
 // The load where wrk is not installed: `node load-generator.ts '{"port":…}'` prints a LoadReport as JSON.
-// A closed loop on raw sockets: every connection sends the next request when its answer is whole.
+// A closed loop on raw sockets: every connection sends its next requests when the answers to the last are whole.
 
-import { connect, type Socket } from "node:net";
-import type { LoadOptions, LoadReport } from "./load.ts";
+import { connect } from "node:net";
+import { LatencyRecorder } from "./latency-recorder.ts";
+import type { LoadOptions } from "./load.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as LoadOptions;
-const request = Buffer.from(
-  `GET ${options.path} HTTP/1.1\r\nHost: ${options.host}\r\n${options.closes ? "Connection: close\r\n" : ""}\r\n`,
-);
-const latenciesMs: number[] = [];
-let errors = 0;
-const startMs = performance.now();
-const endMs = startMs + options.seconds * 1000;
+const request = requestBytes(options);
+const recorder = new LatencyRecorder(options.seconds);
 
 await Promise.all(Array.from({ length: options.connections }, client));
-const seconds = (performance.now() - startMs) / 1000;
-latenciesMs.sort((a, b) => a - b);
-const quantile = (q: number): number =>
-  latenciesMs[Math.floor(latenciesMs.length * q)] ?? Number.NaN;
-const report: LoadReport = {
-  requests: latenciesMs.length,
-  requestsPerSecond: latenciesMs.length / seconds,
-  p50Ms: quantile(0.5),
-  p99Ms: quantile(0.99),
-  errors,
-};
-console.log(JSON.stringify(report));
+console.log(JSON.stringify(recorder.report()));
+
+function requestBytes({ path, host, closes, uploadBytes, pipelined }: LoadOptions): Buffer {
+  const lines = [
+    `${uploadBytes > 0 ? "POST" : "GET"} ${path} HTTP/1.1`,
+    `Host: ${host}`,
+    ...(closes ? ["Connection: close"] : []),
+    ...(uploadBytes > 0 ? [`Content-Length: ${uploadBytes}`] : []),
+  ];
+  return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${"x".repeat(uploadBytes)}`.repeat(pipelined));
+}
 
 async function client(): Promise<void> {
-  while (performance.now() < endMs) await oneConnection();
+  while (!recorder.isOver) await oneConnection();
 }
 
 /** Until the time is over, the peer closes or, when asked to close, one answer is whole. */
 function oneConnection(): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port: options.port, host: "127.0.0.1", noDelay: true });
-    let sentMs = performance.now();
+    let sentMs = 0;
+    /** Answers of this batch that are still to come. */
+    let awaited = 0;
+    /** Bytes of a body that are still to come. */
     let missing = 0;
-    let head = "";
+    let rest: Buffer = Buffer.alloc(0);
     const next = (): void => {
-      if (performance.now() >= endMs) return void socket.destroy();
+      if (recorder.isOver) return void socket.destroy();
       sentMs = performance.now();
+      awaited = options.pipelined;
       socket.write(request);
     };
-    socket.once("connect", next);
-    socket.on("data", (bytes) => {
-      if (missing > 0) {
-        missing -= bytes.length;
-      } else {
-        head += bytes.toString("latin1");
-        const end = head.indexOf("\r\n\r\n");
-        if (end === -1) return;
-        if (!/^HTTP\/1\.1 [23]/.test(head)) errors++;
-        missing = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0) - (head.length - end - 4);
-        head = "";
-      }
-      if (missing <= 0) finished(socket);
-    });
-    socket.on("error", () => errors++);
-    socket.once("close", () => resolve());
-
-    function finished(done: Socket): void {
-      missing = 0;
-      latenciesMs.push(performance.now() - sentMs);
-      if (options.closes) done.destroy();
+    const finished = (): void => {
+      recorder.add(sentMs);
+      if (--awaited > 0) return;
+      if (options.closes) socket.destroy();
       else next();
-    }
+    };
+    socket.once("connect", next);
+    socket.on("data", (bytes: Buffer) => {
+      let left = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+      while (left.length > 0) {
+        if (missing > 0) {
+          const taken = Math.min(missing, left.length);
+          missing -= taken;
+          left = left.subarray(taken);
+        } else {
+          const end = left.indexOf("\r\n\r\n");
+          if (end === -1) break;
+          const head = left.toString("latin1", 0, end);
+          if (!/^HTTP\/1\.1 [23]/.test(head)) recorder.addError();
+          missing = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+          left = left.subarray(end + 4);
+        }
+        if (missing === 0) finished();
+      }
+      rest = left;
+    });
+    socket.on("error", () => recorder.addError());
+    socket.once("close", () => resolve());
   });
 }

@@ -2,10 +2,11 @@
 //
 // A closed loop hides waiting: its p99 says how the proxy does at full load, not at a given rate.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadCore, pinned, wrkVersion } from "./machine.ts";
+import { wrkVersion } from "./machine.ts";
+import { Program } from "./program.ts";
 
 export interface LoadOptions {
   readonly port: number;
@@ -15,36 +16,78 @@ export interface LoadOptions {
   readonly seconds: number;
   /** A new connection for every request. */
   readonly closes: boolean;
+  /** Bytes of each request's body: a POST; 0: a GET. */
+  readonly uploadBytes: number;
+  /** Requests that are sent at once, before their answers; 1: one after another. */
+  readonly pipelined: number;
+  /** Where the load runs; absent: every core. */
+  readonly core: number | undefined;
 }
 
 export interface LoadReport {
   readonly requests: number;
   readonly requestsPerSecond: number;
+  /** With pipelining wrk counts from the first request of a batch to its last answer. */
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Answers other than 2xx and 3xx, and connections that broke. */
   readonly errors: number;
 }
 
-const version = wrkVersion();
-export const loadName = version === undefined ? "own load generator" : `wrk ${version}`;
+/** How a load is put on: with these options, and a report when it is over. */
+export type Load = (options: LoadOptions) => Promise<LoadReport>;
 
-export async function applyLoad(options: LoadOptions): Promise<LoadReport> {
-  return version === undefined ? await ownLoad(options) : await wrkLoad(options);
-}
+/** What a load may need beyond its own time, in ms, before it is ended. */
+const graceMs = 20_000;
+
+const version = wrkVersion();
+export const httpLoadName = version === undefined ? "own load generator" : `wrk ${version}`;
+export const webSocketLoadName = "a client of ours on raw sockets";
+
+export const httpLoad: Load = (options) =>
+  version === undefined ? ownLoad("load-generator.ts", options) : wrkLoad(options);
+
+export const webSocketLoad: Load = (options) => ownLoad("web-socket-load.ts", options);
 
 async function wrkLoad(options: LoadOptions): Promise<LoadReport> {
-  const { connections, seconds, host, port, path } = options;
-  const output = await outputOf("wrk", [
-    "--threads=1",
-    `--connections=${connections}`,
-    `--duration=${seconds}s`,
-    "--latency",
-    `--header=Host: ${host}`,
-    ...(options.closes ? ["--header=Connection: close"] : []),
-    `http://127.0.0.1:${port}${path}`,
-  ]);
-  return parseWrk(output);
+  const { connections, seconds, host, port, path, core } = options;
+  const folder = mkdtempSync(join(tmpdir(), "crosspoint-load-"));
+  try {
+    const file = join(folder, "request.lua");
+    const script = wrkScript(options);
+    writeFileSync(file, script);
+    const program = Program.start({
+      command: "wrk",
+      args: [
+        "--threads=1",
+        `--connections=${connections}`,
+        `--duration=${seconds}s`,
+        "--latency",
+        ...(script === "" ? [] : [`--script=${file}`]),
+        `--header=Host: ${host}`,
+        ...(options.closes ? ["--header=Connection: close"] : []),
+        `http://127.0.0.1:${port}${path}`,
+      ],
+      core,
+      readsOutput: true,
+    });
+    return parseWrk(await program.waitForEnd(seconds * 1000 + graceMs));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What wrk's flags cannot say: bodies, and several requests at once. Empty: a GET from flags alone. */
+export function wrkScript({ uploadBytes, pipelined }: LoadOptions): string {
+  const body = `wrk.method = "POST"\nwrk.body = string.rep("x", ${uploadBytes})\n`;
+  const batch = `init = function(args)
+  local one = {}
+  for i = 1, ${pipelined} do one[i] = wrk.format() end
+  batch = table.concat(one)
+end
+request = function() return batch end
+`;
+  return `${uploadBytes > 0 ? body : ""}${pipelined > 1 ? batch : ""}`;
 }
 
 /** Reads what wrk prints with --latency. */
@@ -69,18 +112,13 @@ function milliseconds(text = ""): number {
   return Number(match?.[1] ?? Number.NaN) * (factors[match?.[2] ?? ""] ?? Number.NaN);
 }
 
-async function ownLoad(options: LoadOptions): Promise<LoadReport> {
-  const script = join(import.meta.dirname, "load-generator.ts");
-  const output = await outputOf(process.execPath, [script, JSON.stringify(options)]);
+async function ownLoad(script: string, options: LoadOptions): Promise<LoadReport> {
+  const program = Program.start({
+    command: process.execPath,
+    args: [join(import.meta.dirname, script), JSON.stringify(options)],
+    core: options.core,
+    readsOutput: true,
+  });
+  const output = await program.waitForEnd(options.seconds * 1000 + graceMs);
   return JSON.parse(output) as LoadReport;
-}
-
-async function outputOf(command: string, args: readonly string[]): Promise<string> {
-  const [first = command, ...rest] = pinned(loadCore, command, args);
-  const child = spawn(first, rest, { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.on("data", (bytes: Buffer) => (output += bytes.toString()));
-  const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`${command} ended with ${status}\n${output}`);
-  return output;
 }

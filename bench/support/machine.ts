@@ -1,6 +1,7 @@
 // Which machine this is, which programs it has, and on which cores they may run.
 
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, release, type } from "node:os";
 
 /** The proxy has this core for itself; load and backend share the other. See docs/BENCHMARKS.md. */
@@ -36,7 +37,23 @@ export function hasTwoCores(): boolean {
   return canPin && availableParallelism() >= 2;
 }
 
-/** The same command, bound to a core where that is possible. */
-export function pinned(core: number, command: string, args: readonly string[]): readonly string[] {
-  return hasTwoCores() ? ["taskset", "-c", String(core), command, ...args] : [command, ...args];
+/** File descriptors that one process may have (ulimit -n); programs that we start inherit it. */
+export function descriptorsMax(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY; // no Linux: what runs out says so
+  }
+}
+
+/** The same command, bound to a core where that is possible and asked for. */
+export function pinned(
+  core: number | undefined,
+  command: string,
+  args: readonly string[],
+): readonly string[] {
+  return core !== undefined && hasTwoCores()
+    ? ["taskset", "-c", String(core), command, ...args]
+    : [command, ...args];
 }

@@ -10,9 +10,12 @@ import { pinned } from "./machine.ts";
 export interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
-  readonly core: number;
+  /** Absent: every core. */
+  readonly core: number | undefined;
   /** Set: standard output is read, and `waitForLine` answers. */
   readonly readsOutput?: boolean;
+  /** On top of our own environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** CPU time of a process and its children. */
@@ -33,6 +36,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 export class Program {
   readonly #child: ChildProcess;
   readonly #name: string;
+  readonly #closed: Promise<void>;
   #output = "";
   #errors = "";
 
@@ -40,17 +44,20 @@ export class Program {
     return new Program(options);
   }
 
-  private constructor({ command, args, core, readsOutput = false }: ProgramOptions) {
+  private constructor(options: ProgramOptions) {
+    const { command, args, core, readsOutput = false, environment = {} } = options;
     const [first = command, ...rest] = pinned(core, command, args);
     this.#name = command;
     this.#child = spawn(first, rest, {
       stdio: ["ignore", readsOutput ? "pipe" : "ignore", "pipe"],
+      env: { ...process.env, ...environment },
     });
     this.#child.stdout?.on("data", (bytes: Buffer) => (this.#output += bytes.toString()));
     // The end of what it said is kept for the error message; more is not wanted.
     this.#child.stderr?.on("data", (bytes: Buffer) => {
       this.#errors = `${this.#errors}${bytes.toString()}`.slice(-4000);
     });
+    this.#closed = new Promise((resolve) => this.#child.once("close", () => resolve()));
     running.add(this);
     this.#child.once("exit", () => running.delete(this));
     this.#child.on("error", (error) => (this.#errors += error.message));
@@ -86,14 +93,36 @@ export class Program {
     if (this.hasEnded) return;
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGTERM");
-    const slow = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
+    const slow = setTimeout(() => this.kill(), 5000);
     await ended;
     clearTimeout(slow);
   }
 
-  /** kill -9. */
+  /** kill -9, its children too: those of nginx would live on. */
   kill(): void {
-    this.#child.kill("SIGKILL");
+    if (this.hasEnded) return;
+    for (const pid of processTree(this.pid)) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended between the listing and here.
+      }
+    }
+  }
+
+  /** What it printed, once it ended well. Throws when it did not, or not in time: then it is killed. */
+  async waitForEnd(withinMs: number): Promise<string> {
+    const late = setTimeout(() => this.kill(), withinMs);
+    try {
+      await this.#closed;
+    } finally {
+      clearTimeout(late);
+    }
+    if (this.#child.exitCode !== 0) {
+      const status = this.#child.exitCode ?? this.#child.signalCode;
+      throw new Error(`${this.#name} ended with ${status}\n${this.#output}${this.#errors}`);
+    }
+    return this.#output;
   }
 
   cpuTime(): CpuTime {
@@ -106,10 +135,9 @@ export class Program {
     return { totalMs: [...threads.values()].reduce((sum, ms) => sum + ms, 0), threads };
   }
 
-  /** Resident memory of the process itself, in bytes. */
+  /** Resident memory of the process and its children, in bytes; what they share counts for each. */
   residentBytes(): number {
-    const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"));
-    return Number(match?.[1] ?? Number.NaN) * 1024;
+    return processTree(this.pid).reduce((sum, pid) => sum + residentBytesOf(pid), 0);
   }
 
   async #until(isSo: () => Promise<boolean>, withinMs: number, what: string): Promise<void> {
@@ -154,6 +182,11 @@ function threadCpuMs(pid: number, thread: number): number {
   } catch {
     return 0; // it ended between the listing and here
   }
+}
+
+function residentBytesOf(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(match?.[1] ?? Number.NaN) * 1024;
 }
 
 function processTree(pid: number): number[] {

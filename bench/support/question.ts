@@ -1,6 +1,6 @@
 // What bench/run.ts runs: a name, and a way to the answer.
 
-import type { Effort } from "./compare.ts";
+import type { Effort } from "./effort.ts";
 import type { Result } from "./results.ts";
 
 export interface Question {

@@ -23,7 +23,10 @@ export function writtenTables(markdown: string, resultsFolder: string): string {
 }
 
 export function resultTable(result: Result): string {
-  const columns = [...new Set(result.rows.flatMap((row) => Object.keys(row.figures)))];
+  const all = [...new Set(result.rows.flatMap((row) => Object.keys(row.figures)))];
+  const columns = all.filter(
+    (column) => column.startsWith("× ") || (result.columns?.includes(column) ?? true),
+  );
   const lines = [
     `| | ${columns.join(" | ")} |`,
     `|---|${columns.map(() => "---:|").join("")}`,

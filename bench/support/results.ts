@@ -27,6 +27,8 @@ export interface Result {
   readonly date: string;
   /** Short runs show that the harness works; their figures are not for quoting. */
   readonly quick: boolean;
+  /** Those that tables show, ratios aside; absent: all. */
+  readonly columns?: readonly string[];
   readonly rows: readonly ResultRow[];
   /** What could not be compared, and why. */
   readonly skipped: readonly string[];

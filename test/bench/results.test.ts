@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { parseWrk } from "../../bench/support/load.ts";
+import { type LoadOptions, parseWrk, wrkScript } from "../../bench/support/load.ts";
+import { withRatios } from "../../bench/support/ratios.ts";
 import { writtenTables } from "../../bench/support/readme-table.ts";
 import {
   figureText,
@@ -57,6 +58,14 @@ describe("writtenTables", () => {
       ].join("\n"),
     );
     expect(writtenTables(written, folder)).toBe(written);
+  });
+
+  test("shows the columns that the result names, and every ratio", () => {
+    const rows = [{ name: "HAProxy", figures: { cost: 2, hidden: 7, "× nginx": 1.5 }, rounds: [] }];
+    writeResult(folder, { ...result, columns: ["cost"], rows });
+    const table = writtenTables(readme, folder);
+    expect(table).toContain("| | cost | × nginx |\n|---|---:|---:|\n| HAProxy | 2 | 1.5 |\n");
+    expect(table).not.toContain("hidden");
   });
 
   test("refuses the figures of a quick run, and a table that was never measured", () => {
@@ -120,4 +129,41 @@ Transfer/sec:     14.08MB
     errors: 16,
   });
   expect(report.p50Ms).toBeCloseTo(0.851);
+});
+
+test("a row's ratios are what it gets done per cost as a multiple of each rival's, and of the cheapest Node peer's", () => {
+  const sides = ["rival", "ours", "peer", "peer"] as const;
+  const proxies = sides.map((side, index) => ({ name: `p${index}`, side }));
+  const rows = [10, 5, 40, 20].map((cost) => ({ name: "", figures: { cost }, rounds: [] }));
+  expect(withRatios(rows, proxies, "cost").map(({ figures }) => figures)).toEqual([
+    { cost: 10, "× p0": 1, "× best Node peer": 2 },
+    { cost: 5, "× p0": 2, "× best Node peer": 4 },
+    { cost: 40, "× p0": 0.25, "× best Node peer": 0.5 },
+    { cost: 20, "× p0": 0.5, "× best Node peer": 1 },
+  ]);
+});
+
+describe("wrk's script", () => {
+  const plain: LoadOptions = {
+    port: 1,
+    path: "/",
+    host: "h",
+    connections: 1,
+    seconds: 1,
+    closes: false,
+    uploadBytes: 0,
+    pipelined: 1,
+    core: undefined,
+  };
+
+  test("is empty where flags say it all", () => expect(wrkScript(plain)).toBe(""));
+
+  test("posts a body of so many bytes", () => {
+    const script = wrkScript({ ...plain, uploadBytes: 1024 });
+    expect(script).toBe('wrk.method = "POST"\nwrk.body = string.rep("x", 1024)\n');
+  });
+
+  test("sends so many requests at once", () => {
+    expect(wrkScript({ ...plain, pipelined: 8 })).toContain("for i = 1, 8 do");
+  });
 });

@@ -151,8 +151,10 @@ export class TurnLoop {
   }
 
   #waitMs(): number {
+    if (this.#watched === 0) return 0;
     const ms = Math.min(this.#options.timerInMs(), this.#options.waitMsMax);
-    return this.#watched === 0 ? 0 : Math.max(0, Math.ceil(ms));
+    // A timer that is due runs when libuv's clock says so, up to a ms later: not waiting would be spinning.
+    return Math.max(1, Math.ceil(ms));
   }
 
   #oneTurn(waitMs: number): number {
@@ -175,8 +177,11 @@ export class TurnLoop {
     if (now.length === 0) return;
     this.#next = this.#now;
     this.#now = now;
-    for (const watcher of now) watcher.onTurn();
-    now.length = 0;
+    try {
+      for (const watcher of now) watcher.onTurn();
+    } finally {
+      now.length = 0;
+    }
   }
 
   /** What an end puts off is for the next turn; what it adds to the ends runs in the same one. */
@@ -185,8 +190,11 @@ export class TurnLoop {
       const ends = this.#ends;
       this.#ends = this.#endsNow;
       this.#endsNow = ends;
-      for (const end of ends) end();
-      ends.length = 0;
+      try {
+        for (const end of ends) end();
+      } finally {
+        ends.length = 0;
+      }
     }
   }
 }

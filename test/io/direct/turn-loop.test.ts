@@ -1,0 +1,210 @@
+// Goal: what a driver tells reaches whoever watches now, in order; what is put off is done in the next turn; the loop
+// waits only when nothing of ours could be kept from running.
+// Method: a driver in the test's hand; the turns are those of the test's own event loop.
+
+import { afterEach, describe, expect, test } from "vitest";
+import { Event } from "../../../src/io/direct/driver.ts";
+import { TurnLoop, type Watcher } from "../../../src/io/direct/turn-loop.ts";
+import { eventLoopFd } from "../../../src/io/ffi.ts";
+import { ScriptedDriver } from "../../support/scripted-driver.ts";
+import { turns } from "../../support/until.ts";
+
+const loops: TurnLoop[] = [];
+afterEach(() => {
+  for (const loop of loops.splice(0)) loop.close();
+});
+
+function scripted(timerInMs = (): number => Number.POSITIVE_INFINITY): {
+  readonly driver: ScriptedDriver;
+  readonly loop: TurnLoop;
+} {
+  const driver = new ScriptedDriver();
+  const loop = new TurnLoop({ driver, timerInMs, waitMsMax: 500 });
+  loops.push(loop);
+  return { driver, loop };
+}
+
+class Noting implements Watcher {
+  readonly seen: string[];
+  readonly name: string;
+  act: (() => void) | undefined;
+
+  constructor(name: string, seen: string[]) {
+    this.name = name;
+    this.seen = seen;
+  }
+
+  onEvents(events: number): void {
+    this.seen.push(`${this.name} ${events}`);
+    this.act?.();
+  }
+
+  onTurn(): void {
+    this.seen.push(`${this.name} goes on`);
+  }
+}
+
+describe("events", () => {
+  test("reach those who watch, in the order of the driver", async () => {
+    const { driver, loop } = scripted();
+    const seen: string[] = [];
+    loop.watch(100, new Noting("a", seen));
+    loop.watch(101, new Noting("b", seen));
+    driver.tell(101, Event.Readable);
+    driver.tell(100, Event.Writable);
+    await turns();
+    expect(seen).toEqual(["b 1", "a 4"]);
+  });
+
+  test("that come late find nobody, though the slot and the descriptor are somebody else's by now", async () => {
+    const { driver, loop } = scripted();
+    const seen: string[] = [];
+    const first = loop.watch(100, new Noting("first", seen));
+    loop.unwatch(100, first);
+    const second = loop.watch(100, new Noting("second", seen));
+    expect(second.slot).toBe(first.slot);
+    driver.tellAs({ ...first, events: Event.Readable });
+    driver.tellAs({ ...second, events: Event.Writable });
+    await turns();
+    expect(seen).toEqual(["second 4"]);
+  });
+
+  test("of one who was let go within the same turn are dropped", async () => {
+    const { driver, loop } = scripted();
+    const seen: string[] = [];
+    const one = new Noting("one", seen);
+    loop.watch(100, one);
+    const other = loop.watch(101, new Noting("other", seen));
+    one.act = () => loop.unwatch(101, other);
+    driver.tell(100, Event.Readable);
+    driver.tell(101, Event.Readable);
+    await turns();
+    expect(seen).toEqual(["one 1"]);
+  });
+
+  test("go to the others in the next turns when one who watches throws", async () => {
+    const { driver, loop } = scripted();
+    const seen: string[] = [];
+    const thrower = new Noting("thrower", seen);
+    loop.watch(100, thrower);
+    loop.watch(101, new Noting("other", seen));
+    thrower.act = () => {
+      driver.tell(101, Event.Readable);
+      throw new Error("thrown on purpose");
+    };
+    const thrown = new Promise<unknown>((resolve) => {
+      const others = process.listeners("uncaughtException");
+      process.removeAllListeners("uncaughtException");
+      process.once("uncaughtException", (error) => {
+        for (const listener of others) process.on("uncaughtException", listener);
+        resolve(error);
+      });
+    });
+    driver.tell(100, Event.Readable);
+    expect(String(await thrown)).toContain("thrown on purpose");
+    await turns();
+    expect(seen).toEqual(["thrower 1", "other 1"]);
+  });
+});
+
+test("who goes on has its turn after the events of the next wait, once", async () => {
+  const { driver, loop } = scripted();
+  const seen: string[] = [];
+  const one = new Noting("one", seen);
+  loop.watch(100, one);
+  loop.goOn(one);
+  driver.tell(100, Event.Readable);
+  await turns(5);
+  expect(seen).toEqual(["one 1", "one goes on"]);
+});
+
+test("the ends of a turn run once, after its events; what they add runs in the same turn", async () => {
+  const { driver, loop } = scripted();
+  const seen: string[] = [];
+  const one = new Noting("one", seen);
+  loop.watch(100, one);
+  one.act = () =>
+    loop.atTurnEnd(() => {
+      seen.push("end");
+      loop.atTurnEnd(() => seen.push("end of the end"));
+    });
+  driver.tell(100, Event.Readable);
+  driver.tell(100, Event.Writable);
+  await turns(5);
+  expect(seen).toEqual(["one 1", "one 4", "end", "end", "end of the end", "end of the end"]);
+});
+
+describe("waiting", () => {
+  test("lasts until the next timer, rounded up, and no longer than it may", async () => {
+    let timerInMs = 12.4;
+    const { driver, loop } = scripted(() => timerInMs);
+    loop.watch(100, new Noting("one", []));
+    await turns(4);
+    expect(new Set(driver.waits)).toEqual(new Set([13]));
+    timerInMs = 0;
+    driver.waits.length = 0;
+    await turns(4);
+    expect(new Set(driver.waits)).toEqual(new Set([1]));
+    timerInMs = Number.POSITIVE_INFINITY;
+    driver.waits.length = 0;
+    await turns(4);
+    expect(new Set(driver.waits)).toEqual(new Set([500]));
+  });
+
+  test("is left out while somebody goes on, or an end has just run: promises may be due", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    loop.goOn(one);
+    await turns(2);
+    expect(driver.waits[0]).toBe(0);
+    await turns(4);
+    driver.waits.length = 0;
+    loop.atTurnEnd(() => {});
+    await turns(1);
+    expect(driver.waits[0]).toBe(0);
+  });
+
+  test("is left out when libuv waits, and libuv has its turn before the next one", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    await turns(3);
+    for (let i = 0; i < 20; i++) driver.tell(100, Event.Readable);
+    driver.tell(eventLoopFd(), Event.Readable);
+    driver.waits.length = 0;
+    await turns(1);
+    expect(driver.waits).toEqual([500]);
+  });
+
+  test("many events in a turn are followed by another turn at once, few by libuv's", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    await turns(3);
+    for (let i = 0; i < 20; i++) driver.tell(100, Event.Readable);
+    driver.waits.length = 0;
+    await turns(1);
+    expect(driver.waits).toEqual([500, 0]);
+  });
+
+  test("with nobody left to watch, the thread is free to end", async () => {
+    const { driver, loop } = scripted();
+    const seat = loop.watch(100, new Noting("one", []));
+    loop.unwatch(100, seat);
+    await turns(3);
+    driver.waits.length = 0;
+    await turns(5);
+    expect(driver.waits).toEqual([]);
+  });
+});
+
+test("closed, it has no more turns and its driver is closed", async () => {
+  const { driver, loop } = scripted();
+  loop.watch(100, new Noting("one", []));
+  loop.close();
+  driver.waits.length = 0;
+  await turns(3);
+  expect(driver.waits).toEqual([]);
+  expect(driver.isClosed).toBe(true);
+});
