@@ -167,6 +167,8 @@ export class DirectStream implements Stream, Watcher, Sender {
     const { unsentBytesMax } = this.#shared;
     if (unsentBytesMax !== undefined) limitUnsent(this.fd, unsentBytesMax);
     this.events.onConnect();
+    // Ended while it connected, and nothing was left to send.
+    if (this.#endAsked && this.piece < 0) this.onFlushed();
   }
 
   #read(): void {
@@ -270,7 +272,7 @@ export class DirectStream implements Stream, Watcher, Sender {
     if (this.#over || this.#endAsked) return;
     this.#endAsked = true;
     if (this.piece >= 0) this.#shared.outbox.afterFlush(this);
-    else this.onFlushed();
+    else if (this.#connected) this.onFlushed();
   }
 
   onFlushed(): void {
@@ -278,7 +280,7 @@ export class DirectStream implements Stream, Watcher, Sender {
   }
 
   #sendEnd(): void {
-    if (this.#endSent || this.fd < 0) return;
+    if (this.#endSent || this.fd < 0 || this.#over) return;
     this.#endSent = true;
     shutdownSending(this.fd);
     if (this.#inputEnded) this.#closeLater("finished", "");

@@ -65,8 +65,9 @@ export class TurnLoop {
     this.driver.watch(eventLoopFd(), this.#take(libuv), 0);
   }
 
-  /** Tells `watcher` of what happens to the descriptor. Throws SocketError. */
+  /** Tells `watcher` of what happens to the descriptor. Throws SocketError; and an Error once the loop is closed. */
   watch(fd: number, watcher: Watcher): Seat {
+    if (this.#closed) throw new Error(`descriptor ${fd} comes too late: this worker has ended`);
     const slot = this.#take(watcher);
     const generation = this.#generations[slot]!;
     try {
@@ -82,9 +83,12 @@ export class TurnLoop {
 
   /** Call it before the descriptor is closed. */
   unwatch(fd: number, { slot, generation }: Seat): void {
-    this.driver.unwatch(fd, slot, generation);
+    // What a closed driver had is unmapped: nothing of it may be touched.
+    if (!this.#closed) this.driver.unwatch(fd, slot, generation);
     this.#free(slot);
     this.#watched--;
+    // A driver may have to tell the kernel first, which holds the connection open until then: also after the last one.
+    this.#schedule();
   }
 
   /** `watcher.onTurn` is called in the next turn, which waits for nothing. */
@@ -100,6 +104,7 @@ export class TurnLoop {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.driver.close();
   }

@@ -208,3 +208,13 @@ test("closed, it has no more turns and its driver is closed", async () => {
   expect(driver.waits).toEqual([]);
   expect(driver.isClosed).toBe(true);
 });
+
+test("closed, it touches its driver no more, whoever comes or goes late", () => {
+  const { driver, loop } = scripted();
+  const seat = loop.watch(100, new Noting("one", []));
+  loop.close();
+  loop.close();
+  loop.unwatch(100, seat);
+  expect(driver.watched.has(100)).toBe(true);
+  expect(() => loop.watch(101, new Noting("two", []))).toThrow("too late");
+});
