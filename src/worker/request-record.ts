@@ -9,6 +9,8 @@ import type { Piece } from "../telemetry/line-bytes.ts";
 import type { WorkerContext } from "./context.ts";
 import { sentRequestId } from "./request-writer.ts";
 
+/** Of a shorter duration the thousandths are a small integer: half an hour and more. */
+const boxlessMsMax = 2_000_000;
 /** By their numbers; Method.Other has no name of its own. */
 const methods: (Piece | undefined)[] = [];
 for (const [name, method] of Object.entries(Method)) {
@@ -96,7 +98,11 @@ export class RequestRecord {
       accessLog.numberField(AccessField.bytesIn, this.bytesIn);
     }
     accessLog.numberField(AccessField.bytesOut, this.bytesOut);
-    accessLog.numberField(AccessField.durationMs, durationMs);
+    if (durationMs >= 0 && durationMs < boxlessMsMax) {
+      accessLog.thousandthsField(AccessField.durationMs, Math.round(durationMs * 1000) | 0);
+    } else {
+      accessLog.numberField(AccessField.durationMs, durationMs);
+    }
     accessLog.place(this.route, this.service, this.backend);
     if (this.tries === 1 && this.reason === "") {
       accessLog.readyFields(accessLog.ready.untroubled(this.revision));
