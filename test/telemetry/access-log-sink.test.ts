@@ -118,7 +118,8 @@ describe("AccessLogSink to a file", () => {
     expect(dropped).toHaveLength(1);
     let closed = false;
     const closing = sink.close().then(() => (closed = true));
-    await new Promise((resolve) => setImmediate(resolve));
+    // Longer than closing a file takes: opening, reading and closing it.
+    await readFile(destination);
     expect(closed).toBe(false);
     dropping.resolve();
     await closing;

@@ -190,6 +190,16 @@ describe("AccessLog", () => {
     }
   });
 
+  test("writes names that are too long to stand ready one by one", () => {
+    const { log, lines } = setUp();
+    const [route, service, backend] = ["r".repeat(90), "s".repeat(90), "b".repeat(90)] as const;
+    log.begin();
+    log.client("c".repeat(90));
+    log.place(route, service, backend);
+    log.end();
+    expect(lines()[0]).toMatchObject({ client: "c".repeat(90), route, service, backend });
+  });
+
   test("fills a page with lines of the greatest length, and none is cut or mixed", () => {
     const { log, batches, lines } = setUp();
     const length = accessLogFieldBytesMax;

@@ -48,6 +48,11 @@ test("gives the fields of the triple that is asked for, in few slots for many", 
   );
 });
 
+test("has the fields of empty texts too, before there was any other", () => {
+  const { fieldsOf } = setUp();
+  expect(fieldsOf("", "", "")).toEqual({ route: "", service: "", backend: "" });
+});
+
 test("keeps apart texts that agree in every character that is looked at", () => {
   const { fieldsOf } = setUp(2);
   const long = (middle: string): string => `${"x".repeat(20)}${middle}${"x".repeat(19)}`;
