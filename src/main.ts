@@ -21,6 +21,7 @@ import { provisionDemo } from "./demo-route.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openDiscovery } from "./discovery/open-discovery.ts";
 import { provisionForward } from "./forward-route.ts";
+import { dropCached } from "./io/page-cache.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
@@ -326,6 +327,7 @@ async function openAccessLog(config: Config, log: Log): Promise<AccessLogSink | 
   return await AccessLogSink.open({
     destination: accessLog.kind === "stdout" ? "-" : accessLog.path,
     log,
+    dropCached,
   });
 }
 
