@@ -4,7 +4,7 @@
 //
 // A log of gigabytes is rarely read again by the machine that writes it, yet each of its pages would be
 // memory that is fetched anew. Memory that a log uses over and over costs a sixth of the CPU where
-// fetching it is dear, as in a virtual machine (docs/decisions/0030). What follows the log closely, a
+// fetching it is dear, as in a virtual machine (docs/decisions/0035). What follows the log closely, a
 // shipper or `tail`, still finds its end in memory.
 
 /** Bytes of the file's end that stay cached, and bytes between two trims. */
