@@ -13,6 +13,7 @@ import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
 import { pipelining } from "./pipelining.ts";
+import { routeLookup } from "./route-lookup.ts";
 import { routeScale } from "./route-scale.ts";
 import { smallRequests } from "./small-requests.ts";
 import { type Effort, fullEffort, quickEffort } from "./support/effort.ts";
@@ -35,6 +36,7 @@ const questions = [
   idleConnections,
   workers,
   routeScale,
+  routeLookup,
   accessLog,
   hotPath,
 ];

@@ -10,7 +10,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import { LastRequest } from "./known-heads.ts";
+import type { KnownRequest } from "./known-heads.ts";
 import { limited } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
@@ -38,7 +38,7 @@ export class HttpSession
   #state: number = State.Head;
   /** How many requests it has brought. */
   #requests = 0;
-  readonly #last = new LastRequest();
+  #known: KnownRequest | undefined;
   #inputEnded = false;
   /** The time that runs is that of a client which has ended its side. */
   #mayHaveLeft = false;
@@ -217,18 +217,18 @@ export class HttpSession
   /** Where the head ended, or -1 when it is not whole. */
   #readHead(bytes: Uint8Array, at: number, end: number): number {
     const { requestHeads, exchanges } = this.#context;
-    const last = this.#last;
-    const next = requestHeads.read(last, bytes, at, end);
+    const next = requestHeads.read(this.#known, bytes, at, end);
     if (next === 0) return -1;
     if (next < 0) {
       this.#malformed(-next, requestHeads.fresh.error);
       return end;
     }
     this.#context.requestHead = requestHeads.current;
+    this.#known = requestHeads.known;
     const exchange = (this.#exchange = exchanges.lend(this));
     this.#requests++;
     this.#isFollowed = next < end;
-    exchange.begin(requestHeads.bytes, last.host, last.known);
+    exchange.begin(requestHeads.bytes, this.#known);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
     this.#awaitMore(exchange);

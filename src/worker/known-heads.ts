@@ -1,5 +1,5 @@
-// What a worker remembers of heads that came before, beside what they say: the host as routes are looked up by it, how
-// the request was answered last, and the heads that were written for them.
+// What a worker remembers of heads that came before, beside what they say: how the request was answered last, and the
+// heads that were written for them.
 //
 // Everything that depends on the time, on chance, on the load or on the table is asked anew for each request.
 
@@ -7,7 +7,6 @@ import { HeadMemory, type HeadMemoryLimits, KnownHead } from "../protocol/head-m
 import { Method } from "../protocol/method.ts";
 import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
-import { hostAfter, hostOf } from "../routing/host.ts";
 import { HeadTemplate } from "./head-template.ts";
 
 /**
@@ -19,7 +18,6 @@ const knownHeadFieldsMax = 32;
 
 export class KnownRequest extends KnownHead {
   readonly head: RequestHead;
-  host = "";
   /** What a backend got last. */
   readonly template = new HeadTemplate();
   /** How a request like this was answered last, if not by fields alone (HEAD). */
@@ -34,9 +32,7 @@ export class KnownRequest extends KnownHead {
     const { head, bytes, length } = this;
     this.template.clear();
     this.answer = undefined;
-    if (head.parse(bytes, 0, length) !== length) return false;
-    this.host = hostOf(bytes, head.hostStart, head.hostEnd);
-    return true;
+    return head.parse(bytes, 0, length) === length;
   }
 }
 
@@ -58,15 +54,11 @@ export class KnownAnswer extends KnownHead {
   }
 }
 
-/** What a connection knows of its last request: the next one is likely to be the same. */
-export class LastRequest {
-  known: KnownRequest | undefined = undefined;
-  host = "";
-}
-
 /** Reads the heads of all requests of a worker, one after the other. */
 export class RequestHeads {
-  /** Of the request that was read last, until the next one is: `fresh`, or that of a known request. */
+  /** What is known of the request that was read last. */
+  known: KnownRequest | undefined = undefined;
+  /** Its head, until the next one is read: `fresh`, or that of a known request. */
   current: RequestHead;
   /** Where its octets are: what was received, or the known request's own. */
   bytes: Uint8Array = new Uint8Array(0);
@@ -81,30 +73,31 @@ export class RequestHeads {
     this.#memory = new HeadMemory(bounds, () => new KnownRequest(own));
   }
 
-  /** As RequestHead.parse; below 0, `fresh` says why. `last` is that of the connection, and is kept up. */
-  read(last: LastRequest, bytes: Uint8Array, start: number, end: number): number {
-    const { known } = last;
-    if (known !== undefined && this.#memory.isAt(known, bytes, start, end)) {
-      this.#take(known);
-      return start + known.length;
+  /**
+   * As RequestHead.parse; below 0, `fresh` says why.
+   *
+   * @param last What was `known` of the last request of the connection: the next one is likely to be the same.
+   */
+  read(last: KnownRequest | undefined, bytes: Uint8Array, start: number, end: number): number {
+    if (last !== undefined && this.#memory.isAt(last, bytes, start, end)) {
+      this.#take(last);
+      return start + last.length;
     }
     const head = this.fresh;
     const next = head.parse(bytes, start, end);
     if (next <= 0) return next;
     // A target with scheme and host was reduced in place: these octets are not what came any more.
-    last.known = head.hostFieldReplaced ? undefined : this.#memory.learn(bytes, start, next);
-    if (last.known === undefined) {
+    const known = head.hostFieldReplaced ? undefined : this.#memory.learn(bytes, start, next);
+    if (known === undefined) {
+      this.known = undefined;
       this.current = head;
       this.bytes = bytes;
-      last.host = hostAfter(last.host, bytes, head.hostStart, head.hostEnd);
-    } else {
-      this.#take(last.known);
-      last.host = last.known.host;
-    }
+    } else this.#take(known);
     return next;
   }
 
   #take(known: KnownRequest): void {
+    this.known = known;
     this.current = known.head;
     this.bytes = known.bytes;
   }
