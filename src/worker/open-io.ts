@@ -7,7 +7,7 @@ import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
 import type { DescriptorLedger, Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
-import { unlimited } from "../limits.ts";
+import { pipeBytes, pipesKeptMax, pipesMax, unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
 export interface IoLimits {
@@ -62,6 +62,7 @@ function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): Open
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
+    pipes: { pipeBytes, pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,
@@ -69,7 +70,11 @@ function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): Open
     every: (periodMs, action) => timers.every(periodMs, action),
     atTurnEnd: (action) => loop.atTurnEnd(action),
   };
-  return { io, system: known, close: () => loop.close() };
+  const close = (): void => {
+    io.close();
+    loop.close();
+  };
+  return { io, system: known, close };
 }
 
 const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>
