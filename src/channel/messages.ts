@@ -154,7 +154,8 @@ export type ToWorker =
 
 export type FromWorker =
   /** Listens to its port; has no table yet. */
-  | { readonly kind: "ready" }
+  /** `ioTrouble`: why the adapter is not the one that was asked for; "" when it is. */
+  | { readonly kind: "ready"; readonly ioTrouble: string }
   /** This table serves, and its listeners accept. */
   | (TableVersion & { readonly kind: "ack"; readonly refused: readonly RefusedListener[] })
   /** This table was refused as a whole; the old one serves on. */

@@ -58,7 +58,7 @@ export interface SupervisorOptions {
 
 export interface SupervisorEvents {
   /** An incarnation listens to its port and has no table. */
-  ready(link: WorkerLink): void;
+  ready(link: WorkerLink, ioTrouble: string): void;
   acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
   /** The incarnation answers no more; its thread may take a moment to be gone. */
@@ -241,11 +241,11 @@ export class Supervisor {
   #eventsOf(incarnation: () => Incarnation): ConstructorParameters<typeof WorkerLink>[0]["events"] {
     const { events } = this.#options;
     return {
-      ready: () => {
+      ready: (ioTrouble) => {
         const { link, reason, thread } = incarnation();
         incarnation().ready = true;
         if (reason !== undefined) thread.abort();
-        else events.ready(link);
+        else events.ready(link, ioTrouble);
       },
       acked: (served, refused) => this.#acked(incarnation(), served, refused),
       nacked: ({ position, revision }, reason) => {

@@ -26,7 +26,8 @@ export interface Loans {
 
 /** What an incarnation tells the fleet. */
 export interface LinkEvents {
-  ready(): void;
+  /** @param ioTrouble Why its adapter is not the one that was asked for; "" when it is. */
+  ready(ioTrouble: string): void;
   acked(served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(refused: TableVersion, reason: string): void;
   /** Whole access-log lines, valid until `release`. */
@@ -164,7 +165,7 @@ export class WorkerLink {
     if (this.#ended !== undefined && !ofThePast) return;
     switch (message.kind) {
       case "ready":
-        return this.#events.ready();
+        return this.#events.ready(message.ioTrouble);
       case "ack":
         this.#held = without(this.#offered, message.refused);
         this.#deaf = message.refused;

@@ -74,6 +74,7 @@ export function eventLoopFd(): number {
 
 export interface Libc {
   socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, fds: Int32Array): number;
   setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
   listen(fd: number, backlog: number): number;
@@ -185,6 +186,7 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
   // Addresses are passed as numbers: they are below 2^48, and no BigInt is made per call.
   return {
     socket: lib.func("int socket(int, int, int)"),
+    socketpair: lib.func("int socketpair(int, int, int, _Out_ int32_t *)"),
     setsockopt: lib.func("int setsockopt(int, int, int, const int32_t *, uint32_t)"),
     bind: lib.func("int bind(int, const uint8_t *, uint32_t)"),
     listen: lib.func("int listen(int, int)"),

@@ -2,15 +2,18 @@
 
 import type { IoName } from "../channel/messages.ts";
 import { DirectIo } from "../io/direct/direct-io.ts";
+import type { Driver } from "../io/direct/driver.ts";
+import type { PipeLimits } from "../io/direct/pipes.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
 import type { DescriptorLedger, Io } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
-import { pipeBytes, pipesKeptMax, pipesMax, unlimited } from "../limits.ts";
+import { openUringDriver } from "../io/uring/uring-driver.ts";
+import { unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
-export interface IoLimits {
+export interface IoLimits extends PipeLimits {
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
   readonly unsentBytesMax: number;
@@ -29,6 +32,8 @@ export interface OpenedIo {
   readonly io: Io;
   /** Of this thread from now on: its turns are those of the adapter, and its timers are known to it. */
   readonly system: System;
+  /** Why it is not the one that was asked for; "" when it is. */
+  readonly trouble: string;
   close(): void;
 }
 
@@ -45,13 +50,14 @@ function openNet({ system, limits }: OpenIoOptions): OpenedIo {
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
   });
-  return { io, system, close() {} };
+  return { io, system, trouble: "", close() {} };
 }
 
-function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
+function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
   const timers = new Timers(system);
+  const { driver, trouble } = openDriver(name, ledger);
   const loop = new TurnLoop({
-    driver: new EpollDriver(ledger),
+    driver,
     timerInMs: () => timers.nextInMs(),
     waitMsMax: ownsThread ? Number.POSITIVE_INFINITY : 1,
   });
@@ -62,7 +68,7 @@ function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): Open
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
-    pipes: { pipeBytes, pipesMax, pipesKeptMax },
+    pipes: limits,
   });
   const known: System = {
     ...system,
@@ -74,7 +80,23 @@ function openDirect({ system, limits, ledger, ownsThread }: OpenIoOptions): Open
     io.close();
     loop.close();
   };
-  return { io, system: known, close };
+  return { io, system: known, trouble, close };
+}
+
+/** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
+function openDriver(
+  name: IoName,
+  ledger: DescriptorLedger,
+): { readonly driver: Driver; readonly trouble: string } {
+  if (name === "uring") {
+    try {
+      return { driver: openUringDriver({ ledger }), trouble: "" };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { driver: new EpollDriver(ledger), trouble: `io_uring: ${reason}; epoll serves` };
+    }
+  }
+  return { driver: new EpollDriver(ledger), trouble: "" };
 }
 
 const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>

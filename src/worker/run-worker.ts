@@ -52,7 +52,7 @@ export async function runWorker(
       while (system.monotonicMs() < until);
     },
   });
-  await loop.run();
+  await loop.run(opened.trouble);
   for (const end of ends) end();
   opened.close();
   start.control.close();

@@ -30,7 +30,7 @@ test("after its end a link hears the last log lines and the count of cut connect
   link.end("it has drained");
   const asked = link.explain({ kind: "tcp", port: 1 }, new AbortController().signal);
   await expect(asked).rejects.toThrow("worker 0 has ended: it has drained");
-  say({ kind: "ready" });
+  say({ kind: "ready", ioTrouble: "" });
   say({ kind: "ack", position: 3 as Position, revision: parseRevision(3), refused: [] });
   const page = pages.take();
   pages.bytesOf(page).set(new TextEncoder().encode("last words\n"));

@@ -135,7 +135,7 @@ export class OneWorker {
         descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "epoll",
+          io: "uring",
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],

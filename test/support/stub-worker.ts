@@ -55,7 +55,7 @@ class Stub {
     beat();
     setInterval(beat, 20).unref();
     this.#start.control.on("message", (message: ToWorker) => this.#receive(message));
-    this.#post({ kind: "ready" });
+    this.#post({ kind: "ready", ioTrouble: "" });
   }
 
   #post(message: FromWorker): void {

@@ -8,7 +8,6 @@
 // be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
 
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
-import type { DescriptorLedger } from "../io.ts";
 import {
   closeFd,
   connectOutcome,
@@ -21,28 +20,13 @@ import {
   shutdownSending,
 } from "../sockets.ts";
 import type { CloseReason, RelayEvents, Stream, StreamEvents } from "../stream.ts";
+import type { DirectShared } from "./direct-shared.ts";
 import { Event } from "./driver.ts";
-import type { Outbox, Sender } from "./outbox.ts";
+import type { Sender } from "./outbox.ts";
 import type { Pipe, PipePool } from "./pipes.ts";
 import { Moved, Relay, type RelayTarget } from "./relay.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { Seat, TurnLoop, Watcher } from "./turn-loop.ts";
-
-/** What all streams of one worker share. */
-export interface DirectShared {
-  readonly loop: TurnLoop;
-  readonly outbox: Outbox;
-  readonly ledger: DescriptorLedger;
-  /** Undefined: no stream relays. */
-  readonly pipes: PipePool | undefined;
-  /** Every read lands here. */
-  readonly received: Uint8Array;
-  readonly receivedAt: PinnedAddress;
-  /** Send queue above which `write` answers false, in bytes. */
-  readonly sendQueueBytesHigh: number;
-  /** What the kernel takes of a dialled stream without being able to send it; an accepted one's listener says. */
-  readonly unsentBytesMax: number | undefined;
-}
 
 export interface DirectEnds {
   readonly remoteAddress: string;
@@ -175,6 +159,8 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     const { unsentBytesMax } = this.#shared;
     if (unsentBytesMax !== undefined) limitUnsent(this.fd, unsentBytesMax);
     this.events.onConnect();
+    // Ended while it connected, and nothing was left to send.
+    if (this.#endAsked && this.piece < 0) this.onFlushed();
   }
 
   #read(): void {
@@ -333,7 +319,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     if (this.#over || this.#endAsked) return;
     this.#endAsked = true;
     if (this.piece >= 0) this.#shared.outbox.afterFlush(this);
-    else this.onFlushed();
+    else if (this.#connected) this.onFlushed();
   }
 
   onFlushed(): void {
@@ -341,7 +327,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   }
 
   #sendEnd(): void {
-    if (this.#endSent || this.fd < 0) return;
+    if (this.#endSent || this.fd < 0 || this.#over) return;
     this.#endSent = true;
     shutdownSending(this.fd);
     if (this.#inputEnded) this.#closeLater("finished", "");

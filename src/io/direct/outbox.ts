@@ -7,6 +7,7 @@
 // A stream has one piece at most: were there two, and the first not taken whole, the second would overtake its rest.
 // Hot path: one arena, reused; no objects per send.
 
+import { copyShort, shortBytesMax, viewOf } from "../copy-bytes.ts";
 import { type PinnedAddress, pin } from "../ffi.ts";
 import type { Driver, Pieces } from "./driver.ts";
 
@@ -15,9 +16,6 @@ const arenaBytes = 1024 * 1024;
 /** A larger piece is sent at once, from where it is: copying it costs more than a wake-up. */
 const pieceBytesMax = 16 * 1024;
 const piecesMax = 1024;
-/** Below this many bytes a loop beats making a view for `set`. */
-const loopBytesMax = 64;
-
 /** Whose bytes they are. */
 export interface Sender {
   readonly fd: number;
@@ -31,6 +29,7 @@ export interface Sender {
 
 export class Outbox {
   readonly #arena = new Uint8Array(arenaBytes);
+  readonly #view = new DataView(this.#arena.buffer);
   readonly #arenaAt: PinnedAddress = pin(this.#arena);
   readonly #senders: (Sender | undefined)[] = [];
   readonly #starts = new Int32Array(piecesMax);
@@ -93,14 +92,10 @@ export class Outbox {
   }
 
   #copy(bytes: Uint8Array, start: number, end: number): void {
-    const arena = this.#arena;
-    let at = this.#end;
-    this.#end = at + (end - start);
-    if (end - start > loopBytesMax) {
-      arena.set(bytes.subarray(start, end), at);
-      return;
-    }
-    for (let i = start; i < end; i++) arena[at++] = bytes[i]!;
+    const count = end - start;
+    if (count > shortBytesMax) this.#arena.set(bytes.subarray(start, end), this.#end);
+    else copyShort(this.#view, this.#end, viewOf(bytes), start, count);
+    this.#end += count;
   }
 
   /** `sender.onFlushed` is called when its piece has been handed to the kernel. */

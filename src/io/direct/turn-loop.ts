@@ -65,8 +65,9 @@ export class TurnLoop {
     this.driver.watch(eventLoopFd(), this.#take(libuv), 0);
   }
 
-  /** Tells `watcher` of what happens to the descriptor. Throws SocketError. */
+  /** Tells `watcher` of what happens to the descriptor. Throws SocketError; and an Error once the loop is closed. */
   watch(fd: number, watcher: Watcher): Seat {
+    if (this.#closed) throw new Error(`descriptor ${fd} comes too late: this worker has ended`);
     const slot = this.#take(watcher);
     const generation = this.#generations[slot]!;
     try {
@@ -82,7 +83,8 @@ export class TurnLoop {
 
   /** Call it before the descriptor is closed. */
   unwatch(fd: number, { slot, generation }: Seat): void {
-    this.driver.unwatch(fd, slot, generation);
+    // What a closed driver had is unmapped: nothing of it may be touched.
+    if (!this.#closed) this.driver.unwatch(fd, slot, generation);
     this.#free(slot);
     this.#watched--;
   }
@@ -100,6 +102,7 @@ export class TurnLoop {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.driver.close();
   }
@@ -151,8 +154,10 @@ export class TurnLoop {
   }
 
   #waitMs(): number {
+    if (this.#watched === 0) return 0;
     const ms = Math.min(this.#options.timerInMs(), this.#options.waitMsMax);
-    return this.#watched === 0 ? 0 : Math.max(0, Math.ceil(ms));
+    // A timer that is due runs when libuv's clock says so, up to a ms later: not waiting would be spinning.
+    return Math.max(1, Math.ceil(ms));
   }
 
   #oneTurn(waitMs: number): number {

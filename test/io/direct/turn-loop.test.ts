@@ -141,6 +141,10 @@ describe("waiting", () => {
     loop.watch(100, new Noting("one", []));
     await turns(4);
     expect(new Set(driver.waits)).toEqual(new Set([13]));
+    timerInMs = 0;
+    driver.waits.length = 0;
+    await turns(4);
+    expect(new Set(driver.waits)).toEqual(new Set([1]));
     timerInMs = Number.POSITIVE_INFINITY;
     driver.waits.length = 0;
     await turns(4);
@@ -203,4 +207,14 @@ test("closed, it has no more turns and its driver is closed", async () => {
   await turns(3);
   expect(driver.waits).toEqual([]);
   expect(driver.isClosed).toBe(true);
+});
+
+test("closed, it touches its driver no more, whoever comes or goes late", () => {
+  const { driver, loop } = scripted();
+  const seat = loop.watch(100, new Noting("one", []));
+  loop.close();
+  loop.close();
+  loop.unwatch(100, seat);
+  expect(driver.watched.has(100)).toBe(true);
+  expect(() => loop.watch(101, new Noting("two", []))).toThrow("too late");
 });
