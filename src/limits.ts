@@ -269,8 +269,8 @@ export const lingerMsMax = 5_000;
 export const firstRequestMsMax = 1_000;
 /** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
 export const receiveBytes = 64 * 1024;
-/** Bytes that the kernel moves at once between the two connections of a tunnel, and that may wait in their pipe. */
-export const pipeBytes = 256 * 1024;
+/** Bytes that the kernel moves at once between the two connections of a tunnel, and so what may wait in their pipe for a slow reader. As much as a read brings (`receiveBytes`); four and sixteen times that were no faster. */
+export const pipeBytes = 64 * 1024;
 /** Pipes that a worker has at most, two descriptors each: one per direction of a tunnel whose reader is slow. Further ones are served by copying. */
 export const pipesMax = 256;
 /** Pipes that a worker keeps for the next bulk while nobody needs them. */

@@ -26,7 +26,7 @@ import type { Sender } from "./outbox.ts";
 import type { Pipe, PipePool } from "./pipes.ts";
 import { Moved, Relay, type RelayTarget } from "./relay.ts";
 import { SendQueue } from "./send-queue.ts";
-import type { Seat, TurnLoop, Watcher } from "./turn-loop.ts";
+import type { Seat, Watcher } from "./turn-loop.ts";
 
 export interface DirectEnds {
   readonly remoteAddress: string;

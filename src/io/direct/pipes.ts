@@ -6,6 +6,12 @@ import type { DescriptorLedger } from "../io.ts";
 import { closeFd } from "../sockets.ts";
 import { growPipe, openPipe, pipeEnds, spliceBytes } from "../splice.ts";
 
+/**
+ * Room for this many times the bytes of one filling: a slot holds one fragment, and 1,448 bytes of a packet take as much as 4 KiB
+ * of a sender on this machine.
+ */
+const roomFactor = 4;
+
 export interface PipeLimits {
   /** What one filling may bring, and so what may wait in a pipe, in bytes. */
   readonly pipeBytes: number;
@@ -88,7 +94,7 @@ export class PipePool {
     this.#ledger.hold(out);
     this.#ledger.hold(into);
     this.#open++;
-    growPipe(into, this.#limits.pipeBytes);
+    growPipe(into, roomFactor * this.#limits.pipeBytes);
     return new Pipe(out, into);
   }
 
