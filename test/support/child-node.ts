@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { askedIo } from "./adapters.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
 /** Nothing takes longer on a busy machine, in ms. */
@@ -45,6 +46,7 @@ export class ChildNode {
       "--admin=127.0.0.1:0",
       "--tcp-address=127.0.0.1",
       "--workers=2",
+      `--io=${askedIo()}`,
     ];
     const child = spawn(process.execPath, [main, ...fixed, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],

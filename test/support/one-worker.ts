@@ -43,6 +43,7 @@ import {
 import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { runWorker } from "../../src/worker/run-worker.ts";
+import { testedAdapter } from "./adapters.ts";
 import { until } from "./until.ts";
 
 export interface OneWorkerOptions {
@@ -135,7 +136,7 @@ export class OneWorker {
         descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
-          io: "uring",
+          io: testedAdapter(),
           accessLog: false,
           trustForwarded: [],
           proxyProtocol: [],

@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import type { Config } from "../../src/config.ts";
 import { type RunningNode, startNode } from "../../src/main.ts";
 import { realSystem } from "../../src/system.ts";
+import { askedIo } from "./adapters.ts";
 import { tcpPortsOfThisProcess } from "./child-node.ts";
 import { type RecordingLog, recordingLog } from "./recording-log.ts";
 import { Client } from "./rpc-node.ts";
@@ -43,7 +44,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     tcpAddresses: ["127.0.0.1"],
     tcpPorts: tcpPortsOfThisProcess(),
     workers: 2,
-    io: "auto",
+    io: askedIo(),
     nodeName: "node-1",
     drainMs: 1_000,
     stateDir: "/nonexistent",

@@ -132,6 +132,7 @@ class DirectListener implements Listener, Watcher {
   readonly #peer = new PeerAddress();
   readonly #seat: ReturnType<TurnLoop["watch"]>;
   #open = true;
+  #isResting = false;
 
   constructor(
     fd: number,
@@ -153,7 +154,8 @@ class DirectListener implements Listener, Watcher {
   }
 
   onTurn(): void {
-    if (this.#open && this.#take(acceptsPerTurnMax)) this.#shared.loop.goOn(this);
+    if (!this.#open || this.#isResting) return;
+    if (this.#take(acceptsPerTurnMax)) this.#shared.loop.goOn(this);
   }
 
   close(): void {
@@ -196,6 +198,11 @@ class DirectListener implements Listener, Watcher {
 
   #rest(code: string): void {
     this.#options.onAcceptTrouble?.(`cannot accept on port ${this.#port}: ${code}`);
-    if (this.#open) this.#options.after(acceptRestMs, () => this.onTurn());
+    if (!this.#open) return;
+    this.#isResting = true;
+    this.#options.after(acceptRestMs, () => {
+      this.#isResting = false;
+      this.onTurn();
+    });
   }
 }

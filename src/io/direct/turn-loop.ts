@@ -87,6 +87,8 @@ export class TurnLoop {
     if (!this.#closed) this.driver.unwatch(fd, slot, generation);
     this.#free(slot);
     this.#watched--;
+    // A driver may have to tell the kernel first, which holds the connection open until then: also after the last one.
+    this.#schedule();
   }
 
   /** `watcher.onTurn` is called in the next turn, which waits for nothing. */

@@ -18,7 +18,10 @@ const watchBacklog = 4096;
  * The watch is a server of Node on a duplicate of the descriptor, because Node closes its own handles
  * before it tears a thread down. A handle of an addon (koffi.node.poll) is still called at that time,
  * and calling into a thread that may run no JavaScript aborts the process. The price is that libuv
- * accepts the first connection itself; it is passed on through `acceptWatched`.
+ * accepts the first connection itself; it is passed on through `acceptWatched`. With no descriptor left for that it closes
+ * everybody who waits: see `watchHasDescriptors`.
+ *
+ * Throws SocketError (EMFILE, ENFILE) when there is no descriptor for the watch.
  */
 export function watchReadable(fd: number, callback: () => void): { close(): void } {
   const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -47,6 +50,19 @@ export function watchReadable(fd: number, callback: () => void): { close(): void
 /** As `acceptOne`, those first that the watch on `fd` has accepted. */
 export function acceptWatched(fd: number, peer: PeerAddress): number {
   return (accepted.size === 0 ? undefined : nextAccepted(fd, peer)) ?? acceptOne(fd, peer);
+}
+
+/**
+ * Whether a watch could pass a connection on now: libuv accepts it, and then it is duplicated. `fd` is any that is open.
+ * Four calls of the kernel.
+ */
+export function watchHasDescriptors(fd: number): boolean {
+  const accepted = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (accepted < 0) return false;
+  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  closeFd(accepted);
+  if (copy >= 0) closeFd(copy);
+  return copy >= 0;
 }
 
 /** A connection that libuv accepted for a watch on `fd`, with its peer; gone peers are skipped. */

@@ -2,19 +2,13 @@
 // it accepts from a lent listening socket; elsewhere every worker listens itself with reusePort.
 
 import { createServer, Socket } from "node:net";
-import { errnoName } from "../ffi.ts";
 import type { Io, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
-import { PeerAddress, setNoDelay, socketsAvailable } from "../sockets.ts";
+import { type PeerAddress, setNoDelay, socketsAvailable } from "../sockets.ts";
 import type { Listener, Stream, StreamEvents } from "../stream.ts";
-import { acceptWatched, watchReadable } from "./accept-watch.ts";
+import { Acceptor } from "./acceptor.ts";
 import { type NetShared, NetStream } from "./net-stream.ts";
 import { SendBatch } from "./send-batch.ts";
-
-/** Connections accepted in one go before others get a turn. */
-const acceptsPerTurnMax = 64;
-/** How long accepting rests when there are no descriptors left: else the poll would spin (accept(2), EMFILE). */
-const acceptRestMs = 100;
 
 export interface NetIoOptions {
   /** Runs an action once after some ms. */
@@ -56,7 +50,12 @@ export class NetIo implements Io {
 
   listen(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener> {
     if (place.fd === undefined) return this.#listenItself(place, accept);
-    return Promise.resolve(this.#acceptFrom(place.fd, place.port, accept));
+    const { fd, port } = place;
+    const { after, onAcceptTrouble } = this.#options;
+    const trouble = (code: string): void =>
+      onAcceptTrouble?.(`cannot accept on port ${port}: ${code}`);
+    const adopt = (got: number, peer: PeerAddress): void => this.#adopt(got, peer, port, accept);
+    return Promise.resolve(new Acceptor(fd, { after, adopt, trouble }));
   }
 
   dial(host: string, port: number, events: StreamEvents): Stream {
@@ -79,42 +78,6 @@ export class NetIo implements Io {
     socket.setNoDelay(true);
     socket.connect({ host, port });
     return stream;
-  }
-
-  #acceptFrom(fd: number, port: number, accept: (stream: Stream) => void): Listener {
-    const peer = new PeerAddress();
-    let watch = watchReadable(fd, () => takeWaiting(acceptsPerTurnMax));
-    let open = true;
-    const takeWaiting = (most: number): void => {
-      for (let i = 0; i < most; i++) {
-        const got = acceptWatched(fd, peer);
-        if (got >= 0) {
-          this.#adopt(got, peer, port, accept);
-          continue;
-        }
-        const code = errnoName(got);
-        if (code === "EAGAIN") return;
-        // The peer left before its turn came, or a signal: the next one may be fine.
-        if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
-        rest(code);
-        return;
-      }
-    };
-    const rest = (code: string): void => {
-      watch.close();
-      this.#options.onAcceptTrouble?.(`cannot accept on port ${port}: ${code}`);
-      this.#options.after(acceptRestMs, () => {
-        if (open) watch = watchReadable(fd, () => takeWaiting(acceptsPerTurnMax));
-      });
-    };
-    return {
-      close: () => {
-        if (!open) return;
-        open = false;
-        takeWaiting(Number.MAX_SAFE_INTEGER);
-        watch.close();
-      },
-    };
   }
 
   #adopt(fd: number, peer: PeerAddress, localPort: number, accept: (stream: Stream) => void): void {

@@ -27,6 +27,9 @@ export interface NetShared {
   readonly batch: SendBatch;
 }
 
+/** How Node writes an IPv4 address inside IPv6 (RFC 4291 section 2.5.5.2); `peerText` leaves it off too. */
+const mappedPrefix = "::ffff:";
+
 /** Nothing was taken and nothing is wrong: errno 11 on every Linux. */
 const EAGAIN = 11;
 
@@ -87,7 +90,8 @@ export class NetStream implements Stream, BatchTarget {
 
   /** Asked of the kernel when somebody wants to know. */
   get localAddress(): string {
-    return this.#socket.localAddress ?? "";
+    const address = this.#socket.localAddress ?? "";
+    return address.startsWith(mappedPrefix) ? address.slice(mappedPrefix.length) : address;
   }
 
   /** Handed to `onread.callback`. */
