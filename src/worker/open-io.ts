@@ -3,7 +3,6 @@
 import type { IoName } from "../channel/messages.ts";
 import { DirectIo } from "../io/direct/direct-io.ts";
 import type { Driver } from "../io/direct/driver.ts";
-import type { PipeLimits } from "../io/direct/pipes.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
@@ -13,10 +12,14 @@ import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
-export interface IoLimits extends PipeLimits {
+/** Pipes that a worker keeps for the next bulk while nobody needs them. */
+const pipesKeptMax = 8;
+
+export interface IoLimits {
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
   readonly unsentBytesMax: number;
+  readonly pipesMax: number;
 }
 
 export interface OpenIoOptions {
@@ -68,7 +71,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
-    pipes: limits,
+    pipes: { pipeBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,

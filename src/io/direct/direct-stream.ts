@@ -59,7 +59,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   #queue: SendQueue | undefined;
   /** Where what is received goes, unless it is told. */
   #relay: Relay | undefined;
-  /** Whose relay ends here: it goes on when nothing waits any more. */
+  /** Whose relay ends here: it may wait until nothing waits here any more. */
   #feeder: DirectStream | undefined;
   #blocked = false;
   #paused = false;
@@ -208,6 +208,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     if (this.#over || this.#paused) return true;
     if (moved === Moved.Some) this.#shared.loop.goOn(this);
     else if (moved === Moved.All) this.#readable = false;
+    else if (moved < 0) this.#broke("splice", -moved);
     return moved !== Moved.Nothing;
   }
 
@@ -275,7 +276,6 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     this.goOn();
   }
 
-  /** It may have waited for whom it relays to. */
   goOn(): void {
     if (!this.#over && this.#readable && !this.#paused) this.#shared.loop.goOn(this);
   }

@@ -18,7 +18,7 @@ export interface RelayTarget {
   onPipeUnsent(errno: number, pipe: Pipe, pipes: PipePool): void;
 }
 
-/** How moving ended. */
+/** How moving ended; a negative errno: the source is broken. It was told once, and a read would find an orderly end. */
 export const Moved = {
   /** It cannot be moved now: what comes, and what is wrong, has to be read. */
   Nothing: 0,
@@ -32,6 +32,9 @@ export const Moved = {
 
 const EINTR = 4;
 const EAGAIN = 11;
+/** Not of the connection: what cannot be moved can still be read. */
+const ENOMEM = 12;
+const EINVAL = 22;
 /** Fillings in a row: then others have their turn. */
 const fillingsMax = 4;
 
@@ -63,7 +66,8 @@ export class Relay {
       if (!isEmpty) return Moved.Waits;
       const count = this.#fill(fd);
       if (count === -EAGAIN) return Moved.All;
-      if (count <= 0 && count !== -EINTR) return Moved.Nothing;
+      if (count === 0 || count === -ENOMEM || count === -EINVAL) return Moved.Nothing;
+      if (count < 0 && count !== -EINTR) return count;
     }
     return Moved.Some;
   }
