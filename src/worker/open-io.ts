@@ -12,10 +12,14 @@ import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
+/** Pipes that a worker keeps for the next bulk while nobody needs them. */
+const pipesKeptMax = 8;
+
 export interface IoLimits {
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
   readonly unsentBytesMax: number;
+  readonly pipesMax: number;
 }
 
 export interface OpenIoOptions {
@@ -67,6 +71,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
+    pipes: { pipeBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,
@@ -74,7 +79,11 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     every: (periodMs, action) => timers.every(periodMs, action),
     atTurnEnd: (action) => loop.atTurnEnd(action),
   };
-  return { io, system: known, trouble, close: () => loop.close() };
+  const close = (): void => {
+    io.close();
+    loop.close();
+  };
+  return { io, system: known, trouble, close };
 }
 
 /** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
