@@ -83,6 +83,8 @@ export class RelayWorld {
     const ledger = {
       hold: (fd: number): void => void this.held.add(fd),
       drop: (fd: number): void => void this.held.delete(fd),
+      holdMapping() {},
+      dropMapping() {},
     };
     const driver: Driver =
       testedAdapter() === "uring" ? openUringDriver({ ledger }) : new EpollDriver(ledger);
