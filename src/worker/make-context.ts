@@ -19,6 +19,7 @@ import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
+import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
@@ -28,10 +29,8 @@ import { UpstreamPool } from "./upstream-pool.ts";
 import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
-export interface WorkerLimits extends SessionLimits, HeadLimits {
+export interface WorkerLimits extends SessionLimits, HeadLimits, IoLimits {
   readonly headBytesMax: number;
-  readonly receiveBytes: number;
-  readonly unsentBytesMax: number;
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
 }
