@@ -102,7 +102,13 @@ export class RelayWorld {
       receiveBytes: 64 * 1024,
       sendQueueBytesHigh: 16 * 1024,
       unsentBytesMax: 32 * 1024,
-      pipes: { pipeBytes: 64 * 1024, pipesMax: 64, pipesKeptMax: 4, ...pipes },
+      pipes: {
+        fillBytesMin: 64 * 1024,
+        fillBytesMax: 1024 * 1024,
+        pipesMax: 64,
+        pipesKeptMax: 4,
+        ...pipes,
+      },
     });
   }
 

@@ -6,15 +6,11 @@ import type { DescriptorLedger } from "../io.ts";
 import { closeFd } from "../sockets.ts";
 import { growPipe, openPipe, pipeEnds, spliceBytes } from "../splice.ts";
 
-/**
- * Room for this many times the bytes of one filling: a slot holds one fragment, and 1,448 bytes of a packet take as much as 4 KiB
- * of a sender on this machine.
- */
-const roomFactor = 4;
-
 export interface PipeLimits {
-  /** What one filling may bring, and so what may wait in a pipe, in bytes. */
-  readonly pipeBytes: number;
+  /** What the first filling for a target may bring, and one behind a slow reader, in bytes. */
+  readonly fillBytesMin: number;
+  /** What one may bring to a target that takes everything, and all of one turn, in bytes; the room that pipes ask for. */
+  readonly fillBytesMax: number;
   /** Open at a time. */
   readonly pipesMax: number;
   /** Kept open while nobody uses them. */
@@ -67,8 +63,12 @@ export class PipePool {
     this.#limits = limits;
   }
 
+  get fillBytesMin(): number {
+    return this.#limits.fillBytesMin;
+  }
+
   get fillBytesMax(): number {
-    return this.#limits.pipeBytes;
+    return this.#limits.fillBytesMax;
   }
 
   /** An empty pipe; undefined: there are enough, or no descriptors for one. */
@@ -94,7 +94,7 @@ export class PipePool {
     this.#ledger.hold(out);
     this.#ledger.hold(into);
     this.#open++;
-    growPipe(into, roomFactor * this.#limits.pipeBytes);
+    growPipe(into, this.#limits.fillBytesMax);
     return new Pipe(out, into);
   }
 

@@ -35,19 +35,20 @@ const EAGAIN = 11;
 /** Not of the connection: what cannot be moved can still be read. */
 const ENOMEM = 12;
 const EINVAL = 22;
-/** Fillings in a row: then others have their turn. */
-const fillingsMax = 4;
 
 export class Relay {
   readonly #target: RelayTarget;
   readonly #told: RelayEvents;
   readonly #pipes: PipePool;
   #bytes = 0;
+  /** What the next filling may bring: more and more while the target takes it all, little to one that is slow. */
+  #most: number;
 
   constructor(target: RelayTarget, told: RelayEvents, pipes: PipePool) {
     this.#target = target;
     this.#told = told;
     this.#pipes = pipes;
+    this.#most = pipes.fillBytesMin;
   }
 
   /** Moves what the source has to what the target takes. Told of it is at the end, and may do anything. */
@@ -60,7 +61,8 @@ export class Relay {
 
   #moveSome(fd: number): number {
     const target = this.#target;
-    for (let fillings = 0; fillings < fillingsMax; fillings++) {
+    // Then others have their turn.
+    while (this.#bytes < this.#pipes.fillBytesMax) {
       const isEmpty = target.isEmpty();
       if (!target.canRelay) return Moved.Nothing;
       if (!isEmpty) return Moved.Waits;
@@ -76,11 +78,16 @@ export class Relay {
   #fill(fd: number): number {
     const pipe = this.#pipes.take();
     if (pipe === undefined) return 0;
-    const count = pipe.fillFrom(fd, this.#pipes.fillBytesMax);
+    const count = pipe.fillFrom(fd, this.#most);
     if (count > 0) this.#bytes += count;
     const errno = pipe.sendAllTo(this.#target.fd);
-    if (errno === 0) this.#pipes.giveBack(pipe);
-    else this.#target.onPipeUnsent(errno, pipe, this.#pipes);
+    if (errno === 0) {
+      this.#pipes.giveBack(pipe);
+      this.#most = Math.min(2 * this.#most, this.#pipes.fillBytesMax);
+    } else {
+      this.#target.onPipeUnsent(errno, pipe, this.#pipes);
+      this.#most = this.#pipes.fillBytesMin;
+    }
     return count;
   }
 }
