@@ -1,4 +1,4 @@
-// Closes what dead workers leave open: connections, rings and polls that they used by number.
+// Closes what dead workers leave open: connections, rings and polls that they used by number, and rings' memory.
 //
 // Knows: the memory in which the worker of each slot marks what it holds (channel/descriptors.ts).
 // Does not know: what a descriptor is for, or how it is known that a thread is gone. That it is gone is the
@@ -11,6 +11,7 @@ import {
   descriptorMemory,
   HeldDescriptors,
 } from "../channel/descriptors.ts";
+import { unmapMemory } from "../io/sockets.ts";
 import type { System } from "../system.ts";
 import type { Log } from "../telemetry/log-port.ts";
 
@@ -25,17 +26,20 @@ export interface LeftDescriptorsOptions {
   readonly log: Log;
   /** Throws when the number is not open. */
   readonly close?: (fd: number) => void;
+  readonly unmap?: (address: number, length: number) => void;
 }
 
 export class LeftDescriptors {
   readonly #options: LeftDescriptorsOptions;
   readonly #close: (fd: number) => void;
+  readonly #unmap: (address: number, length: number) => void;
   /** By slot. */
   readonly #memories: DescriptorMemory[];
 
   constructor(options: LeftDescriptorsOptions) {
     this.#options = options;
     this.#close = options.close ?? closeSync;
+    this.#unmap = options.unmap ?? unmapMemory;
     this.#memories = Array.from({ length: options.slots }, () => descriptorMemory(options.numbers));
   }
 
@@ -74,6 +78,7 @@ export class LeftDescriptors {
       }
       if (this.#tryClose(fd)) closed++;
     }
+    for (const { address, length } of held.mappings) this.#unmap(address, length);
     held.clear();
     if (closed > 0) log.info("closed what a worker left open", { slot, descriptors: closed });
     // Each is a number that somebody else might have had by now.

@@ -20,6 +20,14 @@ export interface DescriptorLedger {
   drop(fd: number): void;
 }
 
+/** The same for memory that mmap(2) gave, which outlives the thread as well. */
+export interface MappingLedger {
+  /** At once when it is mapped. */
+  map(address: number, length: number): void;
+  /** Right before it is unmapped. */
+  unmap(address: number): void;
+}
+
 export interface Io {
   /** For the ready line and the metrics. */
   readonly name: string;

@@ -55,7 +55,45 @@ describe("held descriptors", () => {
   test.for([unlimited, 2 ** 30, Number.MAX_SAFE_INTEGER])(
     "a process that may have %i descriptors pays 512 KiB",
     (numbers) => {
-      expect(descriptorMemory(numbers).byteLength).toBe(512 * 1024 + 4);
+      expect(descriptorMemory(numbers).byteLength).toBe(512 * 1024 + 136);
     },
   );
+});
+
+describe("held memory", () => {
+  const kib = 1_024;
+  const high = 2 ** 47 - 4 * kib;
+
+  test("is what was mapped and not unmapped, for whoever has the memory", () => {
+    const memory = descriptorMemory(64);
+    const worker = new HeldDescriptors(memory);
+    for (const [address, length] of [
+      [high, kib],
+      [8 * kib, 2 * kib],
+      [4 * kib, kib],
+    ] as const)
+      worker.map(address, length);
+    worker.unmap(8 * kib);
+    worker.map(16 * kib, 3 * kib);
+    worker.hold(63);
+    worker.hold(64);
+    const main = new HeldDescriptors(memory);
+    expect(main.mappings).toEqual([
+      { address: high, length: kib },
+      { address: 16 * kib, length: 3 * kib },
+      { address: 4 * kib, length: kib },
+    ]);
+    expect([main.all(), main.beyond]).toEqual([[63], 1]);
+    main.clear();
+    expect(main.mappings).toEqual([]);
+  });
+
+  test("is forgotten when it is too much, and leaves the marks alone", () => {
+    const held = new HeldDescriptors(descriptorMemory(64));
+    for (let n = 1; n <= 20; n++) held.map(n * kib, kib);
+    expect(held.mappings.map(({ address }) => address / kib)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(held.count).toBe(0);
+    held.unmap(20 * kib);
+    expect(held.mappings.length).toBe(8);
+  });
 });

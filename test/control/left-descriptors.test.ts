@@ -14,12 +14,15 @@ function world({ isOpen = (_fd: number): boolean => true, numbers = 8_192 } = {}
     if (!isOpen(fd)) throw new Error("EBADF");
     closed.push(fd);
   };
-  const left = new LeftDescriptors({ slots: 2, numbers, system: realSystem, log, close });
+  const unmapped: string[] = [];
+  const unmap = (address: number, length: number): void =>
+    void unmapped.push(`${address}+${length}`);
+  const left = new LeftDescriptors({ slots: 2, numbers, system: realSystem, log, close, unmap });
   const mark = (slot: number, ...fds: readonly number[]): void => {
     const held = new HeldDescriptors(left.memoryOf(slot));
     for (const fd of fds) held.hold(fd);
   };
-  return { left, log, closed, mark };
+  return { left, log, closed, unmapped, mark };
 }
 
 test("a slot's descriptors are closed once, those of other slots are not", async () => {
@@ -73,4 +76,18 @@ test("what had no mark is told", async () => {
   expect(log.entries).toMatchObject([{ level: "warn", fields: { slot: 0, beyond: 2 } }]);
   expect(await left.close(0)).toBe(0);
   expect(log.entries.length).toBe(1);
+});
+
+test("memory that was mapped is given back, once", async () => {
+  const { left, log, unmapped } = world();
+  const held = new HeldDescriptors(left.memoryOf(1));
+  held.map(4_096, 100);
+  held.map(8_192, 200);
+  held.unmap(4_096);
+  await left.close(0);
+  expect(unmapped).toEqual([]);
+  expect(await left.close(1)).toBe(0);
+  await left.closeAll();
+  expect(unmapped).toEqual(["8192+200"]);
+  expect(log.entries).toEqual([]);
 });
