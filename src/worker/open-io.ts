@@ -6,7 +6,7 @@ import type { Driver } from "../io/direct/driver.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
-import type { DescriptorLedger, Io } from "../io/io.ts";
+import type { DescriptorLedger, Io, MappingLedger } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
 import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
@@ -22,7 +22,7 @@ export interface OpenIoOptions {
   readonly name: IoName;
   readonly system: System;
   readonly limits: IoLimits;
-  readonly ledger: DescriptorLedger;
+  readonly ledger: DescriptorLedger & MappingLedger;
   /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
   readonly ownsThread: boolean;
 }
@@ -80,11 +80,11 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
 /** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
 function openDriver(
   name: IoName,
-  ledger: DescriptorLedger,
+  ledger: OpenIoOptions["ledger"],
 ): { readonly driver: Driver; readonly trouble: string } {
   if (name === "uring") {
     try {
-      return { driver: openUringDriver({ ledger }), trouble: "" };
+      return { driver: openUringDriver({ ledger, mappings: ledger }), trouble: "" };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return { driver: new EpollDriver(ledger), trouble: `io_uring: ${reason}; epoll serves` };

@@ -43,7 +43,8 @@ export interface RingPlaces {
   readonly cqes: number;
 }
 
-interface Mapping {
+/** Memory that mmap(2) gave. */
+export interface Mapping {
   readonly address: PinnedAddress;
   readonly length: number;
 }
@@ -104,6 +105,11 @@ export class RingMemory {
     this.#scratch.word(timespecAt, Math.floor(ms / 1000));
     this.#scratch.word(timespecAt + 8, (ms % 1000) * 1_000_000);
     return this.#scratch.address + getEventsAt;
+  }
+
+  /** None once it is closed. */
+  get mappings(): readonly Mapping[] {
+    return this.#maps;
   }
 
   get closed(): boolean {

@@ -8,7 +8,7 @@
 
 import { type Driver, Event, type Pieces } from "../direct/driver.ts";
 import { lastErrno, libc, SocketError } from "../ffi.ts";
-import type { DescriptorLedger } from "../io.ts";
+import type { DescriptorLedger, MappingLedger } from "../io.ts";
 import { CQE_MORE, Errno, MSG_DONTWAIT, MSG_NOSIGNAL } from "./layout.ts";
 import { type EnterCall, generationsMax, Ring, slotsMax } from "./ring.ts";
 
@@ -18,6 +18,8 @@ export interface UringOptions {
   readonly completions?: number;
   /** Who must know the ring's descriptor. */
   readonly ledger?: DescriptorLedger;
+  /** Who must know its memory. */
+  readonly mappings?: MappingLedger;
   /** Instead of the kernel's, for tests that let a call fail. */
   readonly enter?: EnterCall;
 }
@@ -54,6 +56,7 @@ export class UringDriver implements Driver {
   readonly #ring: Ring;
   readonly #beginAgainMax: number;
   readonly #ledger: DescriptorLedger | undefined;
+  readonly #mappings: MappingLedger | undefined;
   /** By slot. The generation is `noGeneration` where nobody watches. */
   #fds = new Int32Array(slotsFirst);
   #generations = new Int32Array(slotsFirst).fill(noGeneration);
@@ -76,12 +79,14 @@ export class UringDriver implements Driver {
 
   constructor(options: UringOptions) {
     const { submissions = submissionsDefault, completions = completionsDefault } = options;
-    const { enter, ledger } = options;
+    const { enter, ledger, mappings } = options;
     const sizes = { submissions, completions };
     this.#ring = Ring.open(enter === undefined ? sizes : { ...sizes, enter });
     this.#beginAgainMax = completions / 2;
     this.#ledger = ledger;
+    this.#mappings = mappings;
     ledger?.hold(this.#ring.fd);
+    for (const { address, length } of this.#ring.mappings) mappings?.map(address, length);
   }
 
   watch(fd: number, slot: number, generation: number): void {
@@ -143,8 +148,9 @@ export class UringDriver implements Driver {
     this.#ring.cancelEverything(Kind.Unwatch);
     this.#ring.wait(0);
     this.#collect();
-    this.#ring.close();
+    for (const { address } of this.#ring.mappings) this.#mappings?.unmap(address);
     this.#ledger?.drop(fd);
+    this.#ring.close();
   }
 
   /** Every one is over when this returns. What the kernel does not take as an entry is sent by a call each. */
