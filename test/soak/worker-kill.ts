@@ -4,7 +4,7 @@
 // connections, HTTP requests and lines through a TCP route, come at a steady pace; kept ones ask again and again. A
 // worker is killed, in turn by an exception, by termination wherever it is, and by termination while it lets everybody
 // wait; its slot is awaited; then the other one is killed. Every fresh connection must get its answer, however late up
-// to 10 s, unless the dead worker had it already.
+// to 30 s, unless the dead worker had it already.
 //
 // Which is that? Neither a client nor the kernel's queue can tell a connection that broke in the dead worker's hands
 // from one that was lost before. The workers' counters can: `connectionsAccepted` and `connectionsOpen` lie in shared
