@@ -35,6 +35,8 @@ export interface Mapping {
 
 /** The marks as the worker writes them, or the main thread once the worker is gone: a DescriptorLedger and a MappingLedger of io/io.ts. */
 export class HeldDescriptors {
+  /** One bit per number; see DescriptorLedger. */
+  readonly marks: Int32Array;
   readonly #words: Int32Array;
   /** Address, length, address, …; 0 and 0: free. */
   readonly #mapped: Float64Array;
@@ -43,19 +45,20 @@ export class HeldDescriptors {
 
   constructor(memory: DescriptorMemory) {
     this.#words = new Int32Array(memory);
+    this.marks = this.#words.subarray(wordsAt);
     this.#mapped = new Float64Array(memory, mappingsAt, mappingsMax * 2);
-    this.#end = (this.#words.length - wordsAt) * bitsPerWord;
+    this.#end = this.marks.length * bitsPerWord;
   }
 
   /** At once when the descriptor is ours: between the two, a thread that is ended leaves it open for good. */
   hold(fd: number): void {
-    if (fd < this.#end) this.#words[wordsAt + (fd >>> 5)]! |= 1 << (fd & 31);
+    if (fd < this.#end) this.marks[fd >>> 5]! |= 1 << (fd & 31);
     else this.#words[beyondAt]! += 1;
   }
 
   /** Right before the descriptor is closed, or when somebody else closes it from now on. */
   drop(fd: number): void {
-    if (fd < this.#end) this.#words[wordsAt + (fd >>> 5)]! &= ~(1 << (fd & 31));
+    if (fd < this.#end) this.marks[fd >>> 5]! &= ~(1 << (fd & 31));
     else this.#words[beyondAt]! -= 1;
   }
 
@@ -98,9 +101,9 @@ export class HeldDescriptors {
   /** The marked numbers, in order. */
   all(): number[] {
     const numbers: number[] = [];
-    for (let at = wordsAt; at < this.#words.length; at++) {
-      for (let word = this.#words[at]!; word !== 0; word &= word - 1) {
-        numbers.push((at - wordsAt) * bitsPerWord + 31 - Math.clz32(word & -word));
+    for (const [at, bits] of this.marks.entries()) {
+      for (let word = bits; word !== 0; word &= word - 1) {
+        numbers.push(at * bitsPerWord + 31 - Math.clz32(word & -word));
       }
     }
     return numbers;

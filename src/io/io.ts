@@ -18,6 +18,11 @@ export interface DescriptorLedger {
   hold(fd: number): void;
   /** Right before it is closed. */
   drop(fd: number): void;
+  /**
+   * One bit per number, for whoever must hold without calling: number N has bit N % 32 of word N / 32. `hold` may follow. Larger
+   * numbers have none, nor has a ledger that lacks this.
+   */
+  readonly marks?: Int32Array;
 }
 
 /** The same for memory that mmap(2) gave, which outlives the thread as well. */

@@ -87,7 +87,7 @@ export class DirectIo implements Io {
 
 /** The outcome comes by the stream's events. */
 function connect(stream: DirectStream, address: string, port: number): void {
-  const fd = openDialling(address);
+  const fd = openDialling(address, stream.marks);
   if (fd < 0) return stream.failToConnect(-fd);
   // Not watched before: a socket that does not connect yet looks as if it were broken.
   const errno = beginConnect(fd, address, port);
@@ -157,8 +157,9 @@ class DirectListener implements Listener, Watcher {
 
   /** True: there may be more. */
   #take(most: number): boolean {
+    const { marks } = this.#shared.ledger;
     for (let i = 0; i < most; i++) {
-      const got = acceptOne(this.#fd, this.#peer);
+      const got = acceptOne(this.#fd, this.#peer, marks);
       if (got >= 0) {
         this.#adopt(got);
         continue;

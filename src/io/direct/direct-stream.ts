@@ -10,7 +10,7 @@
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
 import type { DescriptorLedger } from "../io.ts";
 import {
-  closeFd,
+  closeHeld,
   connectOutcome,
   limitUnsent,
   localAddressOf,
@@ -99,6 +99,11 @@ export class DirectStream implements Stream, Watcher, Sender {
 
   get isOver(): boolean {
     return this.#over;
+  }
+
+  /** Where its descriptor is to be marked as soon as there is one. */
+  get marks(): Int32Array | undefined {
+    return this.#shared.ledger.marks;
   }
 
   /** Takes charge of a descriptor; else closes it and answers why ("" when all is well). */
@@ -334,8 +339,7 @@ export class DirectStream implements Stream, Watcher, Sender {
     if (this.#seat !== undefined) loop.unwatch(fd, this.#seat);
     this.#seat = undefined;
     this.fd = -1;
-    ledger.drop(fd);
-    closeFd(fd);
+    closeHeld(fd, ledger);
   }
 }
 
