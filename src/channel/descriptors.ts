@@ -1,21 +1,21 @@
-// Which descriptors a worker holds by number, and what it has mapped, in memory that outlives it: nothing gives them back
-// when its thread dies, for they belong to the process.
+// Which descriptors a worker holds by number, and what it has mapped, in memory that outlives it: nothing closes them when
+// its thread dies, for both belong to the process. What is mapped of a ring keeps the ring open, and that every socket which it
+// watches.
 //
 // One bit per number, written by the worker alone, with a plain store, and read by the main thread when the worker's
 // thread is gone. A marked number is open and the worker's own at every moment, or the main thread would close
 // somebody else's: a worker marks after the call that made it and unmarks before the one that closes it
-// (docs/decisions/0031). The same holds for what is mapped, of which there is little: a list.
+// (docs/decisions/0031).
 
 /** Numbers that can be marked, 512 KiB for each worker; of what is above, only the count is known. */
 const markedNumbersMax = 4 * 1024 * 1024;
 const bitsPerWord = 32;
 /** Of the first word: how many are held whose numbers have no bit. */
 const beyondAt = 0;
-/** Of memory that was mapped, at most: a ring has three. */
-const mappingsMax = 8;
-/** Address and length of each, as 64-bit floats, in bytes from the start. */
+/** Then the mappings, from the second 64-bit word on: address and length of each; an address of 0 is none. */
 const mappingsAt = 8;
-const wordsAt = (mappingsAt + mappingsMax * 16) / Int32Array.BYTES_PER_ELEMENT;
+const mappingsMax = 8;
+const wordsAt = (mappingsAt + mappingsMax * 2 * Float64Array.BYTES_PER_ELEMENT) / 4;
 
 /** Words of 32 bits. */
 export type DescriptorMemory = SharedArrayBuffer;
@@ -26,27 +26,19 @@ export function descriptorMemory(numbers: number): DescriptorMemory {
   return new SharedArrayBuffer((wordsAt + words) * Int32Array.BYTES_PER_ELEMENT);
 }
 
-/** Memory that mmap(2) gave. */
-export interface Mapping {
-  readonly address: number;
-  /** In bytes. */
-  readonly length: number;
-}
-
-/** The marks as the worker writes them, or the main thread once the worker is gone: a DescriptorLedger and a MappingLedger of io/io.ts. */
+/** The marks as the worker writes them, or the main thread once the worker is gone. A ThreadLedger of io/io.ts. */
 export class HeldDescriptors {
   /** One bit per number; see DescriptorLedger. */
   readonly marks: Int32Array;
   readonly #words: Int32Array;
-  /** Address, length, address, …; 0 and 0: free. */
-  readonly #mapped: Float64Array;
+  readonly #mappings: Float64Array;
   /** Numbers below have a bit. */
   readonly #end: number;
 
   constructor(memory: DescriptorMemory) {
     this.#words = new Int32Array(memory);
     this.marks = this.#words.subarray(wordsAt);
-    this.#mapped = new Float64Array(memory, mappingsAt, mappingsMax * 2);
+    this.#mappings = new Float64Array(memory, mappingsAt, mappingsMax * 2);
     this.#end = this.marks.length * bitsPerWord;
   }
 
@@ -62,31 +54,31 @@ export class HeldDescriptors {
     else this.#words[beyondAt]! -= 1;
   }
 
-  /** At once when it is mapped; where there is no place left, it stays mapped when the thread dies. */
-  map(address: number, length: number): void {
-    for (let at = 0; at < this.#mapped.length; at += 2) {
-      if (this.#mapped[at + 1] !== 0) continue;
-      this.#mapped[at] = address;
-      // Last: from now on it counts.
-      this.#mapped[at + 1] = length;
+  /** At once when it is mapped. Throws an Error when there are too many: a worker has those of one ring. */
+  holdMapping(address: number, length: number): void {
+    for (let at = 0; at < this.#mappings.length; at += 2) {
+      if (this.#mappings[at] !== 0) continue;
+      this.#mappings[at + 1] = length;
+      this.#mappings[at] = address;
       return;
     }
+    throw new Error(`a worker holds more than ${mappingsMax} mappings`);
   }
 
   /** Right before it is unmapped. */
-  unmap(address: number): void {
-    for (let at = 0; at < this.#mapped.length; at += 2) {
-      if (this.#mapped[at] === address) this.#mapped[at + 1] = 0;
-    }
+  dropMapping(address: number): void {
+    const at = this.#mappings.findIndex((word, index) => index % 2 === 0 && word === address);
+    if (at >= 0) this.#mappings[at] = 0;
   }
 
-  get mappings(): Mapping[] {
-    const mappings: Mapping[] = [];
-    for (let at = 0; at < this.#mapped.length; at += 2) {
-      const [address = 0, length = 0] = this.#mapped.subarray(at, at + 2);
-      if (length > 0) mappings.push({ address, length });
+  /** Address and length of each. */
+  mappings(): (readonly [address: number, length: number])[] {
+    const held: (readonly [number, number])[] = [];
+    for (let at = 0; at < this.#mappings.length; at += 2) {
+      const address = this.#mappings[at]!;
+      if (address !== 0) held.push([address, this.#mappings[at + 1]!]);
     }
-    return mappings;
+    return held;
   }
 
   get count(): number {

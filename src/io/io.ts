@@ -25,12 +25,10 @@ export interface DescriptorLedger {
   readonly marks?: Int32Array;
 }
 
-/** The same for memory that mmap(2) gave, which outlives the thread as well. */
-export interface MappingLedger {
-  /** At once when it is mapped. */
-  map(address: number, length: number): void;
-  /** Right before it is unmapped. */
-  unmap(address: number): void;
+/** And what it has mapped of descriptors: as long as that is mapped they are open, whoever closes them. */
+export interface ThreadLedger extends DescriptorLedger {
+  holdMapping(address: number, length: number): void;
+  dropMapping(address: number): void;
 }
 
 export interface Io {

@@ -240,11 +240,6 @@ export function closeHeld(fd: number, ledger: DescriptorLedger): void {
   close(fd);
 }
 
-/** Gives back what mmap(2) gave; whoever touches it afterwards ends the process. */
-export function unmapMemory(address: PinnedAddress, length: number): void {
-  libc().munmap(address, length);
-}
-
 /** The port that a bound socket has. */
 function localPort(fd: number): number {
   const name = new PeerAddress();

@@ -45,6 +45,25 @@ describe("held descriptors", () => {
     expect([held.all(), held.beyond, held.count]).toEqual([[63], 1, 2]);
   });
 
+  test("mappings are known by address and length, until they are dropped", () => {
+    const memory = descriptorMemory(64);
+    const worker = new HeldDescriptors(memory);
+    const far = 0x7fff_ffff_f000;
+    for (const at of [1, 2, 3]) worker.holdMapping(far - at * 4_096, 4_096 * at);
+    worker.dropMapping(far - 2 * 4_096);
+    worker.dropMapping(4_096 * 3);
+    const main = new HeldDescriptors(memory);
+    expect(main.mappings()).toEqual([
+      [far - 4_096, 4_096],
+      [far - 3 * 4_096, 3 * 4_096],
+    ]);
+    expect([main.all(), main.count]).toEqual([[], 0]);
+    for (let at = 10; at < 16; at++) worker.holdMapping(at * 4_096, 4_096);
+    expect(() => worker.holdMapping(1, 1)).toThrow("more than 8 mappings");
+    main.clear();
+    expect(main.mappings()).toEqual([]);
+  });
+
   test("are none for the next worker", () => {
     const memory = descriptorMemory(64);
     for (const fd of [3, 40, 64]) new HeldDescriptors(memory).hold(fd);
@@ -58,42 +77,4 @@ describe("held descriptors", () => {
       expect(descriptorMemory(numbers).byteLength).toBe(512 * 1024 + 136);
     },
   );
-});
-
-describe("held memory", () => {
-  const kib = 1_024;
-  const high = 2 ** 47 - 4 * kib;
-
-  test("is what was mapped and not unmapped, for whoever has the memory", () => {
-    const memory = descriptorMemory(64);
-    const worker = new HeldDescriptors(memory);
-    for (const [address, length] of [
-      [high, kib],
-      [8 * kib, 2 * kib],
-      [4 * kib, kib],
-    ] as const)
-      worker.map(address, length);
-    worker.unmap(8 * kib);
-    worker.map(16 * kib, 3 * kib);
-    worker.hold(63);
-    worker.hold(64);
-    const main = new HeldDescriptors(memory);
-    expect(main.mappings).toEqual([
-      { address: high, length: kib },
-      { address: 16 * kib, length: 3 * kib },
-      { address: 4 * kib, length: kib },
-    ]);
-    expect([main.all(), main.beyond]).toEqual([[63], 1]);
-    main.clear();
-    expect(main.mappings).toEqual([]);
-  });
-
-  test("is forgotten when it is too much, and leaves the marks alone", () => {
-    const held = new HeldDescriptors(descriptorMemory(64));
-    for (let n = 1; n <= 20; n++) held.map(n * kib, kib);
-    expect(held.mappings.map(({ address }) => address / kib)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    expect(held.count).toBe(0);
-    held.unmap(20 * kib);
-    expect(held.mappings.length).toBe(8);
-  });
 });

@@ -14,9 +14,8 @@ function world({ isOpen = (_fd: number): boolean => true, numbers = 8_192 } = {}
     if (!isOpen(fd)) throw new Error("EBADF");
     closed.push(fd);
   };
-  const unmapped: string[] = [];
-  const unmap = (address: number, length: number): void =>
-    void unmapped.push(`${address}+${length}`);
+  const unmapped: (readonly number[])[] = [];
+  const unmap = (...mapping: readonly number[]): void => void unmapped.push(mapping);
   const left = new LeftDescriptors({ slots: 2, numbers, system: realSystem, log, close, unmap });
   const mark = (slot: number, ...fds: readonly number[]): void => {
     const held = new HeldDescriptors(left.memoryOf(slot));
@@ -24,6 +23,22 @@ function world({ isOpen = (_fd: number): boolean => true, numbers = 8_192 } = {}
   };
   return { left, log, closed, unmapped, mark };
 }
+
+test("what a slot's worker had mapped is unmapped once, before its descriptors are closed", async () => {
+  const { left, closed, unmapped, mark } = world();
+  const held = new HeldDescriptors(left.memoryOf(0));
+  held.holdMapping(8_192, 4_096);
+  held.holdMapping(65_536, 32_768);
+  mark(0, 5);
+  const all = left.close(0);
+  expect(unmapped).toEqual([
+    [8_192, 4_096],
+    [65_536, 32_768],
+  ]);
+  expect(await all).toBe(1);
+  await left.closeAll();
+  expect([closed, unmapped.length]).toEqual([[5], 2]);
+});
 
 test("a slot's descriptors are closed once, those of other slots are not", async () => {
   const { left, log, closed, mark } = world();
@@ -76,18 +91,4 @@ test("what had no mark is told", async () => {
   expect(log.entries).toMatchObject([{ level: "warn", fields: { slot: 0, beyond: 2 } }]);
   expect(await left.close(0)).toBe(0);
   expect(log.entries.length).toBe(1);
-});
-
-test("memory that was mapped is given back, once", async () => {
-  const { left, log, unmapped } = world();
-  const held = new HeldDescriptors(left.memoryOf(1));
-  held.map(4_096, 100);
-  held.map(8_192, 200);
-  held.unmap(4_096);
-  await left.close(0);
-  expect(unmapped).toEqual([]);
-  expect(await left.close(1)).toBe(0);
-  await left.closeAll();
-  expect(unmapped).toEqual(["8192+200"]);
-  expect(log.entries).toEqual([]);
 });

@@ -35,12 +35,12 @@ class StrictLedger {
     this.#isOpen(fd, "dropped");
   }
 
-  map(address: number, length: number): void {
+  holdMapping(address: number, length: number): void {
     this.mapped.set(address, length);
     this.#isMapped(address, "mapped");
   }
 
-  unmap(address: number): void {
+  dropMapping(address: number): void {
     if (!this.mapped.delete(address)) this.told.push(`${address} was not mapped`);
     this.#isMapped(address, "unmapped");
   }
@@ -63,7 +63,7 @@ class StrictLedger {
 
 const drivers: Readonly<Record<Driver["name"], (ledger: StrictLedger) => Driver>> = {
   epoll: (ledger) => new EpollDriver(ledger),
-  uring: (ledger) => openUringDriver({ ledger, mappings: ledger }),
+  uring: (ledger) => openUringDriver({ ledger }),
 };
 
 function world(name: Driver["name"]) {
@@ -166,7 +166,7 @@ test("the ledger knows all that a ring has mapped", () => {
       .filter((line) => line.includes("io_uring")).length;
   const before = ours();
   const ledger = new StrictLedger();
-  const driver = openUringDriver({ ledger, mappings: ledger });
+  const driver = openUringDriver({ ledger });
   // Both rings in one, the entries, and a page of ours.
   expect([ours() - before, ledger.mapped.size]).toEqual([2, 3]);
   driver.close();

@@ -9,8 +9,10 @@ import type { DescriptorLedger, Io, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
 import { acceptOne, beginConnect, openDialling, PeerAddress } from "../sockets.ts";
 import type { Listener, Stream, StreamEvents } from "../stream.ts";
-import { type DirectShared, DirectStream } from "./direct-stream.ts";
+import type { DirectShared } from "./direct-shared.ts";
+import { DirectStream } from "./direct-stream.ts";
 import { Outbox } from "./outbox.ts";
+import { type PipeLimits, PipePool } from "./pipes.ts";
 import type { TurnLoop, Watcher } from "./turn-loop.ts";
 
 /** Connections accepted in one go before others get a turn. */
@@ -27,6 +29,8 @@ export interface DirectIoOptions {
   readonly sendQueueBytesHigh: number;
   /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
   readonly unsentBytesMax: number | undefined;
+  /** Absent: streams do not relay. */
+  readonly pipes?: PipeLimits;
   /** Told whenever accepting had to rest, with the cause. */
   readonly onAcceptTrouble?: (message: string) => void;
 }
@@ -54,11 +58,17 @@ export class DirectIo implements Io {
       loop,
       outbox: new Outbox(loop.driver, (action) => loop.atTurnEnd(action)),
       ledger: options.ledger,
+      pipes: options.pipes === undefined ? undefined : new PipePool(options.ledger, options.pipes),
       received,
       receivedAt: pin(received),
       sendQueueBytesHigh: options.sendQueueBytesHigh,
       unsentBytesMax: options.unsentBytesMax,
     };
+  }
+
+  /** Closes what belongs to no stream. */
+  close(): void {
+    this.#shared.pipes?.close();
   }
 
   /** Rejects when there is no socket to accept from: where descriptors cannot be lent, the net adapter serves. */
@@ -79,15 +89,16 @@ export class DirectIo implements Io {
       remotePort: port,
       localPort: 0,
     });
-    if (isIP(host) === 0) resolve(stream, host, port);
-    else connect(stream, host, port);
+    const { marks } = this.#shared.ledger;
+    if (isIP(host) === 0) resolve(stream, host, port, marks);
+    else connect(stream, host, port, marks);
     return stream;
   }
 }
 
 /** The outcome comes by the stream's events. */
-function connect(stream: DirectStream, address: string, port: number): void {
-  const fd = openDialling(address, stream.marks);
+function connect(stream: DirectStream, address: string, port: number, marks?: Int32Array): void {
+  const fd = openDialling(address, marks);
   if (fd < 0) return stream.failToConnect(-fd);
   // Not watched before: a socket that does not connect yet looks as if it were broken.
   const errno = beginConnect(fd, address, port);
@@ -97,7 +108,7 @@ function connect(stream: DirectStream, address: string, port: number): void {
 }
 
 /** Tries the addresses of a name one after the other. */
-function resolve(stream: DirectStream, host: string, port: number): void {
+function resolve(stream: DirectStream, host: string, port: number, marks?: Int32Array): void {
   lookup(host, { all: true }, (error, addresses) => {
     if (stream.isOver) return;
     if (error !== null) return stream.failToConnect(0, `${host}: ${error.code ?? error.message}`);
@@ -105,7 +116,7 @@ function resolve(stream: DirectStream, host: string, port: number): void {
     const next = (): boolean => {
       const address = addresses[tried++]?.address;
       if (address === undefined) return false;
-      connect(stream, address, port);
+      connect(stream, address, port, marks);
       return true;
     };
     stream.onRefused = next;

@@ -23,7 +23,7 @@ import {
   SYS_io_uring_enter,
   sqe,
 } from "./layout.ts";
-import { type Mapping, RingMemory, type RingPlaces, type RingSizes } from "./ring-memory.ts";
+import { RingMemory, type RingPlaces, type RingSizes } from "./ring-memory.ts";
 
 /** Slots are below. With a kind, below 8, they fill the low half of an operation's user data. */
 export const slotsMax = 2 ** 28;
@@ -80,11 +80,6 @@ export class Ring {
     this.#sqTail = memory.words[this.#at.sqTail]!;
     this.#cqHead = memory.words[this.#at.cqHead]!;
     this.#cqTail = this.#cqHead;
-  }
-
-  /** All that it has mapped, until it is closed. */
-  get mappings(): readonly Mapping[] {
-    return this.#memory.mappings;
   }
 
   /** Entries that the kernel has not taken yet. */
