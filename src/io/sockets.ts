@@ -130,9 +130,9 @@ export class PeerAddress {
  * could be ended (docs/decisions/0031).
  */
 export function acceptOne(fd: number, peer: PeerAddress, marks: Int32Array = noMarks): number {
-  const { accept4 } = libc();
+  const calls = libc();
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
-  const got = accept4(fd, peer.at, peer.at + sockaddrBytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const got = calls.accept4(fd, peer.at, peer.at + sockaddrBytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (got >= 0 && got < marks.length * 32) marks[got >>> 5]! |= 1 << (got & 31);
   if (got < 0) return -lastErrno();
   if (peerOf(got, peer)) return got;
@@ -168,8 +168,8 @@ export function receivePinned(fd: number, address: PinnedAddress, length: number
 /** A socket to connect with, which sends small writes at once; or a negative errno (-EMFILE). @param marks As for `acceptOne`. */
 export function openDialling(address: string, marks: Int32Array = noMarks): number {
   const family = isIPv6(address) ? AF_INET6 : AF_INET;
-  const { socket } = libc();
-  const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const calls = libc();
+  const fd = calls.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd >= 0 && fd < marks.length * 32) marks[fd >>> 5]! |= 1 << (fd & 31);
   if (fd < 0) return -lastErrno();
   setNoDelay(fd);
@@ -235,9 +235,9 @@ export function closeFd(fd: number): void {
 
 /** Closes what a ledger knows: no call of a function lies between its being dropped and close(2) (docs/decisions/0031). */
 export function closeHeld(fd: number, ledger: DescriptorLedger): void {
-  const { close } = libc();
+  const calls = libc();
   ledger.drop(fd);
-  close(fd);
+  calls.close(fd);
 }
 
 /** The port that a bound socket has. */
