@@ -96,6 +96,16 @@ export interface Libc {
     length: Int32Array,
   ): number;
   close(fd: number): number;
+  pipe2(ends: Int32Array, flags: number): number;
+  /** The offsets are addresses: 0, since neither a pipe nor a socket has one. */
+  splice(
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+    flags: number,
+  ): number;
   mmap(
     address: number,
     length: number,
@@ -105,6 +115,10 @@ export interface Libc {
     offset: number,
   ): number;
   munmap(address: PinnedAddress, length: number): number;
+  /** In a thread of libuv's pool. */
+  readonly posixFadvise: {
+    async(fd: number, offset: number, length: number, advice: number, done: () => void): void;
+  };
   epollCreate(flags: number): number;
   epollCtl(epoll: number, operation: number, fd: number, event: PinnedAddress): number;
   epollWait(epoll: number, events: PinnedAddress, most: number, timeoutMs: number): number;
@@ -193,8 +207,11 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     shutdown: lib.func("int shutdown(int, int)"),
     getsockopt: lib.func("int getsockopt(int, int, int, _Out_ int32_t *, _Inout_ int32_t *)"),
     close: lib.func("int close(int)"),
+    pipe2: lib.func("int pipe2(_Out_ int32_t *, int)"),
+    splice: lib.func("intptr_t splice(int, uintptr_t, int, uintptr_t, size_t, uint32_t)"),
     mmap: lib.func("intptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)"),
     munmap: lib.func("int munmap(uintptr_t, size_t)"),
+    posixFadvise: lib.func("int posix_fadvise(int, int64_t, int64_t, int)"),
     epollCreate: lib.func("int epoll_create1(int)"),
     epollCtl: lib.func("int epoll_ctl(int, int, int, uintptr_t)"),
     epollWait: lib.func("int epoll_wait(int, uintptr_t, int, int)"),

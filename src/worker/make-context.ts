@@ -18,6 +18,7 @@ import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { Mirrors } from "./mirrors.ts";
+import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
@@ -27,10 +28,8 @@ import { UpstreamPool } from "./upstream-pool.ts";
 import { Via } from "./via.ts";
 
 /** Everything in limits.ts that a worker keeps. Bytes and ms. */
-export interface WorkerLimits extends SessionLimits, HeadLimits {
+export interface WorkerLimits extends SessionLimits, HeadLimits, IoLimits {
   readonly headBytesMax: number;
-  readonly receiveBytes: number;
-  readonly unsentBytesMax: number;
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
 }
