@@ -268,7 +268,7 @@ export const lingerMsMax = 5_000;
 export const firstRequestMsMax = 1_000;
 /** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
 export const receiveBytes = 64 * 1024;
-/** Pipes that a worker has at most, 1 MiB and two descriptors each: one per direction of a tunnel that moves bulk to a slow reader. What has none is copied. */
+/** Pipes that a worker has at most, with 64 KiB and two descriptors each: one per direction of a tunnel that moves bulk to a slow reader. What has none is copied. */
 export const pipesMax = 64;
 /** Resolution of a worker's timers, in ms: a tenth of the shortest timeout we keep. */
 export const timerTickMs = 100;

@@ -12,8 +12,6 @@ import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
-/** What the kernel gives a pipe without privileges at most (/proc/sys/fs/pipe-max-size). */
-const pipeBytes = 1024 * 1024;
 /** Pipes that a worker keeps for the next bulk while nobody needs them. */
 const pipesKeptMax = 8;
 
@@ -73,12 +71,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
-    pipes: {
-      fillBytesMin: limits.receiveBytes,
-      fillBytesMax: pipeBytes,
-      pipesMax: limits.pipesMax,
-      pipesKeptMax,
-    },
+    pipes: { fillBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,

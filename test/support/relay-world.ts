@@ -103,8 +103,7 @@ export class RelayWorld {
       sendQueueBytesHigh: 16 * 1024,
       unsentBytesMax: 32 * 1024,
       pipes: {
-        fillBytesMin: 64 * 1024,
-        fillBytesMax: 1024 * 1024,
+        fillBytes: 64 * 1024,
         pipesMax: 64,
         pipesKeptMax: 4,
         ...pipes,

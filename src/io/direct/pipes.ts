@@ -6,11 +6,15 @@ import type { DescriptorLedger } from "../io.ts";
 import { closeFd } from "../sockets.ts";
 import { growPipe, openPipe, pipeEnds, spliceBytes } from "../splice.ts";
 
+/**
+ * Room for this many times the bytes of one filling: a slot holds one fragment, and 1,448 bytes of a packet take as much as 4 KiB
+ * of a sender on this machine.
+ */
+const roomFactor = 4;
+
 export interface PipeLimits {
-  /** What the first filling for a target may bring, and one behind a slow reader, in bytes. */
-  readonly fillBytesMin: number;
-  /** What one may bring to a target that takes everything, and all of one turn, in bytes; the room that pipes ask for. */
-  readonly fillBytesMax: number;
+  /** What one filling may bring, and so what may wait in a pipe, in bytes. */
+  readonly fillBytes: number;
   /** Open at a time. */
   readonly pipesMax: number;
   /** Kept open while nobody uses them. */
@@ -63,12 +67,8 @@ export class PipePool {
     this.#limits = limits;
   }
 
-  get fillBytesMin(): number {
-    return this.#limits.fillBytesMin;
-  }
-
-  get fillBytesMax(): number {
-    return this.#limits.fillBytesMax;
+  get fillBytes(): number {
+    return this.#limits.fillBytes;
   }
 
   /** An empty pipe; undefined: there are enough, or no descriptors for one. */
@@ -94,7 +94,7 @@ export class PipePool {
     this.#ledger.hold(out);
     this.#ledger.hold(into);
     this.#open++;
-    growPipe(into, this.#limits.fillBytesMax);
+    growPipe(into, roomFactor * this.#limits.fillBytes);
     return new Pipe(out, into);
   }
 
