@@ -1,0 +1,163 @@
+// The backends of the adapters' soak, in a process of their own: three ports, every answer and every fault as planned.
+// Started by SideProcess with the seed; asked for anything, it says what it has seen.
+
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { SeededRandom } from "./seeded-random.ts";
+import { serveParent } from "./side-process.ts";
+import { framingField, messageBytes, patternOf, planOf, type SoakPlan } from "./soak-plan.ts";
+import { type Expected, SoakReader } from "./soak-reader.ts";
+
+export interface BackendFigures {
+  /** Whole requests, right byte for byte. */
+  requests: number;
+  wrong: string[];
+  /** Connections that were ended without a word behind a whole answer: what was sent there then may be lost. */
+  idleCloses: number;
+  faults: number;
+  connections: number;
+}
+
+const ports = 3;
+const splitBytes = 150;
+const seed = Number(process.argv[2] ?? 1);
+const pattern = patternOf(seed);
+const random = new SeededRandom(seed);
+const figures: BackendFigures = {
+  requests: 0,
+  wrong: [],
+  idleCloses: 0,
+  faults: 0,
+  connections: 0,
+};
+/** One bit per number: POST requests that were seen, and requests that were reset before their answer. */
+const posted = new Uint8Array(2 ** 27 / 8);
+const reset = new Uint8Array(2 ** 27 / 8);
+
+/** Whether it was set already; sets it. */
+function setBit(bits: Uint8Array, id: number): boolean {
+  const was = (bits[id >> 3]! & (1 << (id & 7))) !== 0;
+  bits[id >> 3]! |= 1 << (id & 7);
+  return was;
+}
+
+class BackendConnection {
+  readonly #socket: Socket;
+  readonly #reader: SoakReader;
+  #plan: SoakPlan | undefined;
+  #isAnswered = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    figures.connections++;
+    this.#reader = new SoakReader(pattern, {
+      head: (text) => this.#head(text),
+      whole: () => this.#whole(),
+    });
+    socket.on("data", (bytes) => this.#read(bytes));
+    socket.on("end", () => socket.end());
+    socket.on("error", () => socket.destroy());
+  }
+
+  #read(bytes: Buffer): void {
+    try {
+      this.#reader.read(bytes);
+    } catch (error) {
+      if (figures.wrong.length < 20)
+        figures.wrong.push(`backend, request ${this.#plan?.id}: ${String(error)}`);
+      this.#socket.destroy();
+    }
+  }
+
+  #head(text: string): Expected {
+    const [, method, id] = /^([A-Z]+) \/(\d+) HTTP\/1\.1\r\n/.exec(text) ?? [];
+    const plan = planOf(seed, Number(id));
+    this.#plan = plan;
+    this.#isAnswered = false;
+    if (plan.method !== method) throw new Error(`${method} instead of ${plan.method}`);
+    if (method === "POST" && setBit(posted, plan.id)) throw new Error("a POST came twice");
+    if (plan.fault !== "none") figures.faults++;
+    if (plan.fault === "early" || plan.fault === "early-close") this.#answer(plan);
+    return { ...framingIn(text), body: plan.request };
+  }
+
+  #whole(): void {
+    figures.requests++;
+    if (this.#plan !== undefined && !this.#isAnswered) this.#answer(this.#plan);
+  }
+
+  #answer(plan: SoakPlan): void {
+    this.#isAnswered = true;
+    const { answer, fault } = plan;
+    const status = answer.framing === "none" ? "204 No Content" : "200 OK";
+    const close = fault === "close" || fault === "early-close" || answer.framing === "until-close";
+    const head = `HTTP/1.1 ${status}\r\nX-Id: ${plan.id}\r\n${framingField(answer)}${close ? "Connection: close\r\n" : ""}\r\n`;
+    const bytes = messageBytes(head, answer, pattern, plan.cut);
+    this.#send(plan, bytes);
+    if (close && fault !== "stall" && fault !== "split") this.#socket.end();
+  }
+
+  #send(plan: SoakPlan, bytes: Buffer): void {
+    const socket = this.#socket;
+    const middle = 1 + (plan.cut % bytes.length);
+    const endsItself = plan.answer.framing === "until-close";
+    switch (plan.fault) {
+      case "reset-before":
+        if (!setBit(reset, plan.id)) return void socket.resetAndDestroy();
+        return void socket.write(bytes);
+      case "reset-within":
+        // What was written is on its way by then.
+        socket.write(bytes.subarray(0, middle), () => socket.resetAndDestroy());
+        return;
+      case "close-within":
+        // The whole of it would be no fault.
+        return void socket.end(bytes.subarray(0, Math.min(middle, bytes.length - 1)));
+      case "stall":
+        socket.write(bytes.subarray(0, middle));
+        return void setTimeout(() => {
+          socket.write(bytes.subarray(middle));
+          if (endsItself) socket.end();
+        }, plan.pauseMs);
+      case "split":
+        return this.#sendEach(bytes, 0, endsItself);
+      case "idle-close":
+        socket.write(bytes);
+        figures.idleCloses++;
+        if (random.chance(0.5)) socket.end();
+        else setTimeout(() => socket.resetAndDestroy(), random.below(50));
+        return;
+      default:
+        return void socket.write(bytes);
+    }
+  }
+
+  #sendEach(bytes: Buffer, at: number, endsItself: boolean): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (at < splitBytes && at < bytes.length) {
+      socket.write(bytes.subarray(at, at + 1));
+      setImmediate(() => this.#sendEach(bytes, at + 1, endsItself));
+      return;
+    }
+    socket.write(bytes.subarray(at));
+    if (endsItself) socket.end();
+  }
+}
+
+function framingIn(head: string): Omit<Expected, "body"> {
+  if (/\r\ntransfer-encoding: chunked\r\n/i.test(head)) return { framing: "chunked", length: 0 };
+  const length = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1] ?? 0);
+  return { framing: length > 0 ? "length" : "none", length };
+}
+
+const servers = Array.from({ length: ports }, () =>
+  createServer({ noDelay: true, allowHalfOpen: true }, (socket) => new BackendConnection(socket)),
+);
+const listening = servers.map(
+  (server) =>
+    new Promise<string>((resolve) => {
+      server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () =>
+        resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`),
+      );
+    }),
+);
+serveParent(await Promise.all(listening), () => figures);
