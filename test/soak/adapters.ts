@@ -7,7 +7,7 @@
 // gauge may be above 0, no descriptor more may be open than before, and the memory may not have grown. Prints its seed,
 // figures every 30 s and in the end, and ends with status 1 when a promise was broken.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { askedIo } from "../support/adapters.ts";
 import type { ChildNode } from "../support/child-node.ts";
@@ -38,6 +38,8 @@ export interface AdapterSoakFigures {
   readonly clients: ClientFigures;
   readonly backends: BackendFigures;
   readonly seconds: number;
+  /** Of the processor, of the node, the backends and the clients, in s. */
+  readonly cpuSeconds: readonly number[];
   /** Gauges that are not 0 in the end. */
   readonly open: readonly string[];
   readonly descriptorsBefore: number;
@@ -58,14 +60,14 @@ export async function runAdapterSoak(options: AdapterSoakOptions): Promise<Adapt
         const soak = new AdapterSoak(node, side, options);
         const random = new SeededRandom(seed);
         const pattern = patternOf(seed);
-        const { length } = { length: Math.min(connections, Math.ceil(requests / 100)) };
+        const many = Math.min(connections, Math.ceil(requests / 100));
         return await soak.run(
           new SoakCrowd({
             port: httpPort,
             host: soakHost,
             seed,
             requests,
-            connections: length,
+            connections: many,
             pattern,
             random,
           }),
@@ -94,6 +96,7 @@ class AdapterSoak {
     await this.#quiet();
     const descriptorsBefore = this.#descriptors();
     const start = performance.now();
+    const before = this.#cpuSeconds();
     const seconds = (): number => (performance.now() - start) / 1000;
     const progress = setInterval(() => this.#tell(crowd, seconds()), progressMs);
     const fifth = setInterval(() => {
@@ -108,8 +111,10 @@ class AdapterSoak {
     }
     const took = seconds();
     this.#tell(crowd, took);
+    const cpuSeconds = this.#cpuSeconds().map((cpu, i) => cpu - before[i]!);
     const open = await this.#quiet();
     return {
+      cpuSeconds,
       clients: crowd.figures,
       backends: (await this.#side.ask({}, progressMs)) as BackendFigures,
       seconds: took,
@@ -143,6 +148,10 @@ class AdapterSoak {
     }
   }
 
+  #cpuSeconds(): number[] {
+    return [this.#node.pid, this.#side.pid, process.pid].map(cpuSecondsOf);
+  }
+
   #descriptors(): number {
     return readdirSync(`/proc/${this.#node.pid}/fd`).length;
   }
@@ -156,6 +165,12 @@ class AdapterSoak {
 
 const openGauges =
   /^crosspoint_(?:connections_open|requests_in_flight|upstream_connections_(?:open|idle)|upgraded_connections_open|tcp_connections_open|worker_connections_open)\b/;
+
+/** proc(5), stat: utime and stime, in hundredths. */
+function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
 
 const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
 
@@ -198,6 +213,10 @@ if (import.meta.main) {
   const failures = adapterSoakFailures(figures, requests);
   for (const line of failures) console.error(line);
   const { clients, backends, seconds, descriptorsBefore, descriptorsAfter } = figures;
+  const [node, backend, client] = figures.cpuSeconds.map((cpu) =>
+    ((cpu * 1e6) / requests).toFixed(1),
+  );
+  say(`us of processor per request: node ${node}, backends ${backend}, clients ${client}`);
   say(
     `${clients.answered} answers and ${backends.requests} requests right byte for byte, ` +
       `${clients.wrong.length + backends.wrong.length} wrong, in ${seconds.toFixed(0)} s (${Math.round(requests / seconds)}/s); ` +

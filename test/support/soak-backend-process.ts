@@ -1,11 +1,13 @@
 // The backends of the adapters' soak, in a process of their own: three ports, every answer and every fault as planned.
 // Started by SideProcess with the seed; asked for anything, it says what it has seen.
 
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { Socket } from "node:net";
+import { acceptWatched, watchReadable } from "../../src/io/net/accept-watch.ts";
+import { listen, openListener, PeerAddress } from "../../src/io/sockets.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { serveParent } from "./side-process.ts";
 import { framingField, messageBytes, patternOf, planOf, type SoakPlan } from "./soak-plan.ts";
-import { type Expected, SoakReader } from "./soak-reader.ts";
+import { type Expected, fieldIn, SoakReader } from "./soak-reader.ts";
 
 export interface BackendFigures {
   /** Whole requests, right byte for byte. */
@@ -21,6 +23,7 @@ const ports = 3;
 const splitBytes = 150;
 const seed = Number(process.argv[2] ?? 1);
 const pattern = patternOf(seed);
+const received = Buffer.allocUnsafeSlow(64 * 1024);
 const random = new SeededRandom(seed);
 const figures: BackendFigures = {
   requests: 0,
@@ -53,12 +56,11 @@ class BackendConnection {
       head: (text) => this.#head(text),
       whole: () => this.#whole(),
     });
-    socket.on("data", (bytes) => this.#read(bytes));
     socket.on("end", () => socket.end());
     socket.on("error", () => socket.destroy());
   }
 
-  #read(bytes: Buffer): void {
+  read(bytes: Buffer): void {
     try {
       this.#reader.read(bytes);
     } catch (error) {
@@ -77,7 +79,7 @@ class BackendConnection {
     if (method === "POST" && setBit(posted, plan.id)) throw new Error("a POST came twice");
     if (plan.fault !== "none") figures.faults++;
     if (plan.fault === "early" || plan.fault === "early-close") this.#answer(plan);
-    return { ...framingIn(text), body: plan.request };
+    return { ...framingIn(text.toLowerCase()), body: plan.request };
   }
 
   #whole(): void {
@@ -121,13 +123,20 @@ class BackendConnection {
         return this.#sendEach(bytes, 0, endsItself);
       case "idle-close":
         socket.write(bytes);
-        figures.idleCloses++;
-        if (random.chance(0.5)) socket.end();
-        else setTimeout(() => socket.resetAndDestroy(), random.below(50));
+        if (random.chance(0.5)) return this.#closeIdle(plan, false);
+        setTimeout(() => this.#closeIdle(plan, true), random.below(50));
         return;
       default:
         return void socket.write(bytes);
     }
+  }
+
+  /** Unless it has been asked again: then it is not idle. What is on its way here meanwhile is lost. */
+  #closeIdle(plan: SoakPlan, resets: boolean): void {
+    if (this.#plan !== plan || this.#reader.isWithin) return;
+    figures.idleCloses++;
+    if (resets) this.#socket.resetAndDestroy();
+    else this.#socket.end();
   }
 
   #sendEach(bytes: Buffer, at: number, endsItself: boolean): void {
@@ -143,21 +152,35 @@ class BackendConnection {
   }
 }
 
+/** Of a head in lower case. */
 function framingIn(head: string): Omit<Expected, "body"> {
-  if (/\r\ntransfer-encoding: chunked\r\n/i.test(head)) return { framing: "chunked", length: 0 };
-  const length = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1] ?? 0);
+  if (fieldIn(head, "transfer-encoding") === "chunked") return { framing: "chunked", length: 0 };
+  const length = Number(fieldIn(head, "content-length"));
   return { framing: length > 0 ? "length" : "none", length };
 }
 
-const servers = Array.from({ length: ports }, () =>
-  createServer({ noDelay: true, allowHalfOpen: true }, (socket) => new BackendConnection(socket)),
-);
-const listening = servers.map(
-  (server) =>
-    new Promise<string>((resolve) => {
-      server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () =>
-        resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`),
-      );
-    }),
-);
-serveParent(await Promise.all(listening), () => figures);
+/** A port where every connection reads into the one buffer: a buffer for each read would cost more than the rest. */
+function openPort(): string {
+  const { fd, port } = openListener({ address: "127.0.0.1", port: 0 });
+  listen(fd, 4_096);
+  const peer = new PeerAddress();
+  watchReadable(fd, () => {
+    for (let got = acceptWatched(fd, peer); got >= 0; got = acceptWatched(fd, peer)) adopt(got);
+  });
+  return `127.0.0.1:${port}`;
+}
+
+function adopt(fd: number): void {
+  let connection: BackendConnection | undefined;
+  const callback = (count: number): boolean => {
+    connection?.read(received.subarray(0, count));
+    return true;
+  };
+  const onread = { buffer: received, callback };
+  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true, onread });
+  socket.setNoDelay(true);
+  connection = new BackendConnection(socket);
+  socket.resume();
+}
+
+serveParent(Array.from({ length: ports }, openPort), () => figures);

@@ -3,8 +3,8 @@
 
 import { connect, type Socket } from "node:net";
 import type { SeededRandom } from "./seeded-random.ts";
-import { framingField, mayCut, messageBytes, planOf } from "./soak-plan.ts";
-import { type Expected, SoakReader } from "./soak-reader.ts";
+import { framingField, mayCut, messageBytes, planOf, type SoakPlan } from "./soak-plan.ts";
+import { type Expected, fieldIn, SoakReader } from "./soak-reader.ts";
 
 export interface ClientFigures {
   asked: number;
@@ -126,7 +126,7 @@ class SoakClient {
   #burstsLeft: number;
   #faultAt: number;
   /** Asked and not answered, in order. */
-  readonly #waiting: number[] = [];
+  readonly #waiting: SoakPlan[] = [];
   #isOwn = false;
   /** Why the router may end this connection; "": there is no reason. */
   #reason = "";
@@ -157,7 +157,9 @@ class SoakClient {
 
   lookForStuck(): void {
     if (performance.now() - this.#lastMs < stuckMs) return;
-    this.#crowd.note(`request ${this.#waiting[0]}: nothing for ${stuckMs} ms, ${this.#words()}`);
+    this.#crowd.note(
+      `request ${this.#waiting[0]?.id}: nothing for ${stuckMs} ms, ${this.#words()}`,
+    );
     this.#leave(true);
   }
 
@@ -177,9 +179,9 @@ class SoakClient {
     const pieces: Buffer[] = [];
     let length = 0;
     for (let i = 0; i < depth && length < burstBytesMax && figures.asked < options.requests; i++) {
-      const id = figures.asked++;
-      const piece = requestBytes(seed, id, options);
-      this.#waiting.push(id);
+      const plan = planOf(seed, figures.asked++);
+      const piece = requestBytes(plan, options);
+      this.#waiting.push(plan);
       pieces.push(piece);
       length += piece.length;
     }
@@ -236,7 +238,7 @@ class SoakClient {
       try {
         this.#reader.read(bytes);
       } catch (error) {
-        this.#crowd.note(`request ${this.#waiting[0]}: ${String(error)}, ${this.#words()}`);
+        this.#crowd.note(`request ${this.#waiting[0]?.id}: ${String(error)}, ${this.#words()}`);
         this.#leave(true);
       }
     }
@@ -244,38 +246,31 @@ class SoakClient {
   }
 
   #head(text: string): Expected {
-    const id = this.#waiting[0];
-    if (id === undefined) throw new Error(`an answer to nobody: ${text}`);
-    const plan = planOf(this.#crowd.options.seed, id);
+    const [plan] = this.#waiting;
+    if (plan === undefined) throw new Error(`an answer to nobody: ${text}`);
     const status = Number(text.slice(9, 12));
-    const [, own = ""] = /\r\nx-crosspoint-reason: (.*)\r\n/i.exec(text) ?? [];
+    const head = text.toLowerCase();
+    const own = fieldIn(head, "x-crosspoint-reason");
     this.#isOwn = own !== "";
-    if (/\r\nconnection: close\r\n/i.test(text)) this.#reason = own || plan.fault;
-    const framing = /\r\ntransfer-encoding: chunked\r\n/i.test(text) ? "chunked" : "length";
-    const length = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(text)?.[1] ?? 0);
+    if (fieldIn(head, "connection") === "close") this.#reason = own || plan.fault;
+    const framing = fieldIn(head, "transfer-encoding") === "chunked" ? "chunked" : "length";
+    const length = Number(fieldIn(head, "content-length"));
     if (this.#isOwn) {
-      this.#checkOwn(id, status, own);
+      checkOwn(plan, status, own);
       return { framing, length, body: undefined };
     }
-    const [, answers] = /\r\nx-id: (\d+)\r\n/i.exec(text) ?? [];
-    if (Number(answers) !== id) throw new Error(`the answer to request ${answers}`);
+    const answers = fieldIn(head, "x-id");
+    if (Number(answers) !== plan.id) throw new Error(`the answer to request ${answers}`);
     const { answer } = plan;
     if (status !== (answer.framing === "none" ? 204 : 200)) throw new Error(`status ${status}`);
     return { framing: answer.framing === "none" ? "none" : framing, length, body: answer };
   }
 
-  /** The router says itself that the backend has gone: only where one has. */
-  #checkOwn(id: number, status: number, reason: string): void {
-    const plan = planOf(this.#crowd.options.seed, id);
-    const wrong = status !== 502 || !/^backend-(?:closed|malformed)/.test(reason);
-    if (wrong) throw new Error(`${status} ${reason}, planned is ${plan.fault}`);
-  }
-
   #whole(): void {
-    const { figures, options } = this.#crowd;
-    const id = this.#waiting.shift()!;
+    const { figures } = this.#crowd;
+    const { fault } = this.#waiting.shift()!;
     if (!this.#isOwn) figures.answered++;
-    else if (mayCut(planOf(options.seed, id).fault)) figures.refused++;
+    else if (mayCut(fault)) figures.refused++;
     else figures.lostRaces++;
     if (this.#waiting.length === 0 && this.#reason === "" && !this.#hasLeft) this.#burst();
   }
@@ -289,7 +284,7 @@ class SoakClient {
 
   #closed(): void {
     if (!this.#hasLeft) this.#reader.end();
-    const { figures, options } = this.#crowd;
+    const { figures } = this.#crowd;
     const [first] = this.#waiting;
     const { length } = this.#waiting;
     if (this.#hasLeft) figures.leftOut += length;
@@ -298,19 +293,25 @@ class SoakClient {
       // Whoever has ended its side is left when all is said.
       if (!(this.#isFaulty && this.#fault === "half-close"))
         this.#crowd.note(`a connection was ended for no reason (${this.#reason})`);
-    } else if (mayCut(planOf(options.seed, first).fault)) {
+    } else if (mayCut(first.fault)) {
       figures.cut++;
       figures.behind += length - 1;
     } else {
-      const { fault } = planOf(options.seed, first);
-      this.#crowd.note(`request ${first}: broken off, planned is ${fault}, ${this.#words()}`);
+      const { id, fault } = first;
+      this.#crowd.note(`request ${id}: broken off, planned is ${fault}, ${this.#words()}`);
     }
     this.#crowd.gone(this);
   }
 }
 
-function requestBytes(seed: number, id: number, { host, pattern }: CrowdOptions): Buffer {
-  const plan = planOf(seed, id);
-  const head = `${plan.method} /${id} HTTP/1.1\r\nHost: ${host}\r\n${framingField(plan.request)}\r\n`;
-  return messageBytes(head, plan.request, pattern, plan.cut);
+/** The router says itself that the backend has gone: only where one has. */
+function checkOwn({ fault }: SoakPlan, status: number, reason: string): void {
+  if (status !== 502 || !/^backend-(?:closed|malformed)/.test(reason))
+    throw new Error(`${status} ${reason}, planned is ${fault}`);
+}
+
+function requestBytes(plan: SoakPlan, { host, pattern }: CrowdOptions): Buffer {
+  const { id, method, request, cut } = plan;
+  const head = `${method} /${id} HTTP/1.1\r\nHost: ${host}\r\n${framingField(request)}\r\n`;
+  return messageBytes(head, request, pattern, cut);
 }

@@ -3,6 +3,12 @@
 
 import type { Framing } from "./soak-plan.ts";
 
+/** A field's value in a head that is in lower case; "" when it is not there. */
+export function fieldIn(head: string, name: string): string {
+  const at = head.indexOf(`\r\n${name}: `);
+  return at < 0 ? "" : head.slice(at + name.length + 4, head.indexOf("\r\n", at + 2));
+}
+
 /** What is known of a message once its head is there: how its body is framed, and what it must be. */
 export interface Expected {
   readonly framing: Framing;
