@@ -1,16 +1,21 @@
 // What does one access-log line cost the worker? No sockets: the formatter alone, with every field.
 
 import { realSystem } from "../src/system.ts";
-import { AccessField } from "../src/telemetry/access-fields.ts";
+import { AccessField, fieldsOf } from "../src/telemetry/access-fields.ts";
 import { AccessLog } from "../src/telemetry/access-log.ts";
 import { countersByteLength, countersIn } from "../src/telemetry/counters.ts";
+import { KeptFields } from "../src/telemetry/kept-fields.ts";
 import { LogPages, logPagesByteLength } from "../src/telemetry/log-pages.ts";
 import { machineName } from "./support/machine.ts";
 import type { Question } from "./support/question.ts";
 import { type Figures, medianFigures } from "./support/results.ts";
 
 const head = Buffer.from("GET /index/of/things?x=1 HTTP/1.1\r\nHost: app-17.example.com\r\n");
-const requestId = Buffer.from("0f8fad5b-d9cb-469f-a165-70867728950e");
+const requestId = new DataView(new ArrayBuffer(40));
+Buffer.from(requestId.buffer).write("0f8fad5b-d9cb-469f-a165-70867728950e");
+const getMethod = fieldsOf({ method: "GET" });
+const http11 = fieldsOf({ protocol: "http/1.1" });
+const backends = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002", "127.0.0.1:9003"];
 const lines = 300_000;
 
 export const accessLog: Question = {
@@ -44,8 +49,9 @@ function round(): Figures {
     counters: countersIn(new SharedArrayBuffer(countersByteLength)),
     system: realSystem,
   });
+  const kept = new KeptFields();
   const startMs = performance.now();
-  for (let i = 0; i < lines; i++) writeLine(log, i);
+  for (let i = 0; i < lines; i++) writeLine(log, kept, i);
   log.flush();
   const elapsedMs = performance.now() - startMs;
   const figures = { "µs per line": (elapsedMs * 1000) / lines, "bytes per line": bytes / lines };
@@ -53,23 +59,23 @@ function round(): Figures {
   return figures;
 }
 
-function writeLine(log: AccessLog, i: number): void {
+/** As worker/request-record.ts does it: what the request says is kept first, the line comes later. */
+function writeLine(log: AccessLog, kept: KeptFields, i: number): void {
+  kept.length = 0;
+  kept.ready(getMethod);
+  kept.bytesField(AccessField.host, head, 41, 59);
+  kept.bytesField(AccessField.path, head, 4, 24);
+  kept.ready(http11);
+  const idAt = kept.length;
+  kept.asciiField(AccessField.requestId, requestId, 36);
   log.begin();
-  log.textField(AccessField.client, "192.0.2.117");
-  log.bytesField(AccessField.method, head, 0, 3);
-  log.bytesField(AccessField.host, head, 41, 59);
-  log.bytesField(AccessField.path, head, 4, 24);
-  log.numberField(AccessField.status, 200);
-  log.numberField(AccessField.bytesIn, 117);
+  log.client("192.0.2.117");
+  log.keptFields(kept, 0, idAt);
+  log.readyFields(log.ready.bodiless(200));
   log.numberField(AccessField.bytesOut, 243);
-  log.numberField(AccessField.durationMs, 0.731 + (i % 7));
-  log.textField(AccessField.route, "app-17-example-com");
-  log.textField(AccessField.service, "web-17");
-  log.textField(AccessField.backend, "127.0.0.1:9000");
-  log.numberField(AccessField.tries, 1);
-  log.numberField(AccessField.revision, 1017);
-  log.textField(AccessField.reason, "");
-  log.bytesField(AccessField.requestId, requestId, 0, requestId.length);
-  log.textField(AccessField.protocol, "HTTP/1.1");
+  log.thousandthsField(AccessField.durationMs, 731 + (i % 7));
+  log.place("app-17-example-com", "web-17", backends[i & 3]!);
+  log.readyFields(log.ready.untroubled(1017));
+  log.keptFields(kept, idAt, kept.length);
   log.end();
 }

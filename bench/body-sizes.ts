@@ -24,7 +24,7 @@ const comparison: Comparison = {
   name: "body-sizes",
   question: "What do bodies cost, down and up?",
   method:
-    "Keep-alive connections: 64 for bodies of 1 KB (1,024 bytes), 32 for 64 KB, 8 for 1 MB; GET, or POST answered with 100 bytes; 1,000 routes. GB count the bodies once. HAProxy with its buffers of 16 KiB, and once more with `option splice-auto`; nginx with buffers of its own choice, no temporary files, uploads not held back.",
+    "Keep-alive connections: 64 for bodies of 1 KB (1,024 bytes), 32 for 64 KB, 8 for 1 MB; GET, or POST answered with 100 bytes; 1,000 routes. GB count the bodies once. HAProxy with its buffers of 16 KiB, and once more with `option splice-auto`; nginx with buffers of 64 KiB, no temporary files, uploads not held back.",
   mode: "http",
   routes: 1000,
   contenders: bulkContenders,

@@ -1,13 +1,12 @@
 // What does one more route cost when there are many? Time, CPU, memory, and a cold start.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addRouteMs, addRoutes, type RunningNode, startCrosspoint } from "./support/crosspoint.ts";
 import type { Effort } from "./support/effort.ts";
 import { machineName } from "./support/machine.ts";
 import type { Question } from "./support/question.ts";
 import type { Figures, ResultRow } from "./support/results.ts";
+import { withTemporaryFolder } from "./support/temporary-folder.ts";
 
 const sizes = [1_000, 10_000, 100_000];
 const quickSizes = [1_000];
@@ -38,7 +37,7 @@ export const routeScale: Question = {
 
 async function measured(routes: number, effort: Effort): Promise<Figures> {
   const adds = effort.quick ? 200 : 2000;
-  return await withFolder(async (folder) => {
+  return await withTemporaryFolder(async (folder) => {
     const one = {
       folder,
       store: `sqlite:${join(folder, "routes.db")}`,
@@ -50,7 +49,7 @@ async function measured(routes: number, effort: Effort): Promise<Figures> {
       return { ...(await addTimes(node, adds)), "bytes per route": bytes / routes };
     });
     const cold = await withNode(one, (node) => Promise.resolve(node.readySeconds));
-    const twoBytes = await withFolder((other) =>
+    const twoBytes = await withTemporaryFolder((other) =>
       withNode(
         { ...one, folder: other, store: `sqlite:${join(other, "routes.db")}`, workers: 2 },
         (node) => growthBytes(node, routes),
@@ -59,15 +58,6 @@ async function measured(routes: number, effort: Effort): Promise<Figures> {
     const further = twoBytes / routes - grown["bytes per route"];
     return { ...grown, "bytes per route and further worker": further, "cold start s": cold };
   });
-}
-
-async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "crosspoint-bench-"));
-  try {
-    return await work(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 async function withNode<T>(

@@ -12,6 +12,7 @@ import { connections } from "./connections.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
 import { pipelining } from "./pipelining.ts";
+import { routeLookup } from "./route-lookup.ts";
 import { routeScale } from "./route-scale.ts";
 import { smallRequests } from "./small-requests.ts";
 import { type Effort, fullEffort, quickEffort } from "./support/effort.ts";
@@ -34,6 +35,7 @@ const questions = [
   idleConnections,
   workers,
   routeScale,
+  routeLookup,
   accessLog,
 ];
 

@@ -237,17 +237,12 @@ export function parseChoice<T extends string>(
   throw invalidField(source, `${JSON.stringify(text)} is not known${didYouMean(text, choices)}`);
 }
 
-export function parseIo(text: string, source: string): "auto" | "net" {
-  if (text === "uring") throw later(source, text, "auto and net");
-  return parseChoice(text, source, ["auto", "net"]);
-}
+/** Kinds of `--io`. */
+export const ioSettings = ["auto", "uring", "epoll", "net"] as const;
+export type IoSetting = (typeof ioSettings)[number];
 
-/** What interface and documents name, but this release does not have. */
-function later(source: string, text: string, instead: string): RouterError {
-  return invalidField(
-    source,
-    `${JSON.stringify(text)} comes with a later release; this one has ${instead}`,
-  );
+export function parseIo(text: string, source: string): IoSetting {
+  return parseChoice(text, source, ioSettings);
 }
 
 function wrong(source: string, text: string, expected: string): RouterError {

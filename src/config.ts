@@ -15,6 +15,7 @@ import {
   type AccessLogSetting,
   type DiscoverSetting,
   discoverSeparator,
+  type IoSetting,
   type ListenAddress,
   type PageSetting,
   type PortRange,
@@ -58,7 +59,7 @@ export interface Config {
   /** Where the ports of TCP routes that name none come from; both ends included. */
   readonly tcpPorts: PortRange;
   readonly workers: number;
-  readonly io: "auto" | "net";
+  readonly io: IoSetting;
   readonly nodeName: string;
   /** How long open work may take on SIGTERM, in ms. */
   readonly drainMs: number;
@@ -135,7 +136,7 @@ export const serveOptions = {
     (text, source) => parseCount(text, source, workersMax),
     { fallback: "one per core; with --demo one, so that the samples take strict turns" },
   ),
-  io: one("io", "KIND", "how workers do their input and output: auto or net", parseIo, {
+  io: one("io", "KIND", "how workers do input and output: auto, uring, epoll or net", parseIo, {
     fallback: "auto",
   }),
   nodeName: one("node-name", "NAME", "what this node is called", parseNodeName, {

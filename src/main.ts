@@ -2,7 +2,7 @@
 // The only file that knows everything.
 
 import { readFileSync } from "node:fs";
-import type { WorkerSettings } from "./channel/messages.ts";
+import type { IoName, WorkerSettings } from "./channel/messages.ts";
 import { runServe } from "./cli/serve.ts";
 import type { Config, ListenAddress } from "./config.ts";
 import { type AdminProviders, AdminServer } from "./control/admin-server.ts";
@@ -21,10 +21,13 @@ import { provisionDemo } from "./demo-route.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openDiscovery } from "./discovery/open-discovery.ts";
 import { provisionForward } from "./forward-route.ts";
+import { dropCached } from "./io/page-cache.ts";
 import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
 import type { Page } from "./model/route-options.ts";
+import { nodeIo } from "./node-io.ts";
+import { keepServingWithoutReader, logWarnings } from "./node-output.ts";
 import { readPages } from "./node-pages.ts";
 import type { MemberInfo } from "./store/members.ts";
 import { openStore, type StoreSpec } from "./store/open-store.ts";
@@ -43,6 +46,11 @@ export interface NodeOptions {
   readonly faultHooks?: boolean;
   /** Gives the start up: a store that cannot be reached is waited for. */
   readonly signal?: AbortSignal;
+}
+
+/** With what the machine turned out to have. */
+interface Prepared extends NodeOptions {
+  readonly io: IoName;
 }
 
 /** A running node. */
@@ -67,7 +75,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { log } = options;
   const closers: (() => Promise<unknown>)[] = [];
   try {
-    return await assemble(options, closers);
+    const { io } = options.config;
+    return await assemble({ ...options, io: io === "auto" ? nodeIo(io, log) : io }, closers);
   } catch (error) {
     if (options.signal?.aborted !== true) {
       log.error("the node cannot start", { error: RouterError.from(error).message });
@@ -85,7 +94,7 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Log):
 }
 
 async function assemble(
-  options: NodeOptions,
+  options: Prepared,
   closers: (() => Promise<unknown>)[],
 ): Promise<RunningNode> {
   const { config, log, system } = options;
@@ -105,7 +114,7 @@ async function assemble(
     async (it) => it.close(),
   );
   const http = listeners.http.map(({ address, port }) => hostPort(address, port));
-  const node = { ...aboutOf(config, startedMs), admin: admin?.address ?? "", http };
+  const node = { ...aboutOf(options, startedMs), admin: admin?.address ?? "", http };
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
   await sealing.share(store.sealingKey);
@@ -183,7 +192,7 @@ async function openSource(
 }
 
 async function startFleet(
-  options: NodeOptions,
+  options: Prepared,
   parts: {
     readonly sealing: SealingKeys;
     readonly listeners: ListenerSet;
@@ -229,7 +238,10 @@ async function openRpc(
 }
 
 /** What a node says of itself; ports as they are asked for. */
-function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> & { rpc: string } {
+function aboutOf(
+  { config, io }: Prepared,
+  startTimeMs: number,
+): Omit<MemberInfo, "rpc"> & { rpc: string } {
   const { rpc, admin } = config;
   return {
     name: config.nodeName,
@@ -238,7 +250,7 @@ function aboutOf(config: Config, startTimeMs: number): Omit<MemberInfo, "rpc"> &
     admin: hostPortOf(admin),
     http: [],
     workers: config.workers,
-    io: config.io === "net" ? "net" : "epoll",
+    io,
     startTimeMs,
   };
 }
@@ -291,12 +303,12 @@ function openSealingKeys({ config, log }: NodeOptions): Promise<SealingKeys> {
 }
 
 function workerSettings(
-  { config, log, faultHooks = false }: NodeOptions,
+  { config, io, log, faultHooks = false }: Prepared,
   { keys: stickyKeys }: SealingKeys,
   pages: readonly Page[],
 ): WorkerSettings {
   return {
-    io: config.io === "net" ? "net" : "epoll",
+    io,
     accessLog: config.accessLog.kind !== "off",
     trustForwarded: config.trustForwarded,
     proxyProtocol: config.proxyProtocol,
@@ -315,6 +327,7 @@ async function openAccessLog(config: Config, log: Log): Promise<AccessLogSink | 
   return await AccessLogSink.open({
     destination: accessLog.kind === "stdout" ? "-" : accessLog.path,
     log,
+    dropCached,
   });
 }
 
@@ -331,10 +344,11 @@ export async function serve(config: Config): Promise<number> {
   const log = createLog({ format: config.logFormat });
   keepServingWithoutReader(log);
   logWarnings(log);
+  const io = nodeIo(config.io, log); // wrong settings end before anything is opened
   const ends: Signals = signals();
   const release = holdProcess();
   try {
-    return await Promise.race([untilAsked(config, log, ends), ends.insisted]);
+    return await Promise.race([untilAsked({ ...config, io }, log, ends), ends.insisted]);
   } finally {
     release();
   }
@@ -358,27 +372,6 @@ async function untilAsked(config: Config, log: Log, ends: Signals): Promise<numb
   const cut = await node.stop(config.drainMs);
   log.info("stopped", { cut });
   return 0;
-}
-
-/** What Node itself warns of becomes a line of the log. */
-function logWarnings(log: Log): void {
-  process.removeAllListeners("warning");
-  process.on("warning", (warning: Error & { readonly code?: string }) => {
-    // TLS to an IP address: grpc-js names the address as the server's name, whatever we say.
-    if (warning.code !== "DEP0123") log.warn("a warning of Node", { warning });
-  });
-}
-
-/** Whoever read our output has left, or its disk is full: a line is lost, and no traffic. */
-function keepServingWithoutReader(log: Log): void {
-  // The command ends when nobody reads what it prints; a node does not.
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error");
-  process.stderr.on("error", () => {});
-  let told = false;
-  process.stdout.on("error", (error) => {
-    if (!told) log.warn("standard output takes nothing; traffic goes on", { error: error.message });
-    told = true;
-  });
 }
 
 function demoHint(node: RunningNode): string {

@@ -137,6 +137,9 @@ const understood: readonly {
   { flag: "tcp-ports", text: "5000", means: { tcpPorts: { first: 5000, last: 5000 } } },
   { flag: "workers", text: "3", means: { workers: 3 } },
   { flag: "io", text: "net", means: { io: "net" } },
+  { flag: "io", text: "epoll", means: { io: "epoll" } },
+  { flag: "io", text: "uring", means: { io: "uring" } },
+  { flag: "io", text: "auto", means: { io: "auto" } },
   { flag: "node-name", text: "edge-1.example", means: { nodeName: "edge-1.example" } },
   { flag: "drain", text: "500ms", means: { drainMs: 500 } },
   { flag: "drain", text: "1.5s", means: { drainMs: 1_500 } },
@@ -287,7 +290,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["workers", "0", /from 1 to/],
   ["workers", "two", /"two" is not a whole number/],
   ["workers", "100000", /from 1 to/],
-  ["io", "uring", /"uring" comes with a later release.*auto and net/],
+
   ["io", "nett", /did you mean "net"/],
   ["node-name", "a b", /"a b" is not a node name/],
   ["discover", "consul:http://h", /"consul:http:\/\/h" is not etcd:http.* or discoverd:http/],

@@ -53,6 +53,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "demo.ts": ["model", "limits.ts"],
   "demo-route.ts": ["demo.ts", "control/router-service.ts", "gen", "limits.ts", "system.ts"],
   "forward-route.ts": ["config.ts", "control/router-service.ts", "gen"],
+  "node-io.ts": ["io/choose-io.ts", "model", "telemetry"],
+  "node-output.ts": ["telemetry"],
   "node-pages.ts": ["model", "config-values.ts"],
   "version.ts": [],
   "limits.ts": ["model/errors.ts"],

@@ -52,6 +52,9 @@ export interface Comparison {
 /** File descriptors of a proxy beside the two of each connection. */
 const otherDescriptors = 200;
 
+/** Somebody else's work on the machine may spoil one run; a proxy that fails does so each time. */
+const attemptsMax = 3;
+
 export async function compare(comparison: Comparison, effort: Effort): Promise<Result> {
   const { mode, routes, contenders, workers = 1 } = comparison;
   const room = Math.floor((descriptorsMax() - otherDescriptors) / 2);
@@ -60,13 +63,15 @@ export async function compare(comparison: Comparison, effort: Effort): Promise<R
     .filter(({ connections }) => connections > room)
     .map(({ name }) => `${name}: more file descriptors than one process may have (ulimit -n)`);
   const connections = Math.max(...variants.map((variant) => variant.connections));
+  const bodyBytes = Math.max(...variants.map(({ bytes = 0 }) => bytes));
   const { proxies } = effort;
   return await withLineUp(
-    { mode, routes, contenders, workers, connections, proxies },
+    { mode, routes, contenders, workers, connections, bodyBytes, proxies },
     async (lineUp) => {
       const rows: ResultRow[] = [];
+      const repeated: string[] = [];
       for (const variant of variants) {
-        rows.push(...(await variantRows(comparison, variant, lineUp, effort)));
+        rows.push(...(await variantRows(comparison, variant, lineUp, effort, repeated)));
       }
       const load = mode === "web-socket" ? webSocketLoadName : httpLoadName;
       return {
@@ -79,7 +84,7 @@ export async function compare(comparison: Comparison, effort: Effort): Promise<R
         quick: effort.quick,
         columns: shownColumns(comparison),
         rows,
-        skipped: [...lineUp.skipped, ...tooMany],
+        skipped: [...lineUp.skipped, ...tooMany, ...repeated],
       };
     },
   );
@@ -90,12 +95,18 @@ async function variantRows(
   variant: Variant,
   { proxies, backend, loadCore }: LineUp,
   effort: Effort,
+  repeated: string[],
 ): Promise<ResultRow[]> {
   const measure = async (proxy: RunningProxy, seconds: number): Promise<Figures> => {
-    try {
-      return await measured({ proxy, backend, comparison, variant, load: load(proxy, seconds) });
-    } catch (cause) {
-      throw new Error(`${rowName(proxy, variant)} could not be measured`, { cause });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await measured({ proxy, backend, comparison, variant, load: load(proxy, seconds) });
+      } catch (cause) {
+        const what = `${rowName(proxy, variant)}: ${cause instanceof Error ? cause.message : String(cause)}`;
+        if (attempt === attemptsMax || proxy.program.hasEnded) throw new Error(what, { cause });
+        console.log(`  again: ${what}`);
+        repeated.push(`measured again: ${what}`);
+      }
     }
   };
   const load = (proxy: RunningProxy, seconds: number): LoadOptions => ({

@@ -2,11 +2,11 @@
 //
 // A closed loop hides waiting: its p99 says how the proxy does at full load, not at a given rate.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { wrkVersion } from "./machine.ts";
 import { Program } from "./program.ts";
+import { withTemporaryFolder } from "./temporary-folder.ts";
 
 export interface LoadOptions {
   readonly port: number;
@@ -49,10 +49,9 @@ export const httpLoad: Load = (options) =>
 
 export const webSocketLoad: Load = (options) => ownLoad("web-socket-load.ts", options);
 
-async function wrkLoad(options: LoadOptions): Promise<LoadReport> {
+function wrkLoad(options: LoadOptions): Promise<LoadReport> {
   const { connections, seconds, host, port, path, core } = options;
-  const folder = mkdtempSync(join(tmpdir(), "crosspoint-load-"));
-  try {
+  return withTemporaryFolder(async (folder) => {
     const file = join(folder, "request.lua");
     const script = wrkScript(options);
     writeFileSync(file, script);
@@ -72,9 +71,7 @@ async function wrkLoad(options: LoadOptions): Promise<LoadReport> {
       readsOutput: true,
     });
     return parseWrk(await program.waitForEnd(seconds * 1000 + graceMs));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** What wrk's flags cannot say: bodies, and several requests at once. Empty: a GET from flags alone. */

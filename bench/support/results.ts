@@ -30,7 +30,7 @@ export interface Result {
   /** Those that tables show, ratios aside; absent: all. */
   readonly columns?: readonly string[];
   readonly rows: readonly ResultRow[];
-  /** What could not be compared, and why. */
+  /** What could not be compared, and why; and what failed before it was measured. */
   readonly skipped: readonly string[];
 }
 

@@ -105,6 +105,10 @@ export interface Libc {
     offset: number,
   ): number;
   munmap(address: PinnedAddress, length: number): number;
+  /** In a thread of libuv's pool. */
+  readonly posixFadvise: {
+    async(fd: number, offset: number, length: number, advice: number, done: () => void): void;
+  };
   epollCreate(flags: number): number;
   epollCtl(epoll: number, operation: number, fd: number, event: PinnedAddress): number;
   epollWait(epoll: number, events: PinnedAddress, most: number, timeoutMs: number): number;
@@ -195,6 +199,7 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     close: lib.func("int close(int)"),
     mmap: lib.func("intptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)"),
     munmap: lib.func("int munmap(uintptr_t, size_t)"),
+    posixFadvise: lib.func("int posix_fadvise(int, int64_t, int64_t, int)"),
     epollCreate: lib.func("int epoll_create1(int)"),
     epollCtl: lib.func("int epoll_ctl(int, int, int, uintptr_t)"),
     epollWait: lib.func("int epoll_wait(int, uintptr_t, int, int)"),

@@ -1,42 +1,99 @@
 // A route as requests use it: bound to the state of its services.
 
+import { minted } from "../model/brand.ts";
 import type { Conditions } from "../model/conditions.ts";
-import type { RouteName, ServiceName } from "../model/names.ts";
-import { matchText, type Route } from "../model/route.ts";
+import type { Domain, ExactPath, PathPrefix, RouteName, ServiceName } from "../model/names.ts";
+import type { Revision } from "../model/revision.ts";
+import { matchText, type Route, type RouteMatch } from "../model/route.ts";
 import type { RouteOptions } from "../model/route-options.ts";
 import { AccessList } from "./access-list.ts";
 import type { ServiceState } from "./service-state.ts";
 import { Split } from "./split.ts";
 
+const noOptions: RouteOptions = {};
+const rootPrefix = minted<PathPrefix>("/");
+
 /** Of the few routes that have any of it; the others share the one reference to nothing. */
 interface Extras {
+  readonly options: RouteOptions | undefined;
+  readonly when: Conditions | undefined;
+  readonly port: number | undefined;
   readonly split: Split | undefined;
   readonly mirror: ServiceState | undefined;
   readonly access: AccessList | undefined;
 }
 
-/** Never changes: a changed route is another object, and a request keeps the one it began with. */
+/**
+ * Never changes: a changed route is another object, and a request keeps the one it began with. Keeps what
+ * requests use and no more, because a worker may have a million of them (docs/decisions/0032).
+ */
 export class CompiledRoute {
   readonly name: RouteName;
-  readonly route: Route;
+  /** As written: "app.example.com", "*.example.com", "*"; "" of a TCP route. */
+  readonly domain: Domain | "";
+  /** Exact or a prefix; "/" of a TCP route. */
+  readonly path: ExactPath | PathPrefix;
+  /** Only for its path, not for what is below it. */
+  readonly isExact: boolean;
+  /** Since when it has its match; see Route. */
+  readonly matchRevision: Revision;
   /** Who answers; undefined: a split, or the router itself. */
   readonly service: ServiceState | undefined;
   readonly sticky: boolean;
-  /** Of the route; undefined on most: one comparison tells that there is nothing else to do. */
-  readonly options: RouteOptions | undefined;
-  /** What must hold beside host and path; undefined: nothing. */
-  readonly when: Conditions | undefined;
   readonly #extras: Extras | undefined;
 
   /** @param stateOf The state of a service that the route names. */
   constructor(route: Route, stateOf: (name: ServiceName) => ServiceState) {
+    const { match } = route;
+    const isHttp = match.kind === "http";
     this.name = route.name;
-    this.route = route;
+    this.domain = isHttp ? match.domain : "";
+    this.path = isHttp ? (match.exactPath ?? match.pathPrefix) : rootPrefix;
+    this.isExact = isHttp && match.exactPath !== undefined;
+    this.matchRevision = route.matchRevision;
     this.service = route.service === undefined ? undefined : stateOf(route.service);
     this.sticky = route.sticky;
-    this.options = route.options;
-    this.when = route.match.kind === "http" ? route.match.when : undefined;
     this.#extras = extrasOf(route, stateOf);
+  }
+
+  /** Of the route; undefined on most: one comparison tells that there is nothing else to do. */
+  get options(): RouteOptions | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.options;
+  }
+  /** What must hold beside host and path; undefined: nothing. */
+  get when(): Conditions | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.when;
+  }
+  /** Undefined: an HTTP route. */
+  get port(): number | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.port;
+  }
+  /** As `HttpMatch` has it; "/" of a TCP route. */
+  get pathPrefix(): PathPrefix {
+    return this.isExact ? rootPrefix : minted<PathPrefix>(this.path);
+  }
+  get exactPath(): ExactPath | undefined {
+    return this.isExact ? minted<ExactPath>(this.path) : undefined;
+  }
+  /** Made anew: for changes and for explaining. */
+  get match(): RouteMatch {
+    const { port, domain, pathPrefix, exactPath, when } = this;
+    if (port !== undefined || domain === "") return { kind: "tcp", port: port ?? 0 };
+    return {
+      kind: "http",
+      domain,
+      pathPrefix,
+      ...(exactPath === undefined ? {} : { exactPath }),
+      ...(when === undefined ? {} : { when }),
+    };
+  }
+
+  /** Every service that it may send anything to, each once. */
+  get services(): readonly ServiceState[] {
+    const { service, split, mirror } = this;
+    if (this.#extras === undefined) return service === undefined ? [] : [service];
+    const all = [service, ...(split?.shares ?? []).map((share) => share.service), mirror];
+    return [...new Set(all.filter((each) => each !== undefined))];
   }
 
   /** The services that share the requests; undefined: there is one, or none. */
@@ -61,30 +118,24 @@ export class CompiledRoute {
 }
 
 function extrasOf(
-  { options }: Route,
+  { match, options }: Route,
   stateOf: (name: ServiceName) => ServiceState,
 ): Extras | undefined {
-  if (options === undefined) return undefined;
-  const { split, mirror, access } = options;
-  if (split === undefined && mirror === undefined && access === undefined) return undefined;
+  const port = match.kind === "tcp" ? match.port : undefined;
+  const when = match.kind === "http" ? match.when : undefined;
+  if (options === undefined && port === undefined && when === undefined) return undefined;
+  const { split, mirror, access } = options ?? noOptions;
   return {
+    options,
+    when,
+    port,
     split: split === undefined ? undefined : new Split(split, stateOf),
     mirror: mirror === undefined ? undefined : stateOf(mirror.service),
     access: access === undefined ? undefined : new AccessList(access),
   };
 }
 
-/** The path that the route is for, exact or a prefix; "/" for a TCP route, which has none. */
-export function pathOf({ route: { match } }: CompiledRoute): string {
-  return match.kind === "tcp" ? "/" : (match.exactPath ?? match.pathPrefix);
-}
-
-/** Only for its path, not for what is below it. */
-export function isExact({ route: { match } }: CompiledRoute): boolean {
-  return match.kind === "http" && match.exactPath !== undefined;
-}
-
 /** For people: `app.example.com/api (route "app-api")`. */
 export function shownRoute(compiled: CompiledRoute): string {
-  return `${matchText(compiled.route.match)} (route ${JSON.stringify(compiled.name)})`;
+  return `${matchText(compiled.match)} (route ${JSON.stringify(compiled.name)})`;
 }

@@ -9,12 +9,12 @@ const nothing = new Uint8Array(0);
 
 /** `the method is GET, not POST, and header x-canary is not "1"`; undefined: all hold. */
 export function whyConditionsFail(
-  { route: { match } }: CompiledRoute,
+  { when }: CompiledRoute,
   { method }: { readonly method: string },
   facts: RequestFacts,
 ): string | undefined {
-  if (match.kind === "tcp" || match.when === undefined) return undefined;
-  const { methods, headers, query } = match.when;
+  if (when === undefined) return undefined;
+  const { methods, headers, query } = when;
   const reasons = [
     ...(methods.length === 0 || methods.includes(method)
       ? []

@@ -130,17 +130,18 @@ function rateText({ requests, perMs, burst, key }: RateLimit, noun: string): str
 
 /** The status of a redirect or a fixed answer; 0: a service answers. */
 function explainOwnAnswer(
-  { route, options }: CompiledRoute,
+  route: CompiledRoute,
   { question, path, query }: AskedHttp,
   steps: string[],
 ): number {
+  const { options } = route;
   const { redirect, answer } = options ?? noOptions;
   if (answer !== undefined) {
     steps.push(`the router answers ${answer.status} by itself`);
     return answer.status;
   }
-  if (redirect === undefined || route.match.kind === "tcp") return 0;
-  const url = redirectTarget(redirect, route.match, { ...originOf(question, steps), path, query });
+  if (redirect === undefined || route.port !== undefined) return 0;
+  const url = redirectTarget(redirect, route, { ...originOf(question, steps), path, query });
   if (url === undefined) {
     steps.push("the request is already where the redirect leads");
     if (route.service !== undefined || options?.split !== undefined) return 0;
@@ -198,14 +199,11 @@ function splitText({ shares }: Split): string {
 }
 
 /** What the backend gets instead, and who gets a copy. */
-function explainChanges(
-  { route: { match }, options, mirror }: CompiledRoute,
-  path: string,
-  steps: string[],
-): void {
-  const { rewrite, mirror: copies } = options ?? noOptions;
-  if (rewrite?.pathPrefix !== undefined && match.kind === "http") {
-    steps.push(`the backend is asked for ${replacedPrefix(rewrite.pathPrefix, match, path)}`);
+function explainChanges(route: CompiledRoute, path: string, steps: string[]): void {
+  const { mirror } = route;
+  const { rewrite, mirror: copies } = route.options ?? noOptions;
+  if (rewrite?.pathPrefix !== undefined && route.port === undefined) {
+    steps.push(`the backend is asked for ${replacedPrefix(rewrite.pathPrefix, route, path)}`);
   }
   if (rewrite?.host !== undefined) steps.push(`the backend is told Host ${rewrite.host}`);
   if (mirror === undefined || copies === undefined) return;

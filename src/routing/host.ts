@@ -8,23 +8,19 @@ const dot = 0x2e;
 
 /**
  * The host in `bytes[start]` up to, not including, `bytes[end]`: lower case, without ":PORT" and one
- * trailing dot; "" for none. Makes a string: callers keep the answer while the bytes stay the same.
+ * trailing dot; "" for none. Makes a string: for explaining.
  */
 export function hostOf(bytes: Uint8Array, start: number, end: number): string {
-  let hostEnd = portAt(bytes, start, end);
-  if (bytes[hostEnd - 1] === dot) hostEnd--;
+  const hostEnd = hostEndOf(bytes, start, end);
   const codes: number[] = [];
   for (let i = start; i < hostEnd; i++) codes.push(lowerCase(bytes[i]!));
   return String.fromCharCode.apply(undefined, codes);
 }
 
-/** As `hostOf`, but `last` itself when the bytes say just that: most requests name the host of the one before. */
-export function hostAfter(last: string, bytes: Uint8Array, start: number, end: number): string {
-  if (last.length !== end - start) return hostOf(bytes, start, end);
-  for (let i = 0; i < last.length; i++) {
-    if (bytes[start + i] !== last.charCodeAt(i)) return hostOf(bytes, start, end);
-  }
-  return last;
+/** Where the host ends that begins at `start`: before ":PORT" and one trailing dot. */
+export function hostEndOf(bytes: Uint8Array, start: number, end: number): number {
+  const hostEnd = portAt(bytes, start, end);
+  return hostEnd > start && bytes[hostEnd - 1] === dot ? hostEnd - 1 : hostEnd;
 }
 
 /** Where ":PORT" begins, or `end`. The colons within "[::1]" are none. */

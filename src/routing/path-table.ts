@@ -8,7 +8,7 @@
 // a prefix costs one entry, whatever it is nested in, and removing one cannot disturb its siblings.
 
 import type { HttpMatch } from "../model/route.ts";
-import { type CompiledRoute, isExact, pathOf } from "./compiled-route.ts";
+import type { CompiledRoute } from "./compiled-route.ts";
 import { sameConditions } from "./conditions-hold.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import {
@@ -53,8 +53,8 @@ export class PathTable {
   /** Its match must be free. */
   put(route: CompiledRoute): void {
     this.#size++;
-    const path = pathOf(route);
-    if (isExact(route)) {
+    const { path } = route;
+    if (route.isExact) {
       this.#exact ??= new RoutesByPath();
       this.#exact.put(route);
       this.#exactLengthMax = Math.max(this.#exactLengthMax, path.length);
@@ -73,8 +73,8 @@ export class PathTable {
   }
 
   #take(route: CompiledRoute): boolean {
-    if (isExact(route)) return this.#exact?.remove(route) ?? false;
-    if (pathOf(route) !== "/") return this.#prefixes.remove(route);
+    if (route.isExact) return this.#exact?.remove(route) ?? false;
+    if (route.path !== "/") return this.#prefixes.remove(route);
     return this.#roots !== undefined && take(this.#roots, route);
   }
 

@@ -3,9 +3,15 @@
 // Knows: what a Redirect and a Rewrite mean for one request. Does not know how they are sent. Nothing is
 // decoded or merged, as with matching: what was sent behind the route's own prefix stays as it was.
 
-import type { PathPrefix } from "../model/names.ts";
-import type { HttpMatch } from "../model/route.ts";
+import type { ExactPath, PathPrefix } from "../model/names.ts";
 import type { Redirect } from "../model/route-options.ts";
+
+/** The path that a route is for; an HttpMatch fits, and a CompiledRoute. */
+export interface MatchedPath {
+  readonly pathPrefix: PathPrefix;
+  /** This path alone; `pathPrefix` is "/" then. */
+  readonly exactPath?: ExactPath | undefined;
+}
 
 /** The URL that a request asked for. */
 export interface AskedUrl {
@@ -26,7 +32,7 @@ export interface AskedUrl {
  */
 export function redirectTarget(
   redirect: Redirect,
-  match: Pick<HttpMatch, "pathPrefix" | "exactPath">,
+  match: MatchedPath,
   asked: AskedUrl,
 ): string | undefined {
   const scheme = redirect.scheme ?? asked.scheme;
@@ -49,7 +55,7 @@ export function redirectTarget(
  */
 export function replacedPrefix(
   instead: PathPrefix,
-  { pathPrefix, exactPath }: Pick<HttpMatch, "pathPrefix" | "exactPath">,
+  { pathPrefix, exactPath }: MatchedPath,
   path: string,
 ): string {
   if (path === "*") return path;
@@ -62,7 +68,7 @@ export function replacedPrefix(
 
 function redirectedPath(
   { path: whole, pathPrefix: instead }: Redirect,
-  match: Pick<HttpMatch, "pathPrefix" | "exactPath">,
+  match: MatchedPath,
   path: string,
   hostStays: boolean,
 ): string {

@@ -16,11 +16,12 @@ import { type Revision, revisionZero } from "../model/revision.ts";
 import { type MatchKey, matchKeyOf, matchText, type Route, servicesOf } from "../model/route.ts";
 import type { Endpoint } from "./backend-state.ts";
 import { CompiledRoute } from "./compiled-route.ts";
-import { DomainIndex } from "./domain-index.ts";
+import { DomainIndex, type RequestPlace } from "./domain-index.ts";
 import { type ExplainQuestionLike, explainHttp, explainTcp } from "./explain.ts";
 import type { RoutingExplanation } from "./explain-outcome.ts";
 import { type NetChange, netChangeOf } from "./net-change.ts";
 import type { RequestFacts } from "./request-facts.ts";
+import { RoutesByName } from "./routes-by-name.ts";
 import { ServiceRegistry } from "./service-registry.ts";
 import type { ServiceState } from "./service-state.ts";
 
@@ -39,7 +40,7 @@ export class RouteTable {
   #revision: Revision = revisionZero;
   /** Changes applied: tells a prepared change that it is not the next one. */
   #edits = 0;
-  readonly #routes = new ChurnMap<RouteName, CompiledRoute>();
+  readonly #routes = new RoutesByName();
   readonly #domains = new DomainIndex();
   readonly #byPort = new ChurnMap<number, CompiledRoute>();
   readonly #registry = new ServiceRegistry();
@@ -106,18 +107,15 @@ export class RouteTable {
   /**
    * The route for a request, or undefined.
    *
-   * @param host As `hostOf` answers it: lower case, no port, no trailing dot; "" when there was none.
-   * @param bytes Hold the path as sent, without query, from `pathStart` up to, not including, `pathEnd`.
+   * @param bytes Hold host and path where `place` says.
    * @param facts What conditions are asked of; asked only of routes that have some.
    */
   matchHttp(
-    host: string,
     bytes: Uint8Array,
-    pathStart: number,
-    pathEnd: number,
+    place: RequestPlace,
     facts: RequestFacts,
   ): CompiledRoute | undefined {
-    return this.#domains.match(host, bytes, pathStart, pathEnd, facts);
+    return this.#domains.match(bytes, place, facts);
   }
 
   matchTcp(port: number): CompiledRoute | undefined {
@@ -156,8 +154,8 @@ export class RouteTable {
     const before = new Set<number>();
     const after = new Set<number>();
     for (const [name, route] of net.routes) {
-      const old = this.#routes.get(name)?.route.match;
-      if (old?.kind === "tcp") before.add(old.port);
+      const port = this.#routes.get(name)?.port;
+      if (port !== undefined) before.add(port);
       if (route?.match.kind === "tcp") after.add(route.match.port);
     }
     return {
@@ -177,9 +175,9 @@ export class RouteTable {
     }
     for (const [name, route] of net.routes) {
       if (route === undefined) this.#routes.delete(name);
-      else this.#place(this.#compile(route));
+      else this.#place(this.#compile(route), route);
     }
-    for (const { route } of old) this.#release(route);
+    for (const { services } of old) for (const each of services) this.#registry.release(each);
     for (const [name, settings] of net.services) this.#registry.configure(name, settings);
     for (const [name, wanted] of net.backends) this.#registry.editBackends(name, wanted);
     this.#revision = revision;
@@ -188,6 +186,9 @@ export class RouteTable {
   }
 
   #compile(route: Route): CompiledRoute {
+    if (route.options === undefined) {
+      return new CompiledRoute(route, (name) => this.#registry.retain(name));
+    }
     const states = new Map(servicesOf(route).map((name) => [name, this.#registry.retain(name)]));
     return new CompiledRoute(route, (name) => {
       const state = states.get(name);
@@ -196,22 +197,14 @@ export class RouteTable {
     });
   }
 
-  #release(route: Route): void {
-    for (const name of servicesOf(route)) {
-      const service = this.#registry.get(name);
-      if (service !== undefined) this.#registry.release(service);
-    }
-  }
-
-  #place(compiled: CompiledRoute): void {
-    const { match } = compiled.route;
-    this.#routes.set(compiled.name, compiled);
+  #place(compiled: CompiledRoute, { match }: Route): void {
+    this.#routes.set(compiled);
     if (match.kind === "tcp") this.#byPort.set(match.port, compiled);
     else this.#domains.put(match, compiled);
   }
 
   #unplace(compiled: CompiledRoute): void {
-    const { match } = compiled.route;
+    const { match } = compiled;
     if (match.kind === "tcp") this.#byPort.delete(match.port);
     else this.#domains.remove(match, compiled);
   }

@@ -7,6 +7,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { accessLogQueueBytesMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
+import { CacheTrim, type DropCached } from "./cache-trim.ts";
 import type { Log } from "./log-port.ts";
 
 /** Takes one batch at a time; resolves once it is taken. */
@@ -19,6 +20,8 @@ export interface AccessLogSinkOptions {
   /** "-" for standard output, else a file's path. */
   readonly destination: string;
   readonly log: Log;
+  /** Forgets what the kernel caches of a file; undefined: it may cache all of the log. */
+  readonly dropCached?: DropCached;
   /** Default: opens `destination`. Tests hand in a slow or full one. */
   readonly openOutlet?: (destination: string) => Promise<Outlet>;
 }
@@ -38,14 +41,18 @@ export class AccessLogSink {
 
   /** Rejects "failed-precondition" naming the file when it cannot be opened. */
   static async open(options: AccessLogSinkOptions): Promise<AccessLogSink> {
-    const outlet = await (options.openOutlet ?? openOutlet)(options.destination);
-    return new AccessLogSink(options, outlet);
+    const opens = options.openOutlet ?? ((path: string) => openOutlet(path, options.dropCached));
+    return new AccessLogSink(options, opens, await opens(options.destination));
   }
 
-  private constructor(options: AccessLogSinkOptions, outlet: Outlet) {
+  private constructor(
+    options: AccessLogSinkOptions,
+    opens: (destination: string) => Promise<Outlet>,
+    outlet: Outlet,
+  ) {
     this.#destination = options.destination;
     this.#log = options.log;
-    this.#openOutlet = options.openOutlet ?? openOutlet;
+    this.#openOutlet = opens;
     this.#outlet = outlet;
   }
 
@@ -141,8 +148,10 @@ function countLines(bytes: Uint8Array): number {
   return lines;
 }
 
-function openOutlet(destination: string): Promise<Outlet> {
-  return destination === "-" ? Promise.resolve(standardOutput()) : openFile(destination);
+function openOutlet(destination: string, dropCached?: DropCached): Promise<Outlet> {
+  return destination === "-"
+    ? Promise.resolve(standardOutput())
+    : openFile(destination, dropCached);
 }
 
 /** Node writes to pipes without blocking; a reader that left is an error, not a crash. */
@@ -163,7 +172,7 @@ function standardOutput(): Outlet {
 /** The failed write itself tells. */
 function ignored(): void {}
 
-async function openFile(path: string): Promise<Outlet> {
+async function openFile(path: string, dropCached?: DropCached): Promise<Outlet> {
   let file: FileHandle;
   try {
     file = await open(path, "a");
@@ -175,7 +184,25 @@ async function openFile(path: string): Promise<Outlet> {
       { cause: reason },
     );
   }
-  return { write: lineAppender(file), close: () => file.close() };
+  const append = lineAppender(file);
+  const trim = await trimOf(file, dropCached);
+  return {
+    write: async (lines) => {
+      await append(lines);
+      trim?.appended(lines.length);
+    },
+    close: async () => {
+      await trim?.settled();
+      await file.close();
+    },
+  };
+}
+
+/** Of a regular file; a pipe or a device is not cached. */
+async function trimOf(file: FileHandle, dropCached?: DropCached): Promise<CacheTrim | undefined> {
+  if (dropCached === undefined) return undefined;
+  const status = await file.stat();
+  return status.isFile() ? new CacheTrim(file.fd, status.size, dropCached) : undefined;
 }
 
 /** A full disk may take half a line: the next batch then begins on a line of its own. */

@@ -26,6 +26,7 @@ import {
   slackBytes,
 } from "./line-bytes.ts";
 import type { LogPages } from "./log-pages.ts";
+import { ReadyFields } from "./ready-fields.ts";
 
 export interface AccessLogOptions {
   /** Where lines are written. */
@@ -43,6 +44,7 @@ export interface AccessLogOptions {
  * Invariant: between `end` and the next `begin` the page holds whole lines only.
  */
 export class AccessLog {
+  readonly ready = new ReadyFields();
   readonly #pages: LogPages;
   readonly #send: (page: number, length: number) => void;
   readonly #counters: Float64Array;
@@ -89,16 +91,7 @@ export class AccessLog {
     line.copy(this.#time.view, 0, timeLength);
   }
 
-  /** Bytes of the request, taken as Latin-1; what is beyond `accessLogFieldBytesMax` is cut off. */
-  bytesField(key: AccessKey, bytes: Uint8Array, start: number, end: number): void {
-    const stop = Math.min(end, start + accessLogFieldBytesMax);
-    if (!this.#key(key.quoted, (stop - start) * escapeBytesMax + 1)) return;
-    const line = this.#line;
-    line.escaped(bytes, line.plain(bytes, start, stop), stop);
-    line.byte(quoteByte);
-  }
-
-  /** A text of ours: the name of a route, an address, a reason. */
+  /** A text; what is beyond `accessLogFieldBytesMax` characters is cut off. */
   textField(key: AccessKey, text: string): void {
     const length = Math.min(text.length, accessLogFieldBytesMax);
     if (!this.#key(key.quoted, length * escapeBytesMax + 1)) return;
@@ -134,6 +127,11 @@ export class AccessLog {
   /** A number with up to three decimals; what is no number is written as null. */
   numberField(key: AccessKey, value: number): void {
     if (this.#key(key.plain, numberBytesMax)) this.#line.number(value);
+  }
+
+  /** As numberField, of thousandths from 0 to 2^31 - 1: a number with decimals would be boxed on its way here. */
+  thousandthsField(key: AccessKey, thousandths: number): void {
+    if (this.#key(key.plain, numberBytesMax)) this.#line.thousandths(thousandths);
   }
 
   /** Whole fields that are the same in many lines. */

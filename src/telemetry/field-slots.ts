@@ -5,7 +5,8 @@
 // allocated after the start.
 //
 // A triple is found by a few characters of its texts, because reading them all costs what a slot
-// saves. Those that agree in these take turns in one slot, which is slower and not wrong.
+// saves; it stands in the slot that they name or in that slot's neighbour. Of more that agree in these
+// characters each takes another's place, which is slower and not wrong.
 
 import type { AccessKey } from "./access-fields.ts";
 import { escapeBytesMax, LineBytes, quoteByte } from "./line-bytes.ts";
@@ -13,7 +14,7 @@ import { escapeBytesMax, LineBytes, quoteByte } from "./line-bytes.ts";
 export interface FieldSlotsOptions {
   /** Of the fields, in their order; one to three. */
   readonly keys: readonly AccessKey[];
-  /** A power of two. */
+  /** A power of two, at least 2. */
   readonly slots: number;
   /** Fields that are longer have no slot; at most 255, and a multiple of 8. */
   readonly slotBytes: number;
@@ -29,6 +30,10 @@ export class FieldSlots {
   readonly #second: string[];
   readonly #third: string[];
   readonly #lengths: Uint8Array;
+  /** The slot that was asked for last: one client's requests come in a row, and go to one place. */
+  #last = 0;
+  /** Which of two neighbours gives way next. */
+  #turn = 0;
   readonly #scratch: LineBytes;
 
   constructor(options: FieldSlotsOptions) {
@@ -51,13 +56,23 @@ export class FieldSlots {
 
   /** The slot that holds the fields with these texts, from now on if not before; -1: they are too long. */
   slotOf(first: string, second: string, third: string): number {
-    const slot = (sampleOf(first) ^ Math.imul(sampleOf(third), 17)) & this.#mask;
-    const isHeld =
+    if (this.#holds(this.#last, first, second, third)) return this.#last;
+    const home = (sampleOf(first) ^ Math.imul(sampleOf(third), 17)) & this.#mask;
+    const neighbour = home ^ 1;
+    if (this.#holds(home, first, second, third)) return (this.#last = home);
+    if (this.#holds(neighbour, first, second, third)) return (this.#last = neighbour);
+    this.#turn ^= 1;
+    const isHomeFree = this.#lengths[home] === 0;
+    return this.#fill(isHomeFree ? home : home ^ this.#turn, first, second, third);
+  }
+
+  #holds(slot: number, first: string, second: string, third: string): boolean {
+    return (
       this.#first[slot] === first &&
       this.#third[slot] === third &&
       this.#second[slot] === second &&
-      this.#lengths[slot] !== 0;
-    return isHeld ? slot : this.#fill(slot, first, second, third);
+      this.#lengths[slot] !== 0
+    );
   }
 
   #fill(slot: number, first: string, second: string, third: string): number {
@@ -77,6 +92,7 @@ export class FieldSlots {
     this.#second[slot] = second;
     this.#third[slot] = third;
     this.#lengths[slot] = length;
+    this.#last = slot;
     return slot;
   }
 

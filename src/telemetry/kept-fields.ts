@@ -37,7 +37,7 @@ export class KeptFields {
     this.#line.piece(fields);
   }
 
-  /** Bytes of the request, as AccessLog.bytesField. */
+  /** Bytes of the request, taken as Latin-1; what is beyond `accessLogFieldBytesMax` is cut off. */
   bytesField(key: AccessKey, bytes: Uint8Array, start: number, end: number): void {
     const stop = Math.min(end, start + accessLogFieldBytesMax);
     const keyLength = key.quoted.length;

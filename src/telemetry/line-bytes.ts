@@ -131,7 +131,7 @@ export class LineBytes {
   number(value: number): void {
     const whole = value | 0;
     if (whole === value && whole >= 0) this.#whole(whole);
-    else if (value > 0 && value < fastValueMax) this.#decimal(Math.round(value * 1000));
+    else if (value > 0 && value < fastValueMax) this.thousandths(Math.round(value * 1000));
     else this.#rareNumber(value);
   }
 
@@ -144,7 +144,8 @@ export class LineBytes {
     this.digits3(value - thousands * 1000);
   }
 
-  #decimal(thousandths: number): void {
+  /** So many thousandths as a number with three decimals, or none. @param thousandths 0 to 2^31 - 1 */
+  thousandths(thousandths: number): void {
     const whole = (thousandths / 1000) | 0;
     this.#whole(whole);
     const rest = thousandths - whole * 1000;

@@ -120,13 +120,13 @@ export class Exchange {
   }
 
   /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
-  begin(bytes: Uint8Array, host: string): void {
+  begin(bytes: Uint8Array): void {
     const { requestHead: head, requestFacts, table } = this.#context;
     this.#describe(bytes);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     if (head.maxForwards === 0) return this.#answer(200, "max-forwards", "");
     if (head.hasVia && this.#isLooping(bytes)) return this.#answer(508, "request-loop", "");
-    const route = table.matchHttp(host, bytes, head.targetStart, head.pathEnd, requestFacts);
+    const route = table.matchHttp(bytes, head, requestFacts);
     this.route = route;
     if (route === undefined) {
       this.#context.counters[Counter.noRoute]! += 1;

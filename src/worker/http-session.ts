@@ -6,7 +6,6 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
-import { hostAfter } from "../routing/host.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
@@ -38,7 +37,6 @@ export class HttpSession
   #state: number = State.Head;
   /** How many requests it has brought. */
   #requests = 0;
-  #host = "";
   #inputEnded = false;
   /** The time that runs is that of a client which has ended its side. */
   #mayHaveLeft = false;
@@ -223,12 +221,11 @@ export class HttpSession
       this.#malformed(-next, head.error);
       return end;
     }
-    this.#host = hostAfter(this.#host, bytes, head.hostStart, head.hostEnd);
     const exchange = this.#context.exchanges.lend(this);
     this.#exchange = exchange;
     this.#requests++;
     this.#isFollowed = next < end;
-    exchange.begin(bytes, this.#host);
+    exchange.begin(bytes);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
     this.#awaitMore(exchange);

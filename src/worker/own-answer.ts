@@ -49,15 +49,15 @@ function routeAnswer(
   head: RequestHead,
   trusted: boolean,
   bytes: Uint8Array,
-  { route: { match, options } }: CompiledRoute,
+  route: CompiledRoute,
 ): OwnAnswer | undefined {
-  const { redirect, answer } = options ?? {};
+  const { redirect, answer } = route.options ?? {};
   if (answer !== undefined) {
     const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}`);
     return { status: answer.status, reason: "fixed-answer", page: answer, lines };
   }
-  if (redirect === undefined || match.kind === "tcp") return undefined;
-  const target = redirectTarget(redirect, match, askedUrlOf(bytes, head, trusted));
+  if (redirect === undefined || route.port !== undefined) return undefined;
+  const target = redirectTarget(redirect, route, askedUrlOf(bytes, head, trusted));
   if (target === undefined) return undefined;
   if (target === "") return { status: 400, reason: "no-host", page: undefined, lines: [] };
   const lines = [`Location: ${target}`];

@@ -1,17 +1,24 @@
 // What is remembered of one request until its line in the access log is written, and the counting
 // that goes with its end. Reused with its exchange.
 
-import type { RequestHead } from "../protocol/request-head.ts";
+import { Method, type RequestHead } from "../protocol/request-head.ts";
 import { AccessField, fieldsOf } from "../telemetry/access-fields.ts";
 import { Counter, observeDuration } from "../telemetry/counters.ts";
 import { KeptFields } from "../telemetry/kept-fields.ts";
+import type { Piece } from "../telemetry/line-bytes.ts";
 import type { WorkerContext } from "./context.ts";
 import { sentRequestId } from "./request-writer.ts";
 
+/** Of a shorter duration the thousandths are a small integer: half an hour and more. */
+const boxlessMsMax = 2_000_000;
+/** By their numbers; Method.Other has no name of its own. */
+const methods: (Piece | undefined)[] = [];
+for (const [name, method] of Object.entries(Method)) {
+  if (method !== Method.Other) methods[method] = fieldsOf({ method: name.toUpperCase() });
+}
 const http10 = fieldsOf({ protocol: "http/1.0" });
 const http11 = fieldsOf({ protocol: "http/1.1" });
 const noHead = fieldsOf({ method: "", host: "", path: "", protocol: "http/1.1" });
-const noReason = fieldsOf({ reason: "" });
 const noId = fieldsOf({ request_id: "" });
 
 export class RequestRecord {
@@ -50,7 +57,9 @@ export class RequestRecord {
     if (head === undefined) {
       kept.ready(noHead);
     } else {
-      kept.bytesField(AccessField.method, bytes, head.methodStart, head.methodEnd);
+      const method = methods[head.method];
+      if (method !== undefined) kept.ready(method);
+      else kept.bytesField(AccessField.method, bytes, head.methodStart, head.methodEnd);
       kept.bytesField(AccessField.host, bytes, head.hostStart, head.hostEnd);
       kept.bytesField(AccessField.path, bytes, head.targetStart, head.targetEnd);
       kept.ready(head.minor === 1 ? http11 : http10);
@@ -82,15 +91,26 @@ export class RequestRecord {
     accessLog.begin();
     accessLog.client(client);
     accessLog.keptFields(kept, 0, this.#idAt);
-    accessLog.numberField(AccessField.status, this.status);
-    accessLog.numberField(AccessField.bytesIn, this.bytesIn);
+    if (this.bytesIn === 0) {
+      accessLog.readyFields(accessLog.ready.bodiless(this.status));
+    } else {
+      accessLog.numberField(AccessField.status, this.status);
+      accessLog.numberField(AccessField.bytesIn, this.bytesIn);
+    }
     accessLog.numberField(AccessField.bytesOut, this.bytesOut);
-    accessLog.numberField(AccessField.durationMs, durationMs);
+    if (durationMs >= 0 && durationMs < boxlessMsMax) {
+      accessLog.thousandthsField(AccessField.durationMs, Math.round(durationMs * 1000) | 0);
+    } else {
+      accessLog.numberField(AccessField.durationMs, durationMs);
+    }
     accessLog.place(this.route, this.service, this.backend);
-    accessLog.numberField(AccessField.tries, this.tries);
-    accessLog.numberField(AccessField.revision, this.revision);
-    if (this.reason === "") accessLog.readyFields(noReason);
-    else accessLog.textField(AccessField.reason, this.reason);
+    if (this.tries === 1 && this.reason === "") {
+      accessLog.readyFields(accessLog.ready.untroubled(this.revision));
+    } else {
+      accessLog.numberField(AccessField.tries, this.tries);
+      accessLog.numberField(AccessField.revision, this.revision);
+      accessLog.textField(AccessField.reason, this.reason);
+    }
     accessLog.keptFields(kept, this.#idAt, kept.length);
     accessLog.end();
     kept.release();

@@ -3,8 +3,8 @@
 // Bytes only: a rewritten request costs no string. Agrees with `replacedPrefix` of routing, which says the same
 // for people.
 
-import type { HttpMatch } from "../model/route.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
+import type { MatchedPath } from "../routing/redirect-target.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 
 const slash = 0x2f;
@@ -16,7 +16,7 @@ export function writeRewrittenTarget(
   bytes: Uint8Array,
   { targetStart, pathEnd, targetEnd }: RequestHead,
   instead: string,
-  { pathPrefix, exactPath }: Pick<HttpMatch, "pathPrefix" | "exactPath">,
+  { pathPrefix, exactPath }: MatchedPath,
 ): void {
   if (bytes[targetStart] === star) return writer.range(bytes, targetStart, targetEnd);
   const prefixLength = pathPrefix === "/" ? 0 : pathPrefix.length;

@@ -117,15 +117,15 @@ function writeRewritten(
   writer: ByteWriter,
   bytes: Uint8Array,
   head: RequestHead,
-  { route: { match } }: CompiledRoute,
+  route: CompiledRoute,
   { pathPrefix, host }: Rewrite,
   trusted: boolean,
 ): void {
   writer.range(bytes, head.methodStart, head.methodEnd);
   writer.byte(32);
-  if (pathPrefix === undefined || match.kind === "tcp") {
+  if (pathPrefix === undefined || route.port !== undefined) {
     writer.range(bytes, head.targetStart, head.targetEnd);
-  } else writeRewrittenTarget(writer, bytes, head, pathPrefix, match);
+  } else writeRewrittenTarget(writer, bytes, head, pathPrefix, route);
   writer.all(versionLine);
   if (host !== undefined) textField(writer, hostName, host);
   else if (head.hostFieldReplaced) {

@@ -4,7 +4,6 @@ import { Framing } from "../protocol/framing.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { wasOffered } from "../protocol/upgrade.ts";
-import { pathOf } from "../routing/compiled-route.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
@@ -238,7 +237,7 @@ export class ResponseRelay {
       return undefined;
     }
     const value = this.#context.sticky.seal(backend.service, backend.endpoint.address);
-    return stickyField(value, pathOf(route));
+    return stickyField(value, route.path);
   }
 
   /** `writer` holds the head when this is the first piece. */

@@ -193,7 +193,7 @@ describe("starting", () => {
     ]);
     const { line, http, rpc, admin } = await node.ready();
     expect(line).toMatch(
-      /^ready rpc=127\.0\.0\.1:\d+ admin=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+,\[::1\]:\d+ workers=1 io=net revision=0$/,
+      /^ready rpc=127\.0\.0\.1:\d+ admin=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+,\[::1\]:\d+ workers=1 io=(?:uring|epoll|net) revision=0$/,
     );
     expect(`${rpc} ${admin} ${http.join(" ")}`).not.toMatch(/:0\b/);
     for (const address of http) {

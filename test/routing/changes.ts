@@ -151,7 +151,7 @@ export function asking(
   return { kind: "http", method: "GET", host, path, headers: {}, clientAddress: "", ...rest };
 }
 
-/** With other bytes around the path, as in a real request. */
+/** With other bytes around path and host, as in a real request. */
 export function matchHttp(
   table: RouteTable,
   host: string,
@@ -159,7 +159,10 @@ export function matchHttp(
   rest: Partial<Pick<HttpQuestion, "method" | "headers">> = {},
 ): CompiledRoute | undefined {
   const [path, query] = target.split(/\?(.*)/s);
-  const bytes = encoder.encode(`GET ${path}?${query ?? "x=/y"} HTTP/1.1`);
+  const bytes = encoder.encode(`GET ${path}?${query ?? "x=/y"} HTTP/1.1\r\nHost: ${host}.X`);
   const facts = new QuestionFacts(asking(host, target, rest), query ?? "");
-  return table.matchHttp(host, bytes, 4, 4 + encoder.encode(path).length, facts);
+  const hostEnd = bytes.length - 2;
+  const hostStart = hostEnd - encoder.encode(host).length;
+  const place = { hostStart, hostEnd, targetStart: 4, pathEnd: 4 + encoder.encode(path).length };
+  return table.matchHttp(bytes, place, facts);
 }

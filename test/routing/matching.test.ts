@@ -162,12 +162,14 @@ describe("matchHttp", () => {
 
   test("reads the path where it lies, not what is around it", () => {
     const table = tableOf(route("r0", "a.com/api"));
-    const bytes = new TextEncoder().encode("/api/api/x");
+    const bytes = new TextEncoder().encode("/api/api/xa.com");
     const facts = new QuestionFacts(asking("a.com", "/api"), "");
-    expect(table.matchHttp("a.com", bytes, 0, 4, facts)?.name).toBe("r0");
-    expect(table.matchHttp("a.com", bytes, 4, 8, facts)?.name).toBe("r0");
-    expect(table.matchHttp("a.com", bytes, 0, 3, facts)).toBeUndefined();
-    expect(table.matchHttp("a.com", bytes, 8, 10, facts)).toBeUndefined();
+    const at = (targetStart: number, pathEnd: number): string | undefined =>
+      table.matchHttp(bytes, { hostStart: 10, hostEnd: 15, targetStart, pathEnd }, facts)?.name;
+    expect(at(0, 4)).toBe("r0");
+    expect(at(4, 8)).toBe("r0");
+    expect(at(0, 3)).toBeUndefined();
+    expect(at(8, 10)).toBeUndefined();
   });
 
   test("finds a prefix of 1024 characters under a path of a thousand segments", () => {

@@ -33,7 +33,7 @@ describe("a changed route leaves nothing behind", () => {
     expect(matchHttp(table, "old.com", "/")).toBeUndefined();
     expect(matchHttp(table, "x.new.com", "/")?.name).toBe("r");
     change(table, route("r", "*"));
-    expect(matchHttp(table, "x.new.com", "/")?.route.match).toMatchObject({ domain: "*" });
+    expect(matchHttp(table, "x.new.com", "/")?.match).toMatchObject({ domain: "*" });
     change(table, routeRemoved("r"));
     expect(matchHttp(table, "x.new.com", "/")).toBeUndefined();
   });

@@ -44,6 +44,12 @@ function manualOutlet(): {
   };
 }
 
+/** 24 MiB, one batch after the other. */
+async function writeLong(sink: AccessLogSink): Promise<void> {
+  const lines = Buffer.alloc(512 * 1024, "x\n");
+  for (let i = 0; i < 48; i++) await new Promise<void>((done) => sink.write(lines, done));
+}
+
 const ignored = (): void => {};
 
 describe("AccessLogSink to a file", () => {
@@ -97,6 +103,38 @@ describe("AccessLogSink to a file", () => {
     await manual.settle();
     expect(manual.taken).toEqual(["line\n"]);
     expect(log.messages()).toEqual(["access log was not reopened"]);
+  });
+
+  test("trims what is cached of a long file, and closes it only when that is done", async () => {
+    const destination = join(directory, "access.log");
+    const dropped: number[] = [];
+    const dropping = Promise.withResolvers<void>();
+    const sink = await AccessLogSink.open({
+      destination,
+      log: recordingLog(),
+      dropCached: (fd) => (dropped.push(fd), dropping.promise),
+    });
+    await writeLong(sink);
+    expect(dropped).toHaveLength(1);
+    let closed = false;
+    const closing = sink.close().then(() => (closed = true));
+    // Longer than closing a file takes: opening, reading and closing it.
+    await readFile(destination);
+    expect(closed).toBe(false);
+    dropping.resolve();
+    await closing;
+  });
+
+  test("trims nothing of what is no file", async () => {
+    const dropped: number[] = [];
+    const sink = await AccessLogSink.open({
+      destination: "/dev/null",
+      log: recordingLog(),
+      dropCached: (fd) => (dropped.push(fd), Promise.resolve()),
+    });
+    await writeLong(sink);
+    await sink.close();
+    expect(dropped).toEqual([]);
   });
 
   test("writes to a full disk: lines are counted, the state is logged once", async () => {

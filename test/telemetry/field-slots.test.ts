@@ -48,8 +48,13 @@ test("gives the fields of the triple that is asked for, in few slots for many", 
   );
 });
 
+test("has the fields of empty texts too, before there was any other", () => {
+  const { fieldsOf } = setUp();
+  expect(fieldsOf("", "", "")).toEqual({ route: "", service: "", backend: "" });
+});
+
 test("keeps apart texts that agree in every character that is looked at", () => {
-  const { fieldsOf } = setUp(1);
+  const { fieldsOf } = setUp(2);
   const long = (middle: string): string => `${"x".repeat(20)}${middle}${"x".repeat(19)}`;
   for (const middle of ["a", "b", "a"]) {
     expect(fieldsOf(long(middle), long("c"), "")).toMatchObject({ route: long(middle) });
@@ -59,7 +64,7 @@ test("keeps apart texts that agree in every character that is looked at", () => 
 });
 
 test("has no slot for what is too long, as it is or escaped, and spoils no other with it", () => {
-  const { slots, fieldsOf } = setUp(1);
+  const { slots, fieldsOf } = setUp(2);
   expect(fieldsOf("app", "web", "127.0.0.1:1")).toEqual({
     route: "app",
     service: "web",

@@ -42,6 +42,9 @@ describe("KeptFields", () => {
     const long = new Uint8Array(accessLogFieldBytesMax + 5).fill(byte);
     kept.bytesField(AccessField.path, long, 2, long.length);
     expect(read(kept)).toEqual({ path: String.fromCharCode(byte).repeat(accessLogFieldBytesMax) });
+    expect(kept.line.bytes.length).toBeGreaterThan(2048);
+    kept.release();
+    expect(kept.line.bytes.length).toBeLessThanOrEqual(2048);
   });
 
   test("takes later fields back, and writes others in their place", () => {

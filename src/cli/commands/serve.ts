@@ -7,6 +7,7 @@ import {
   type ServeOption,
   serveOptions,
 } from "../../config.ts";
+import { ioSettings } from "../../config-values.ts";
 import type { Command, Completion, Flag } from "../command.ts";
 
 /** @param serve Runs a node until it is told to end, and answers the exit status. */
@@ -30,7 +31,7 @@ export function serveCommand(serve: (config: Config) => Promise<number>): Comman
 }
 
 const choicesOf: Readonly<Record<string, Completion>> = {
-  io: ["auto", "net"],
+  io: ioSettings,
   "log-format": ["json", "text"],
   config: "file",
   "etcd-password-file": "file",
