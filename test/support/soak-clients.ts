@@ -54,11 +54,11 @@ const faults: readonly ClientFault[] = [
   "stall-asking",
   "split",
 ];
-const faultyShare = 0.15;
+const faultyShare = 0.25;
 const splitBytes = 200;
 const burstMax = 16;
 const burstBytesMax = 128 * 1024;
-const burstsMax = 120;
+const burstsMax = 60;
 /** Nothing of an answer for so long: it does not come. */
 const stuckMs = 30_000;
 const wrongMax = 20;
