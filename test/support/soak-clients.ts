@@ -3,7 +3,14 @@
 
 import { connect, type Socket } from "node:net";
 import type { SeededRandom } from "./seeded-random.ts";
-import { framingField, mayCut, messageBytes, planOf, type SoakPlan } from "./soak-plan.ts";
+import {
+  type BackendFault,
+  framingField,
+  mayCut,
+  messageBytes,
+  planOf,
+  type SoakPlan,
+} from "./soak-plan.ts";
 import { type Expected, fieldIn, SoakReader } from "./soak-reader.ts";
 
 export interface ClientFigures {
@@ -130,6 +137,8 @@ class SoakClient {
   #isOwn = false;
   /** Why the router may end this connection; "": there is no reason. */
   #reason = "";
+  /** Of the request that was answered last. */
+  #lastFault: BackendFault = "none";
   #hasLeft = false;
   #isFaulty = false;
   #lastMs = performance.now();
@@ -164,7 +173,9 @@ class SoakClient {
   }
 
   #words(): string {
-    return `${this.#waiting.length} waiting, client ${this.#isFaulty ? this.#fault : "as it should be"}`;
+    const client = this.#isFaulty ? this.#fault : "as it should be";
+    const within = this.#reader.isWithin ? ", within a message" : "";
+    return `${this.#waiting.length} waiting behind ${this.#lastFault}${within}, client ${client}`;
   }
 
   /** Asks some at once, or leaves. */
@@ -269,6 +280,7 @@ class SoakClient {
   #whole(): void {
     const { figures } = this.#crowd;
     const { fault } = this.#waiting.shift()!;
+    this.#lastFault = fault;
     if (!this.#isOwn) figures.answered++;
     else if (mayCut(fault)) figures.refused++;
     else figures.lostRaces++;
@@ -289,6 +301,8 @@ class SoakClient {
     const { length } = this.#waiting;
     if (this.#hasLeft) figures.leftOut += length;
     else if (this.#reason !== "" && this.#reason !== "none") figures.behind += length;
+    // An answer in chunks that is whole before its request is ends the connection, unannounced.
+    else if (this.#lastFault.startsWith("early")) figures.behind += length;
     else if (first === undefined) {
       // Whoever has ended its side is left when all is said.
       if (!(this.#isFaulty && this.#fault === "half-close"))
