@@ -252,7 +252,6 @@ export const discoveryUpdateEveryMs = 50;
 export const rejectedLookEveryMs = 1_000;
 /** Entries of one change that are named in the log as set aside; of more only the number. */
 export const entriesLoggedMax = 50;
-
 // We must close first: a backend that closes an idle connection while we are
 // writing to it turns a healthy request into a 502.
 assert(
@@ -267,8 +266,10 @@ assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");
 export const lingerMsMax = 5_000;
 /** Time for the first request of a connection that was new when its worker began to leave, in ms: a round trip or two to anywhere. */
 export const firstRequestMsMax = 1_000;
-/** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
+/** Bytes that one read of a connection may bring, and that the kernel moves at once between the two of a tunnel. libuv asks for 64 KiB; four and sixteen times that is hardly faster. */
 export const receiveBytes = 64 * 1024;
+/** Pipes that a worker has at most, two descriptors each: one per direction of a tunnel whose reader is slow. Further ones are served by copying. */
+export const pipesMax = 256;
 /** Resolution of a worker's timers, in ms: a tenth of the shortest timeout we keep. */
 export const timerTickMs = 100;
 /** Longest time that a line of the access log waits in a worker, in ms. */

@@ -10,6 +10,9 @@ export interface CrosspointProxyOptions {
   readonly accessLog: boolean;
 }
 
+/** With 20,000 file descriptors a node allows 7,600 clients by itself: docs/LIMITS.md. */
+const connectionsAsDelivered = 4_000;
+
 export function crosspoint(options: CrosspointProxyOptions): Contender {
   return async (job) => {
     try {
@@ -32,7 +35,7 @@ async function start(job: Job, { io, accessLog }: CrosspointProxyOptions): Promi
     workers,
     io,
     core: job.core ?? "all",
-    connections: job.connections + 100,
+    ...(job.connections > connectionsAsDelivered ? { connections: job.connections + 100 } : {}),
   });
   const tcpPort = job.mode === "tcp" ? await freePort() : undefined;
   const port = tcpPort ?? node.httpPort;

@@ -24,9 +24,9 @@ export function writtenTables(markdown: string, resultsFolder: string): string {
 
 export function resultTable(result: Result): string {
   const all = [...new Set(result.rows.flatMap((row) => Object.keys(row.figures)))];
-  const columns = all.filter(
-    (column) => column.startsWith("× ") || (result.columns?.includes(column) ?? true),
-  );
+  const chosen = result.columns?.filter((column) => all.includes(column));
+  const columns =
+    chosen === undefined ? all : [...chosen, ...all.filter((column) => column.startsWith("× "))];
   const lines = [
     `| | ${columns.join(" | ")} |`,
     `|---|${columns.map(() => "---:|").join("")}`,

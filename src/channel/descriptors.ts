@@ -1,5 +1,6 @@
-// Which descriptors a worker holds by number, in memory that outlives it: nothing closes them when its thread dies,
-// for a raw descriptor belongs to the process.
+// Which descriptors a worker holds by number, and what it has mapped, in memory that outlives it: nothing closes them when
+// its thread dies, for both belong to the process. What is mapped of a ring keeps the ring open, and that every socket which it
+// watches.
 //
 // One bit per number, written by the worker alone, with a plain store, and read by the main thread when the worker's
 // thread is gone. A marked number is open and the worker's own at every moment, or the main thread would close
@@ -11,7 +12,10 @@ const markedNumbersMax = 4 * 1024 * 1024;
 const bitsPerWord = 32;
 /** Of the first word: how many are held whose numbers have no bit. */
 const beyondAt = 0;
-const wordsAt = 1;
+/** Then the mappings, from the second 64-bit word on: address and length of each; an address of 0 is none. */
+const mappingsAt = 8;
+const mappingsMax = 8;
+const wordsAt = (mappingsAt + mappingsMax * 2 * Float64Array.BYTES_PER_ELEMENT) / 4;
 
 /** Words of 32 bits. */
 export type DescriptorMemory = SharedArrayBuffer;
@@ -22,14 +26,16 @@ export function descriptorMemory(numbers: number): DescriptorMemory {
   return new SharedArrayBuffer((wordsAt + words) * Int32Array.BYTES_PER_ELEMENT);
 }
 
-/** The marks as the worker writes them, or the main thread once the worker is gone. A DescriptorLedger of io/io.ts. */
+/** The marks as the worker writes them, or the main thread once the worker is gone. A ThreadLedger of io/io.ts. */
 export class HeldDescriptors {
   readonly #words: Int32Array;
+  readonly #mappings: Float64Array;
   /** Numbers below have a bit. */
   readonly #end: number;
 
   constructor(memory: DescriptorMemory) {
     this.#words = new Int32Array(memory);
+    this.#mappings = new Float64Array(memory, mappingsAt, mappingsMax * 2);
     this.#end = (this.#words.length - wordsAt) * bitsPerWord;
   }
 
@@ -43,6 +49,33 @@ export class HeldDescriptors {
   drop(fd: number): void {
     if (fd < this.#end) this.#words[wordsAt + (fd >>> 5)]! &= ~(1 << (fd & 31));
     else this.#words[beyondAt]! -= 1;
+  }
+
+  /** At once when it is mapped. Throws an Error when there are too many: a worker has those of one ring. */
+  holdMapping(address: number, length: number): void {
+    for (let at = 0; at < this.#mappings.length; at += 2) {
+      if (this.#mappings[at] !== 0) continue;
+      this.#mappings[at + 1] = length;
+      this.#mappings[at] = address;
+      return;
+    }
+    throw new Error(`a worker holds more than ${mappingsMax} mappings`);
+  }
+
+  /** Right before it is unmapped. */
+  dropMapping(address: number): void {
+    const at = this.#mappings.findIndex((word, index) => index % 2 === 0 && word === address);
+    if (at >= 0) this.#mappings[at] = 0;
+  }
+
+  /** Address and length of each. */
+  mappings(): (readonly [address: number, length: number])[] {
+    const held: (readonly [number, number])[] = [];
+    for (let at = 0; at < this.#mappings.length; at += 2) {
+      const address = this.#mappings[at]!;
+      if (address !== 0) held.push([address, this.#mappings[at + 1]!]);
+    }
+    return held;
   }
 
   get count(): number {

@@ -1,4 +1,4 @@
-// Closes what dead workers leave open: connections, rings and polls that they used by number.
+// Closes what dead workers leave open: connections, rings and polls that they used by number, and what they had mapped.
 //
 // Knows: the memory in which the worker of each slot marks what it holds (channel/descriptors.ts).
 // Does not know: what a descriptor is for, or how it is known that a thread is gone. That it is gone is the
@@ -11,6 +11,7 @@ import {
   descriptorMemory,
   HeldDescriptors,
 } from "../channel/descriptors.ts";
+import { libc } from "../io/ffi.ts";
 import type { System } from "../system.ts";
 import type { Log } from "../telemetry/log-port.ts";
 
@@ -25,17 +26,20 @@ export interface LeftDescriptorsOptions {
   readonly log: Log;
   /** Throws when the number is not open. */
   readonly close?: (fd: number) => void;
+  readonly unmap?: (address: number, length: number) => void;
 }
 
 export class LeftDescriptors {
   readonly #options: LeftDescriptorsOptions;
   readonly #close: (fd: number) => void;
+  readonly #unmap: (address: number, length: number) => void;
   /** By slot. */
   readonly #memories: DescriptorMemory[];
 
   constructor(options: LeftDescriptorsOptions) {
     this.#options = options;
     this.#close = options.close ?? closeSync;
+    this.#unmap = options.unmap ?? ((address, length) => void libc().munmap(address, length));
     this.#memories = Array.from({ length: options.slots }, () => descriptorMemory(options.numbers));
   }
 
@@ -67,6 +71,8 @@ export class LeftDescriptors {
     const held = new HeldDescriptors(memory);
     const left = held.all();
     const { beyond } = held;
+    // A ring ends, and lets go of the sockets that it watches, when neither descriptor nor mapping is left of it.
+    for (const [address, length] of held.mappings()) this.#unmap(address, length);
     let closed = 0;
     for (const [index, fd] of left.entries()) {
       if (index > 0 && index % closedPerTurnMax === 0) {

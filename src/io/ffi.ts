@@ -96,6 +96,16 @@ export interface Libc {
     length: Int32Array,
   ): number;
   close(fd: number): number;
+  pipe2(ends: Int32Array, flags: number): number;
+  /** The offsets are addresses: 0, since neither a pipe nor a socket has one. */
+  splice(
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+    flags: number,
+  ): number;
   mmap(
     address: number,
     length: number,
@@ -197,6 +207,8 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     shutdown: lib.func("int shutdown(int, int)"),
     getsockopt: lib.func("int getsockopt(int, int, int, _Out_ int32_t *, _Inout_ int32_t *)"),
     close: lib.func("int close(int)"),
+    pipe2: lib.func("int pipe2(_Out_ int32_t *, int)"),
+    splice: lib.func("intptr_t splice(int, uintptr_t, int, uintptr_t, size_t, uint32_t)"),
     mmap: lib.func("intptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)"),
     munmap: lib.func("int munmap(uintptr_t, size_t)"),
     posixFadvise: lib.func("int posix_fadvise(int, int64_t, int64_t, int)"),

@@ -20,6 +20,12 @@ export interface DescriptorLedger {
   drop(fd: number): void;
 }
 
+/** And what it has mapped of descriptors: as long as that is mapped they are open, whoever closes them. */
+export interface ThreadLedger extends DescriptorLedger {
+  holdMapping(address: number, length: number): void;
+  dropMapping(address: number): void;
+}
+
 export interface Io {
   /** For the ready line and the metrics. */
   readonly name: string;

@@ -39,6 +39,12 @@ export interface ConnectionEnds {
   readonly localPort: number;
 }
 
+/** Told of bytes that went past a session. */
+export interface RelayEvents {
+  /** So many bytes came in one go and are on their way to the target; never 0. */
+  onRelayed(bytes: number): void;
+}
+
 export interface Stream extends ConnectionEnds {
   /** Who is told; a pooled upstream stream changes it. */
   events: StreamEvents;
@@ -58,6 +64,14 @@ export interface Stream extends ConnectionEnds {
    * kernel. Where it cannot be asked, `queuedBytes`.
    */
   readonly unacknowledgedBytes: number;
+  /**
+   * From now on what the peer sends goes to `target` without coming here, behind what was written there; the target's
+   * slowness stops the reading. `onEnd` and `onClose` are called as ever, and so is `onData`, with bytes to hand on, whenever
+   * the kernel cannot move them. False: this stream cannot, all stays as it is. Absent: streams of this adapter cannot.
+   */
+  relayTo?(target: Stream, told: RelayEvents): boolean;
+  /** What comes is told by `onData` again; what is on its way to the target arrives there. */
+  stopRelay?(): void;
 }
 
 /** Accepts connections; opened from a loan. */

@@ -6,23 +6,27 @@ import type { Driver } from "../io/direct/driver.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
-import type { DescriptorLedger, Io } from "../io/io.ts";
+import type { Io, ThreadLedger } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
 import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
 import type { System } from "../system.ts";
 
+/** Pipes that a worker keeps for the next bulk while nobody needs them. */
+const pipesKeptMax = 8;
+
 export interface IoLimits {
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
   readonly unsentBytesMax: number;
+  readonly pipesMax: number;
 }
 
 export interface OpenIoOptions {
   readonly name: IoName;
   readonly system: System;
   readonly limits: IoLimits;
-  readonly ledger: DescriptorLedger;
+  readonly ledger: ThreadLedger;
   /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
   readonly ownsThread: boolean;
 }
@@ -67,6 +71,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
+    pipes: { pipeBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,
@@ -74,13 +79,17 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     every: (periodMs, action) => timers.every(periodMs, action),
     atTurnEnd: (action) => loop.atTurnEnd(action),
   };
-  return { io, system: known, trouble, close: () => loop.close() };
+  const close = (): void => {
+    io.close();
+    loop.close();
+  };
+  return { io, system: known, trouble, close };
 }
 
 /** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */
 function openDriver(
   name: IoName,
-  ledger: DescriptorLedger,
+  ledger: ThreadLedger,
 ): { readonly driver: Driver; readonly trouble: string } {
   if (name === "uring") {
     try {

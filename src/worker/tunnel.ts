@@ -1,7 +1,10 @@
 // Bytes both ways between two streams, whatever they mean: TCP routes, and connections after a 101.
 // Back-pressure and half-close go through in both directions.
+//
+// Bulk is left to the streams where they can: the kernel moves it, and only its amount is told. Small messages are copied:
+// for them that is cheaper (docs/decisions/0033).
 
-import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
+import type { CloseReason, RelayEvents, Stream, StreamEvents } from "../io/stream.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import { limited } from "./limited.ts";
@@ -12,8 +15,15 @@ export interface TunnelOwner {
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void;
 }
 
+/** Reads in a row that filled the whole receive buffer: then more of that kind is on its way. */
+const fullReadsMin = 2;
+/** Below this many bytes in one go the kernel's moving costs more than a copy. */
+const relayedBytesMin = 16 * 1024;
+/** So many of those in a row: the bulk is over. */
+const smallRelaysMax = 4;
+
 /** One direction: what its source does. */
-class Side implements StreamEvents {
+class Side implements StreamEvents, RelayEvents {
   bytes = 0;
   /** It sends no more, and the other side was told. */
   ended = false;
@@ -22,6 +32,8 @@ class Side implements StreamEvents {
   readonly #from: Stream;
   readonly #counters: Float64Array;
   readonly #counter: number;
+  /** Full reads in a row, or, while it is relayed, small pieces. */
+  #inRow = 0;
 
   constructor(
     tunnel: Tunnel,
@@ -42,10 +54,30 @@ class Side implements StreamEvents {
   onConnect(): void {}
 
   onData(bytes: Uint8Array, start: number, end: number): void {
-    this.bytes += end - start;
-    this.#counters[this.#counter]! += end - start;
-    this.#tunnel.active();
+    this.#passed(end - start);
     if (!this.#to.write(bytes, start, end)) this.#from.pause();
+    if (end - start < bytes.length) this.#inRow = 0;
+    else if (++this.#inRow >= fullReadsMin) this.#relay();
+  }
+
+  #passed(bytes: number): void {
+    this.bytes += bytes;
+    this.#counters[this.#counter]! += bytes;
+    this.#tunnel.active();
+  }
+
+  #relay(): void {
+    this.#inRow = 0;
+    this.#from.relayTo?.(this.#to, this);
+  }
+
+  onRelayed(bytes: number): void {
+    this.#passed(bytes);
+    if (bytes >= relayedBytesMin) this.#inRow = 0;
+    else if (++this.#inRow >= smallRelaysMax) {
+      this.#inRow = 0;
+      this.#from.stopRelay?.();
+    }
   }
 
   onEnd(): void {

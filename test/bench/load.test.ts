@@ -1,7 +1,9 @@
 // Goal: where wrk and nginx are missing, our own load and backends exchange what was asked for, and count it.
 // Method: the programs as the bench starts them, the load straight on the backend for a fraction of a second.
 
+import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import { bodies, uploadPath } from "../../bench/support/bodies.ts";
 import type { LoadOptions, LoadReport } from "../../bench/support/load.ts";
@@ -11,18 +13,20 @@ const support = join(import.meta.dirname, "../../bench/support");
 let backend: Program | undefined;
 afterEach(async () => await backend?.stop());
 
+async function startBackend(file: string): Promise<number> {
+  const port = await freePort();
+  const args = [join(support, file), String(port)];
+  backend = Program.start({ command: process.execPath, args, core: undefined });
+  await backend.waitForPort(port);
+  return port;
+}
+
 async function loadOn(
   backendFile: string,
   loadFile: string,
   options: Partial<LoadOptions>,
 ): Promise<LoadReport> {
-  const port = await freePort();
-  backend = Program.start({
-    command: process.execPath,
-    args: [join(support, backendFile), String(port)],
-    core: undefined,
-  });
-  await backend.waitForPort(port);
+  const port = await startBackend(backendFile);
   const all = {
     port,
     path: "/",
@@ -58,6 +62,19 @@ test.for<[string, Partial<LoadOptions>]>([
   expect(report.errors).toBe(0);
   expect(report.requests).toBeGreaterThan(4);
   expect(report.p99Ms).toBeGreaterThanOrEqual(report.p50Ms);
+  // The next batch waits for the whole of the last.
+  expect(report.requests % (options.pipelined ?? 1)).toBe(0);
+});
+
+test("a body is no request, whatever it looks like", async () => {
+  const port = await startBackend("backend-server.ts");
+  const socket = connect(port, "127.0.0.1");
+  const body = "GET /64k HTTP/1.1\r\n\r\n";
+  socket.write(`POST / HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  socket.write("GET /1k HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const answers = await text(socket);
+  const lengths = [...answers.matchAll(/Content-Length: (\d+)/g)].map(([, bytes]) => bytes);
+  expect(lengths).toEqual(["100", "1024"]);
 });
 
 test("WebSocket messages", { timeout: 30_000 }, async () => {

@@ -60,11 +60,14 @@ describe("writtenTables", () => {
     expect(writtenTables(written, folder)).toBe(written);
   });
 
-  test("shows the columns that the result names, and every ratio", () => {
-    const rows = [{ name: "HAProxy", figures: { cost: 2, hidden: 7, "× nginx": 1.5 }, rounds: [] }];
-    writeResult(folder, { ...result, columns: ["cost"], rows });
+  test("shows the columns that the result names, in its order, then every ratio", () => {
+    const figures = { "× nginx": 1.5, hidden: 7, size: 3, cost: 2 };
+    const rows = [{ name: "HAProxy", figures, rounds: [] }];
+    writeResult(folder, { ...result, columns: ["cost", "size", "absent"], rows });
     const table = writtenTables(readme, folder);
-    expect(table).toContain("| | cost | × nginx |\n|---|---:|---:|\n| HAProxy | 2 | 1.5 |\n");
+    expect(table).toContain(
+      "| | cost | size | × nginx |\n|---|---:|---:|---:|\n| HAProxy | 2 | 3 | 1.5 |\n",
+    );
     expect(table).not.toContain("hidden");
   });
 

@@ -45,6 +45,25 @@ describe("held descriptors", () => {
     expect([held.all(), held.beyond, held.count]).toEqual([[63], 1, 2]);
   });
 
+  test("mappings are known by address and length, until they are dropped", () => {
+    const memory = descriptorMemory(64);
+    const worker = new HeldDescriptors(memory);
+    const far = 0x7fff_ffff_f000;
+    for (const at of [1, 2, 3]) worker.holdMapping(far - at * 4_096, 4_096 * at);
+    worker.dropMapping(far - 2 * 4_096);
+    worker.dropMapping(4_096 * 3);
+    const main = new HeldDescriptors(memory);
+    expect(main.mappings()).toEqual([
+      [far - 4_096, 4_096],
+      [far - 3 * 4_096, 3 * 4_096],
+    ]);
+    expect([main.all(), main.count]).toEqual([[], 0]);
+    for (let at = 10; at < 16; at++) worker.holdMapping(at * 4_096, 4_096);
+    expect(() => worker.holdMapping(1, 1)).toThrow("more than 8 mappings");
+    main.clear();
+    expect(main.mappings()).toEqual([]);
+  });
+
   test("are none for the next worker", () => {
     const memory = descriptorMemory(64);
     for (const fd of [3, 40, 64]) new HeldDescriptors(memory).hold(fd);
@@ -55,7 +74,7 @@ describe("held descriptors", () => {
   test.for([unlimited, 2 ** 30, Number.MAX_SAFE_INTEGER])(
     "a process that may have %i descriptors pays 512 KiB",
     (numbers) => {
-      expect(descriptorMemory(numbers).byteLength).toBe(512 * 1024 + 4);
+      expect(descriptorMemory(numbers).byteLength).toBe(512 * 1024 + 136);
     },
   );
 });

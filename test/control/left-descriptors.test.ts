@@ -14,13 +14,31 @@ function world({ isOpen = (_fd: number): boolean => true, numbers = 8_192 } = {}
     if (!isOpen(fd)) throw new Error("EBADF");
     closed.push(fd);
   };
-  const left = new LeftDescriptors({ slots: 2, numbers, system: realSystem, log, close });
+  const unmapped: (readonly number[])[] = [];
+  const unmap = (...mapping: readonly number[]): void => void unmapped.push(mapping);
+  const left = new LeftDescriptors({ slots: 2, numbers, system: realSystem, log, close, unmap });
   const mark = (slot: number, ...fds: readonly number[]): void => {
     const held = new HeldDescriptors(left.memoryOf(slot));
     for (const fd of fds) held.hold(fd);
   };
-  return { left, log, closed, mark };
+  return { left, log, closed, unmapped, mark };
 }
+
+test("what a slot's worker had mapped is unmapped once, before its descriptors are closed", async () => {
+  const { left, closed, unmapped, mark } = world();
+  const held = new HeldDescriptors(left.memoryOf(0));
+  held.holdMapping(8_192, 4_096);
+  held.holdMapping(65_536, 32_768);
+  mark(0, 5);
+  const all = left.close(0);
+  expect(unmapped).toEqual([
+    [8_192, 4_096],
+    [65_536, 32_768],
+  ]);
+  expect(await all).toBe(1);
+  await left.closeAll();
+  expect([closed, unmapped.length]).toEqual([[5], 2]);
+});
 
 test("a slot's descriptors are closed once, those of other slots are not", async () => {
   const { left, log, closed, mark } = world();

@@ -35,7 +35,7 @@ export interface Adapter {
 }
 
 /** Nobody asks which descriptors a test holds. */
-const ledger = { hold() {}, drop() {} };
+const ledger = { hold() {}, drop() {}, holdMapping() {}, dropMapping() {} };
 
 /** In the order in which a node prefers them. */
 const known: readonly Adapter[] = [

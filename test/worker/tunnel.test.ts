@@ -2,6 +2,7 @@
 // Method: two recorded streams, events given by hand.
 
 import { describe, expect, test } from "vitest";
+import type { RelayEvents, Stream } from "../../src/io/stream.ts";
 import { sendQueueBytesHigh } from "../../src/limits.ts";
 import { Tunnel } from "../../src/worker/tunnel.ts";
 import { recordingContext } from "../support/recording-context.ts";
@@ -38,6 +39,66 @@ describe("a tunnel", () => {
     client.receive(" late");
     expect([upstream.text, client.text]).toEqual(["early late", "arl"]);
     expect(upstream.writes.length).toBe(2);
+  });
+
+  describe("leaves bulk to streams that can relay", () => {
+    /** As large as the buffer it came in. */
+    const full = "x".repeat(64 * 1024);
+
+    function relaying() {
+      const world = made({ tunnelIdleMsMax: 1_000 });
+      const calls: string[] = [];
+      const { client, upstream } = world;
+      const relay = { told: undefined as RelayEvents | undefined };
+      Object.assign(client, {
+        relayTo(target: Stream, told: RelayEvents): boolean {
+          calls.push(target === upstream ? "relay" : "relay to whom?");
+          relay.told = told;
+          return true;
+        },
+        stopRelay: () => calls.push("stop"),
+      });
+      return { ...world, calls, relay };
+    }
+
+    test("after two reads in a row that were full", () => {
+      const { client, upstream, calls } = relaying();
+      const buffer = Buffer.alloc(64 * 1024);
+      client.receive(full);
+      client.events.onData(buffer, 0, buffer.length - 1);
+      client.receive(full);
+      expect(calls).toEqual([]);
+      client.receive(full);
+      expect(calls).toEqual(["relay"]);
+      expect(upstream.text.length).toBe(4 * full.length - 1);
+    });
+
+    test("counts what passes, and time begins anew with it", () => {
+      const { client, relay, counter, ends, pass } = relaying();
+      client.receive(full);
+      client.receive(full);
+      for (let i = 0; i < 3; i++) {
+        pass(800);
+        relay.told?.onRelayed(100_000);
+      }
+      expect(counter("bytesFromClients")).toBe(2 * full.length + 300_000);
+      expect(ends).toEqual([]);
+      pass(2_000);
+      expect(ends).toEqual([[2 * full.length + 300_000, 0]]);
+    });
+
+    test("until four small pieces came in a row", () => {
+      const { client, relay, calls } = relaying();
+      client.receive(full);
+      client.receive(full);
+      for (const bytes of [1, 1, 1, 100_000, 1, 16_383, 1]) relay.told?.onRelayed(bytes);
+      expect(calls).toEqual(["relay"]);
+      relay.told?.onRelayed(1);
+      expect(calls).toEqual(["relay", "stop"]);
+      client.receive(full);
+      client.receive(full);
+      expect(calls).toEqual(["relay", "stop", "relay"]);
+    });
   });
 
   test("passes a half-close on and ends when both sides are closed", () => {

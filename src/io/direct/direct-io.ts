@@ -9,8 +9,10 @@ import type { DescriptorLedger, Io, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
 import { acceptOne, beginConnect, openDialling, PeerAddress } from "../sockets.ts";
 import type { Listener, Stream, StreamEvents } from "../stream.ts";
-import { type DirectShared, DirectStream } from "./direct-stream.ts";
+import type { DirectShared } from "./direct-shared.ts";
+import { DirectStream } from "./direct-stream.ts";
 import { Outbox } from "./outbox.ts";
+import { type PipeLimits, PipePool } from "./pipes.ts";
 import type { TurnLoop, Watcher } from "./turn-loop.ts";
 
 /** Connections accepted in one go before others get a turn. */
@@ -27,6 +29,8 @@ export interface DirectIoOptions {
   readonly sendQueueBytesHigh: number;
   /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
   readonly unsentBytesMax: number | undefined;
+  /** Absent: streams do not relay. */
+  readonly pipes?: PipeLimits;
   /** Told whenever accepting had to rest, with the cause. */
   readonly onAcceptTrouble?: (message: string) => void;
 }
@@ -54,11 +58,17 @@ export class DirectIo implements Io {
       loop,
       outbox: new Outbox(loop.driver, (action) => loop.atTurnEnd(action)),
       ledger: options.ledger,
+      pipes: options.pipes === undefined ? undefined : new PipePool(options.ledger, options.pipes),
       received,
       receivedAt: pin(received),
       sendQueueBytesHigh: options.sendQueueBytesHigh,
       unsentBytesMax: options.unsentBytesMax,
     };
+  }
+
+  /** Closes what belongs to no stream. */
+  close(): void {
+    this.#shared.pipes?.close();
   }
 
   /** Rejects when there is no socket to accept from: where descriptors cannot be lent, the net adapter serves. */

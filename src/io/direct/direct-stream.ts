@@ -8,7 +8,6 @@
 // be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
 
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
-import type { DescriptorLedger } from "../io.ts";
 import {
   closeFd,
   connectOutcome,
@@ -20,25 +19,14 @@ import {
   sendPinned,
   shutdownSending,
 } from "../sockets.ts";
-import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
+import type { CloseReason, RelayEvents, Stream, StreamEvents } from "../stream.ts";
+import type { DirectShared } from "./direct-shared.ts";
 import { Event } from "./driver.ts";
-import type { Outbox, Sender } from "./outbox.ts";
+import type { Sender } from "./outbox.ts";
+import type { Pipe, PipePool } from "./pipes.ts";
+import { Moved, Relay, type RelayTarget } from "./relay.ts";
 import { SendQueue } from "./send-queue.ts";
-import type { Seat, TurnLoop, Watcher } from "./turn-loop.ts";
-
-/** What all streams of one worker share. */
-export interface DirectShared {
-  readonly loop: TurnLoop;
-  readonly outbox: Outbox;
-  readonly ledger: DescriptorLedger;
-  /** Every read lands here. */
-  readonly received: Uint8Array;
-  readonly receivedAt: PinnedAddress;
-  /** Send queue above which `write` answers false, in bytes. */
-  readonly sendQueueBytesHigh: number;
-  /** What the kernel takes of a dialled stream without being able to send it; an accepted one's listener says. */
-  readonly unsentBytesMax: number | undefined;
-}
+import type { Seat, Watcher } from "./turn-loop.ts";
 
 export interface DirectEnds {
   readonly remoteAddress: string;
@@ -56,7 +44,7 @@ const endBits = Event.PeerEnded | Event.HangUp | Event.Error;
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
-export class DirectStream implements Stream, Watcher, Sender {
+export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
@@ -69,6 +57,10 @@ export class DirectStream implements Stream, Watcher, Sender {
   #connected: boolean;
   /** Made by the first bytes that have to wait. */
   #queue: SendQueue | undefined;
+  /** Where what is received goes, unless it is told. */
+  #relay: Relay | undefined;
+  /** Whose relay ends here: it may wait until nothing waits here any more. */
+  #feeder: DirectStream | undefined;
   #blocked = false;
   #paused = false;
   /** There may be something to read that nobody was told of. */
@@ -172,6 +164,7 @@ export class DirectStream implements Stream, Watcher, Sender {
   }
 
   #read(): void {
+    if (this.#relay !== undefined && this.#relayed(this.#relay)) return;
     const { received, receivedAt, loop } = this.#shared;
     for (let reads = 0; ; reads++) {
       if (reads === readsMax) return loop.goOn(this);
@@ -208,12 +201,24 @@ export class DirectStream implements Stream, Watcher, Sender {
     this.#close("reset", `${call}: ${errnoName(errno)}`);
   }
 
+  /** False: what comes has to be read. */
+  #relayed(relay: Relay): boolean {
+    // Nobody would be told of a failure that reading finds.
+    const moved = this.#sendErrno !== 0 ? Moved.Nothing : relay.move(this.fd);
+    if (this.#over || this.#paused) return true;
+    if (moved === Moved.Some) this.#shared.loop.goOn(this);
+    else if (moved === Moved.All) this.#readable = false;
+    else if (moved < 0) this.#broke("splice", -moved);
+    return moved !== Moved.Nothing;
+  }
+
   #sendWaiting(): void {
     const queue = this.#queue!;
     const errno = queue.sendTo(this.fd);
     if (errno !== 0) return this.#failSending(-errno);
     if (queue.length > 0) return;
     this.#queue = undefined;
+    this.#feeder?.goOn();
     if (this.#endAsked) this.#sendEnd();
     if (!this.#blocked || this.#over) return;
     this.#blocked = false;
@@ -251,15 +256,57 @@ export class DirectStream implements Stream, Watcher, Sender {
   }
 
   #wait(bytes: Uint8Array, start: number, end: number): void {
-    const queue = (this.#queue ??= new SendQueue());
-    queue.add(bytes, start, end);
-    if (queue.length > this.#shared.sendQueueBytesHigh) this.#blocked = true;
+    (this.#queue ??= new SendQueue()).add(bytes, start, end);
+    if (this.queuedBytes > this.#shared.sendQueueBytesHigh) this.#blocked = true;
   }
+
+  // --- relaying
+
+  relayTo(target: Stream, told: RelayEvents): boolean {
+    const { pipes } = this.#shared;
+    if (pipes === undefined || this.#over || !(target instanceof DirectStream)) return false;
+    this.#relay = new Relay(target, told, pipes);
+    target.#feeder = this;
+    return true;
+  }
+
+  stopRelay(): void {
+    if (this.#relay === undefined) return;
+    this.#relay = undefined;
+    this.goOn();
+  }
+
+  goOn(): void {
+    if (!this.#over && this.#readable && !this.#paused) this.#shared.loop.goOn(this);
+  }
+
+  get canRelay(): boolean {
+    return this.#connected && !this.#over && !this.#endAsked && this.#sendErrno === 0;
+  }
+
+  /** What was written before goes first. */
+  isEmpty(): boolean {
+    if (this.piece >= 0) this.#shared.outbox.flush();
+    return this.#queue === undefined;
+  }
+
+  onPipeUnsent(errno: number, pipe: Pipe, pipes: PipePool): void {
+    this.#queue = new SendQueue();
+    this.#queue.addPipe(pipe, pipes);
+    if (errno !== EAGAIN) this.#failSending(errno);
+  }
+
+  #dropQueue(): void {
+    this.#queue?.clear();
+    this.#queue = undefined;
+  }
+
+  // --- ends of sending
 
   /** A peer that answers, closes and is still sent to: its answer waits to be read (RFC 9112 section 9.6). */
   #failSending(errno: number): void {
     this.#sendErrno = errno;
-    this.#queue = undefined;
+    this.#dropQueue();
     // Nobody is reading: then nobody would ever learn of it.
     if (this.#paused || this.#inputEnded) this.#closeLater("reset", `send: ${errnoName(errno)}`);
     else {
@@ -322,7 +369,9 @@ export class DirectStream implements Stream, Watcher, Sender {
 
   #leave(): void {
     this.#over = true;
-    this.#queue = undefined;
+    this.#dropQueue();
+    this.#relay = undefined;
+    this.#feeder = undefined;
     this.onRefused = undefined;
     this.#closeFd();
   }

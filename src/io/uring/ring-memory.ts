@@ -4,6 +4,7 @@
 // ring.ts.
 
 import { lastErrno, libc, mappedBytes, type PinnedAddress, SocketError } from "../ffi.ts";
+import type { ThreadLedger } from "../io.ts";
 import {
   cqe,
   Errno,
@@ -30,6 +31,8 @@ export interface RingSizes {
   readonly completions: number;
   /** False where an array of indices is to be used, as before Linux 6.6. */
   readonly withoutArray?: boolean;
+  /** Who must know the ring's descriptor and what is mapped of it. */
+  readonly ledger?: ThreadLedger;
 }
 
 /** Places in the mapped rings, as indices of 32-bit words. */
@@ -48,6 +51,47 @@ interface Mapping {
   readonly length: number;
 }
 
+/** What a ring holds of the system. */
+class Holdings {
+  readonly #ledger: ThreadLedger | undefined;
+  readonly #maps: Mapping[] = [];
+  #fd = -1;
+
+  constructor(ledger: ThreadLedger | undefined) {
+    this.#ledger = ledger;
+  }
+
+  get closed(): boolean {
+    return this.#maps.length === 0;
+  }
+
+  hold(fd: number): void {
+    this.#fd = fd;
+    this.#ledger?.hold(fd);
+  }
+
+  /** Memory that the kernel sees as well; without a descriptor: zeroes of our own. */
+  map(length: number, fd = -1, offset = 0): Mapping {
+    const flags = fd < 0 ? MAP_PRIVATE_ANONYMOUS : MAP_SHARED_POPULATE;
+    const address = libc().mmap(0, length, PROT_READ_WRITE, flags, fd, offset);
+    if (address < 0) throw new SocketError("mmap", lastErrno(), `${length} bytes of a ring`);
+    this.#maps.push({ address, length });
+    this.#ledger?.holdMapping(address, length);
+    return { address, length };
+  }
+
+  close(): void {
+    for (const { address, length } of this.#maps.splice(0)) {
+      this.#ledger?.dropMapping(address);
+      libc().munmap(address, length);
+    }
+    if (this.#fd < 0) return;
+    this.#ledger?.drop(this.#fd);
+    libc().close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
 /** Where in the scratch page the argument of io_uring_enter and its time limit lie; in front are the params. */
 const getEventsAt = 128;
 const timespecAt = 192;
@@ -62,36 +106,35 @@ export class RingMemory {
   words: Int32Array;
   sqes: Int32Array;
   readonly #scratch: Scratch;
-  readonly #maps: Mapping[];
+  readonly #holdings: Holdings;
 
   /** Throws SocketError: the code and message of io_uring_setup(2) or mmap(2). */
   static open(sizes: RingSizes): RingMemory {
     checkSizes(sizes);
-    const maps: Mapping[] = [];
-    let fd = -1;
+    const holdings = new Holdings(sizes.ledger);
     try {
-      const scratch = new Scratch(mapMemory(maps, scratchBytes));
+      const scratch = new Scratch(holdings.map(scratchBytes));
       const array = sizes.withoutArray === false;
-      fd = setUp(scratch, sizes, array ? 0 : Setup.NoSqArray);
+      let fd = setUp(scratch, sizes, array ? 0 : Setup.NoSqArray);
       // Before 6.6 the flag is unknown: entries are then found by an array of indices.
       if (fd === -Errno.EINVAL && !array) fd = setUp(scratch, sizes, 0);
       if (fd < 0) throw new SocketError("io_uring_setup", fd, "of a ring");
+      holdings.hold(fd);
       checkFeatures(scratch);
-      return new RingMemory(fd, scratch, maps);
+      return new RingMemory(fd, scratch, holdings);
     } catch (error) {
-      unmapAll(maps);
-      if (fd >= 0) libc().close(fd);
+      holdings.close();
       throw error;
     }
   }
 
-  private constructor(fd: number, scratch: Scratch, maps: Mapping[]) {
+  private constructor(fd: number, scratch: Scratch, holdings: Holdings) {
     this.fd = fd;
     this.#scratch = scratch;
-    this.#maps = maps;
+    this.#holdings = holdings;
     this.submissions = scratch.word(params.sqEntries);
     this.at = placesIn(scratch);
-    const { words, sqes } = mapRings(maps, fd, scratch);
+    const { words, sqes } = mapRings(holdings, fd, scratch);
     this.words = words;
     this.sqes = sqes;
     const timespec = scratch.address + timespecAt;
@@ -107,15 +150,13 @@ export class RingMemory {
   }
 
   get closed(): boolean {
-    return this.#maps.length === 0;
+    return this.#holdings.closed;
   }
 
   close(): void {
-    if (this.closed) return;
     this.words = new Int32Array(0);
     this.sqes = new Int32Array(0);
-    unmapAll(this.#maps);
-    libc().close(this.fd);
+    this.#holdings.close();
   }
 }
 
@@ -177,7 +218,7 @@ function placesIn(scratch: Scratch): RingPlaces {
 }
 
 function mapRings(
-  maps: Mapping[],
+  holdings: Holdings,
   fd: number,
   scratch: Scratch,
 ): { words: Int32Array; sqes: Int32Array } {
@@ -185,27 +226,13 @@ function mapRings(
   const array = scratch.word(params.sqArray);
   const cqesEnd = scratch.word(params.cqes) + scratch.word(params.cqEntries) * cqe.bytes;
   const length = Math.max(cqesEnd, array === 0 ? 0 : array + submissions * 4);
-  const rings = mapMemory(maps, length, fd, OFFSET_RINGS);
-  const entries = mapMemory(maps, submissions * sqe.bytes, fd, OFFSET_SQES);
+  const rings = holdings.map(length, fd, OFFSET_RINGS);
+  const entries = holdings.map(submissions * sqe.bytes, fd, OFFSET_SQES);
   const words = new Int32Array(mappedBytes(rings.address, length & ~3));
   if (array !== 0) {
     for (let index = 0; index < submissions; index++) words[(array >>> 2) + index] = index;
   }
   return { words, sqes: new Int32Array(mappedBytes(entries.address, entries.length)) };
-}
-
-/** Memory that the kernel sees as well; without a descriptor: zeroes of our own. */
-function mapMemory(maps: Mapping[], length: number, fd = -1, offset = 0): Mapping {
-  const flags = fd < 0 ? MAP_PRIVATE_ANONYMOUS : MAP_SHARED_POPULATE;
-  const address = libc().mmap(0, length, PROT_READ_WRITE, flags, fd, offset);
-  if (address < 0) throw new SocketError("mmap", lastErrno(), `${length} bytes of a ring`);
-  const mapping = { address, length };
-  maps.push(mapping);
-  return mapping;
-}
-
-function unmapAll(maps: Mapping[]): void {
-  for (const { address, length } of maps.splice(0)) libc().munmap(address, length);
 }
 
 const wrong = (what: string): SocketError => new SocketError("io_uring", Errno.EINVAL, what);

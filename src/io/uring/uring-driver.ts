@@ -8,7 +8,7 @@
 
 import { type Driver, Event, type Pieces } from "../direct/driver.ts";
 import { lastErrno, libc, SocketError } from "../ffi.ts";
-import type { DescriptorLedger } from "../io.ts";
+import type { ThreadLedger } from "../io.ts";
 import { CQE_MORE, Errno, MSG_DONTWAIT, MSG_NOSIGNAL } from "./layout.ts";
 import { type EnterCall, generationsMax, Ring, slotsMax } from "./ring.ts";
 
@@ -16,8 +16,8 @@ export interface UringOptions {
   /** Of the ring; see `RingSizes`. */
   readonly submissions?: number;
   readonly completions?: number;
-  /** Who must know the ring's descriptor. */
-  readonly ledger?: DescriptorLedger;
+  /** Who must know the ring's descriptor, and what is mapped of it. */
+  readonly ledger?: ThreadLedger;
   /** Instead of the kernel's, for tests that let a call fail. */
   readonly enter?: EnterCall;
 }
@@ -53,7 +53,6 @@ export class UringDriver implements Driver {
   readonly name = "uring";
   readonly #ring: Ring;
   readonly #beginAgainMax: number;
-  readonly #ledger: DescriptorLedger | undefined;
   /** By slot. The generation is `noGeneration` where nobody watches. */
   #fds = new Int32Array(slotsFirst);
   #generations = new Int32Array(slotsFirst).fill(noGeneration);
@@ -76,12 +75,8 @@ export class UringDriver implements Driver {
 
   constructor(options: UringOptions) {
     const { submissions = submissionsDefault, completions = completionsDefault } = options;
-    const { enter, ledger } = options;
-    const sizes = { submissions, completions };
-    this.#ring = Ring.open(enter === undefined ? sizes : { ...sizes, enter });
+    this.#ring = Ring.open({ ...options, submissions, completions });
     this.#beginAgainMax = completions / 2;
-    this.#ledger = ledger;
-    ledger?.hold(this.#ring.fd);
   }
 
   watch(fd: number, slot: number, generation: number): void {
@@ -136,7 +131,6 @@ export class UringDriver implements Driver {
   }
 
   close(): void {
-    const { fd } = this.#ring;
     this.#generations.fill(noGeneration);
     this.#ring.takeBack(this.#ring.queued);
     // So that sockets are closed now, and not when the kernel comes to what is left of the ring.
@@ -144,7 +138,6 @@ export class UringDriver implements Driver {
     this.#ring.wait(0);
     this.#collect();
     this.#ring.close();
-    this.#ledger?.drop(fd);
   }
 
   /** Every one is over when this returns. What the kernel does not take as an entry is sent by a call each. */

@@ -4,12 +4,16 @@
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
+import { descriptorMemory, HeldDescriptors } from "../../../src/channel/descriptors.ts";
+import { LeftDescriptors } from "../../../src/control/left-descriptors.ts";
 import { Event } from "../../../src/io/direct/driver.ts";
 import { libc } from "../../../src/io/ffi.ts";
 import { Enter, Errno } from "../../../src/io/uring/layout.ts";
 import type { EnterCall } from "../../../src/io/uring/ring.ts";
 import { openUringDriver } from "../../../src/io/uring/uring-driver.ts";
+import { realSystem } from "../../../src/system.ts";
 import {
   allTold,
   driverOf,
@@ -22,6 +26,7 @@ import {
   small,
   told,
 } from "../../support/driver-on-ring.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { pinned, receiveAll, receiveFrom, sendTo, socketPair } from "../../support/socket-pair.ts";
 
 describe("watching", () => {
@@ -298,10 +303,9 @@ describe("sending", () => {
 
 describe("its descriptor", () => {
   test("is in the ledger as long as it is open, and closing ends every watch", () => {
-    const held = new Set<number>();
-    const ledger = { hold: (fd: number) => held.add(fd), drop: (fd: number) => held.delete(fd) };
-    const driver = openUringDriver({ ledger });
-    expect(held.size).toBe(1);
+    const held = new HeldDescriptors(descriptorMemory(1_024));
+    const driver = openUringDriver({ ledger: held });
+    expect([held.count, held.mappings().length]).toEqual([1, 3]);
     const { near, far } = socketPair();
     open.push(() => libc().close(far));
     driver.watch(near, 1, 1);
@@ -309,7 +313,7 @@ describe("its descriptor", () => {
     libc().close(near);
     expect(receiveFrom(far)).toBe(-Errno.EAGAIN);
     driver.close();
-    expect(held.size).toBe(0);
+    expect([held.count, held.mappings()]).toEqual([0, []]);
     expect(receiveFrom(far)).toEqual(new Uint8Array(0));
   });
 
@@ -321,5 +325,32 @@ describe("its descriptor", () => {
     const before = [readdirSync("/proc/self/fd").length, mapped()];
     for (let round = 0; round < 20; round++) openUringDriver(small).close();
     expect([readdirSync("/proc/self/fd").length, mapped()]).toEqual(before);
+  });
+
+  test("dies with its thread: what it watched is held open no longer than its descriptors", async () => {
+    const { near, far } = socketPair();
+    open.push(() => libc().close(far));
+    const file = new URL("../../support/ring-thread.ts", import.meta.url);
+    const left = new LeftDescriptors({
+      slots: 1,
+      numbers: 1_024,
+      system: realSystem,
+      log: recordingLog(),
+    });
+    const held = left.memoryOf(0);
+    const thread = new Worker(file, { workerData: { fd: near, held } });
+    await once(thread, "message");
+    await thread.terminate();
+    const marks = new HeldDescriptors(held);
+    expect([marks.count, marks.mappings().length]).toEqual([1, 3]);
+    marks.hold(near);
+    expect(receiveFrom(far)).toBe(-Errno.EAGAIN);
+    expect(await left.close(0)).toBe(2);
+    // The kernel ends the ring on a thread of its own.
+    const until = performance.now() + 5_000;
+    while (receiveFrom(far) === -Errno.EAGAIN && performance.now() < until) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(receiveFrom(far)).toEqual(new Uint8Array(0));
   });
 });
