@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { accessLog } from "./access-log.ts";
 import { bodySizes } from "./body-sizes.ts";
 import { connections } from "./connections.ts";
+import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
 import { pipelining } from "./pipelining.ts";
@@ -37,6 +38,7 @@ const questions = [
   routeScale,
   routeLookup,
   accessLog,
+  hotPath,
 ];
 
 const { values, positionals } = parseArgs({

@@ -1,10 +1,10 @@
 // A reused buffer that heads and small bodies are written into before they are sent in one piece.
 //
-// Hot path: plain loops and one `set` for long ranges; nothing is allocated unless the buffer must
-// grow, which happens once for the largest head ever seen.
+// Hot path: plain loops for short ranges and one call for long ones; nothing is allocated unless the
+// buffer must grow, which happens once for the largest head ever seen.
 
-/** Below this many bytes a loop beats making a view for `set`. */
-const loopBytesMax = 48;
+/** Below this many bytes a loop beats a call, which costs 30 ns. */
+const loopBytesMax = 28;
 
 const digitsScratch = new Uint8Array(20);
 const utf8 = new TextEncoder();
@@ -12,6 +12,20 @@ const utf8 = new TextEncoder();
 /** Text that is written often, as bytes. ASCII only. */
 export function ascii(text: string): Uint8Array {
   return utf8.encode(text);
+}
+
+/** Makes no view, as `set` of a part of an array needs one. */
+const copyRange = Buffer.prototype.copy;
+
+/** Copies source[start..end) to target[at..], where there is room. */
+export function copyBytes(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+): void {
+  copyRange.call(source, target, at, start, end);
 }
 
 export class ByteWriter {
@@ -48,19 +62,12 @@ export class ByteWriter {
     const { bytes } = this;
     let at = this.length;
     this.length = at + count;
-    if (count > loopBytesMax) {
-      bytes.set(source.subarray(start, end), at);
-      return;
-    }
+    if (count > loopBytesMax) return copyBytes(source, start, end, bytes, at);
     for (let i = start; i < end; i++) bytes[at++] = source[i]!;
   }
 
   all(source: Uint8Array): void {
-    const count = source.length;
-    if (count <= loopBytesMax) return this.range(source, 0, count);
-    this.reserve(count);
-    this.bytes.set(source, this.length);
-    this.length += count;
+    this.range(source, 0, source.length);
   }
 
   /** Latin-1 text; characters beyond it become "?". */

@@ -7,6 +7,7 @@ import type { Io } from "../io/io.ts";
 import type { CidrSet } from "../model/cidr.ts";
 import type { Page } from "../model/route-options.ts";
 import type { TrailerLimits } from "../protocol/chunked.ts";
+import type { HeadMemory } from "../protocol/head-memory.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
@@ -14,6 +15,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
@@ -94,8 +96,10 @@ export interface WorkerContext {
   readonly requestIds: RequestIds;
   /** undefined: no access log. */
   readonly accessLog: AccessLog | undefined;
-  /** Reused by every request: read before the next head is parsed. */
-  readonly requestHead: RequestHead;
+  /** Of the request that was read last, until the next one is: `requestHeads.current`. */
+  requestHead: RequestHead;
+  readonly requestHeads: RequestHeads;
+  readonly knownAnswers: HeadMemory<KnownAnswer>;
   /** Of `requestHead`, for the conditions of routes. */
   readonly requestFacts: RequestFacts;
   /** Reused by every answer. */

@@ -74,12 +74,12 @@ export class Delivery implements UpstreamOwner {
   send(bytes: Uint8Array, backend: BackendState): void {
     const context = this.#context;
     const { writer, requestHead: head } = context;
-    const { record, client, route } = this.#exchange;
+    const { record, client, route, known } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
     record.backend = backend.endpoint.address;
     writer.length = 0;
     const { address } = backend.endpoint;
-    writeRequestHead(context, bytes, head, client.downstream, address, route);
+    writeRequestHead(context, bytes, head, client.downstream, address, route, known?.template);
     record.rememberId(bytes);
     if (route?.options?.mirror !== undefined) {
       this.#copy = context.mirrors.copyOf(route, client.downstream);

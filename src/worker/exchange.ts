@@ -9,13 +9,14 @@
 // of others: what must outlive the request stays with the connection.
 
 import type { Stream } from "../io/stream.ts";
-import { Method } from "../protocol/request-head.ts";
+import { Method, type RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
+import type { KnownRequest } from "./known-heads.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
 import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
@@ -63,6 +64,8 @@ export class Exchange {
   stickyPlace: StickyPlace | undefined;
   /** The client holds its body back until somebody says 100 (RFC 9110 section 10.1.1). */
   waitsForContinue = false;
+  /** What is known of requests like this one. */
+  known: KnownRequest | undefined;
   readonly #context: WorkerContext;
   #client: ExchangeClient | undefined;
   #json = false;
@@ -89,7 +92,7 @@ export class Exchange {
   /** It is nobody's: nothing of the last request is kept that is large, or that belongs to others. */
   rest(): void {
     this.#client = undefined;
-    this.route = this.stickyPlace = undefined;
+    this.route = this.stickyPlace = this.known = undefined;
     this.delivery.choice.reset();
     this.response.rest();
   }
@@ -119,10 +122,11 @@ export class Exchange {
     return this.delivery.queuedBytes > this.#context.limits.sendQueueBytesHigh;
   }
 
-  /** Begins with the head that `context.requestHead` has just parsed out of `bytes`. */
-  begin(bytes: Uint8Array): void {
+  /** Begins with the head `context.requestHead`, whose octets are in `bytes`. */
+  begin(bytes: Uint8Array, known?: KnownRequest): void {
     const { requestHead: head, requestFacts, table } = this.#context;
-    this.#describe(bytes);
+    this.known = known;
+    this.#describe(bytes, head);
     if (head.method === Method.Connect) return this.#answer(405, "method-refused", "");
     if (head.maxForwards === 0) return this.#answer(200, "max-forwards", "");
     if (head.hasVia && this.#isLooping(bytes)) return this.#answer(508, "request-loop", "");
@@ -156,8 +160,7 @@ export class Exchange {
     this.delivery.send(bytes, backend);
   }
 
-  #describe(bytes: Uint8Array): void {
-    const { requestHead: head } = this.#context;
+  #describe(bytes: Uint8Array, head: RequestHead): void {
     this.record.begin(bytes, head);
     this.upgrade = head.upgrade;
     this.minor = head.minor;
@@ -230,9 +233,7 @@ export class Exchange {
     const { counters } = this.#context;
     this.keepAlive = false;
     const { error } = this.requestBody;
-    if (error === "") {
-      return this.fail(413, "request-too-large", limited(counters, "body-bytes"));
-    }
+    if (error === "") return this.fail(413, "request-too-large", limited(counters, "body-bytes"));
     counters[Counter.malformedRequests]! += 1;
     this.fail(statusOfBody(error), "request-malformed", tellMalformed(counters, error));
   }
@@ -344,12 +345,11 @@ export class Exchange {
 
   /** The answer has begun and will not be whole. @param hard Nothing that still waits is sent. */
   #breakOff(reason: Reason, detail: string, hard: boolean): void {
-    const { client } = this;
     this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
     this.#end(false);
     this.#closeRecord();
-    if (hard) client.cut();
-    else client.exchangeDone(true);
+    if (hard) this.client.cut();
+    else this.client.exchangeDone(true);
   }
 
   #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {

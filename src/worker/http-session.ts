@@ -10,6 +10,7 @@ import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import type { KnownRequest } from "./known-heads.ts";
 import { limited } from "./limited.ts";
 import { Lingering, type LingeringOwner } from "./lingering.ts";
 import type { Reason } from "./local-answer.ts";
@@ -37,6 +38,7 @@ export class HttpSession
   #state: number = State.Head;
   /** How many requests it has brought. */
   #requests = 0;
+  #known: KnownRequest | undefined;
   #inputEnded = false;
   /** The time that runs is that of a client which has ended its side. */
   #mayHaveLeft = false;
@@ -214,18 +216,19 @@ export class HttpSession
 
   /** Where the head ended, or -1 when it is not whole. */
   #readHead(bytes: Uint8Array, at: number, end: number): number {
-    const { requestHead: head } = this.#context;
-    const next = head.parse(bytes, at, end);
+    const { requestHeads, exchanges } = this.#context;
+    const next = requestHeads.read(this.#known, bytes, at, end);
     if (next === 0) return -1;
     if (next < 0) {
-      this.#malformed(-next, head.error);
+      this.#malformed(-next, requestHeads.fresh.error);
       return end;
     }
-    const exchange = this.#context.exchanges.lend(this);
-    this.#exchange = exchange;
+    this.#context.requestHead = requestHeads.current;
+    this.#known = requestHeads.known;
+    const exchange = (this.#exchange = exchanges.lend(this));
     this.#requests++;
     this.#isFollowed = next < end;
-    exchange.begin(bytes);
+    exchange.begin(requestHeads.bytes, this.#known);
     // Answered within that call.
     if (this.#exchange === undefined) return next;
     this.#awaitMore(exchange);
@@ -355,9 +358,9 @@ export class HttpSession
   /** No more will come of this head: whether it was wrong already, which the scanner does not look for. */
   #refusedHeld(): boolean {
     const { bytes, start, end } = this.#held;
-    const { requestHead } = this.#context;
-    const next = requestHead.parse(bytes, start, end);
-    if (next < 0) this.#malformed(-next, requestHead.error);
+    const { fresh } = this.#context.requestHeads;
+    const next = fresh.parse(bytes, start, end);
+    if (next < 0) this.#malformed(-next, fresh.error);
     return next < 0;
   }
 

@@ -7,7 +7,7 @@ import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { CidrSet } from "../model/cidr.ts";
 import { revisionZero } from "../model/revision.ts";
-import { type HeadLimits, RequestHead } from "../protocol/request-head.ts";
+import type { HeadLimits } from "../protocol/request-head.ts";
 import { ResponseHead } from "../protocol/response-head.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
@@ -17,6 +17,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
@@ -55,7 +56,7 @@ export function makeContext(
           send: (page, length) => start.control.postMessage({ kind: "log", page, length }),
         })
       : undefined;
-  const requestHead = new RequestHead(limits);
+  const requestHeads = new RequestHeads(limits);
   const context: WorkerContext = {
     table: RouteTable.build().finish(revisionZero),
     draining: false,
@@ -76,8 +77,10 @@ export function makeContext(
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
     accessLog,
-    requestHead,
-    requestFacts: new HeadFacts(requestHead),
+    requestHead: requestHeads.current,
+    requestHeads,
+    knownAnswers: knownAnswers(limits),
+    requestFacts: new HeadFacts(requestHeads),
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),

@@ -8,16 +8,16 @@ import { lowerOctet } from "../protocol/octets.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import { fits, queryHas, type RequestFacts } from "../routing/request-facts.ts";
 
-/** One for all requests of a worker: of the head that was parsed last. */
+/** One for all requests of a worker: of the head that was read last. */
 export class HeadFacts implements RequestFacts {
-  readonly #head: RequestHead;
+  readonly #heads: { readonly current: RequestHead };
 
-  constructor(head: RequestHead) {
-    this.#head = head;
+  constructor(heads: { readonly current: RequestHead }) {
+    this.#heads = heads;
   }
 
   hasMethod(bytes: Uint8Array, method: string): boolean {
-    const { methodStart, methodEnd } = this.#head;
+    const { methodStart, methodEnd } = this.#heads.current;
     if (methodEnd - methodStart !== method.length) return false;
     for (let i = 0; i < method.length; i++) {
       if (bytes[methodStart + i] !== method.charCodeAt(i)) return false;
@@ -26,7 +26,7 @@ export class HeadFacts implements RequestFacts {
   }
 
   hasField(bytes: Uint8Array, sought: ValueCondition): boolean {
-    const { fields } = this.#head;
+    const { fields } = this.#heads.current;
     const { name } = sought;
     for (let i = 0; i < fields.count; i++) {
       if (
@@ -40,7 +40,7 @@ export class HeadFacts implements RequestFacts {
   }
 
   hasParameter(bytes: Uint8Array, sought: ValueCondition): boolean {
-    const { pathEnd, targetEnd } = this.#head;
+    const { pathEnd, targetEnd } = this.#heads.current;
     return queryHas(bytes, pathEnd + 1, targetEnd, sought);
   }
 }

@@ -15,6 +15,7 @@ import type { ClientIp } from "./client-ip.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { forwardedStart, writeForwarded } from "./forwarded.ts";
+import type { HeadTemplate } from "./head-template.ts";
 import { isRequestId } from "./request-ids.ts";
 import { writeRewrittenTarget } from "./request-target.ts";
 
@@ -68,6 +69,9 @@ export function describeDownstream(
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */
 const seen = { for: -1, proto: -1, host: -1, port: -1, start: -1, id: -1, hostField: -1 };
 
+/** Where in the writer the parts are that no two requests share: time and id. */
+const written = { timeAt: -1, idAt: -1 };
+
 /** Where the id that the backend got stands: in the request (`start >= 0`) or in `RequestIds.last`. */
 export const sentRequestId = { start: -1, end: -1 };
 
@@ -79,9 +83,15 @@ export function writeRequestHead(
   downstream: Downstream,
   backendAddress: string,
   route?: CompiledRoute,
+  template?: HeadTemplate,
 ): void {
   const { writer, via } = context;
   const { trusted } = downstream;
+  const isPlain = route?.options?.rewrite === undefined;
+  if (template !== undefined && template.key === downstream.forwarded && isPlain) {
+    if (writeAgain(context, template)) return;
+  }
+  const start = writer.length;
   if (route?.options?.rewrite !== undefined) {
     writeRewritten(writer, bytes, head, route, route.options.rewrite, trusted);
   } else if (isLineKept(head)) copyFields(writer, bytes, head.fields, head.methodStart, trusted);
@@ -110,6 +120,35 @@ export function writeRequestHead(
   } else if (head.framing === Framing.Chunked) writer.all(chunked);
   if (head.upgrade) field(writer, upgradeFields, bytes, head.upgradeStart, head.upgradeEnd);
   endLine(writer);
+  if (template === undefined || !isPlain || trusted || seen.hostField < 0) return;
+  if (downstream.forwardedStart.length > 0 || startLine.bytes.length !== startLineLength) return;
+  template.keep(downstream.forwarded, writer, start);
+  template.timeAt = written.timeAt - start;
+  template.idAt = written.idAt - start;
+  template.idStart = sentRequestId.start;
+  template.idEnd = sentRequestId.end;
+}
+
+/** What was written for the same octets of a client at the same address, but for the time and the id. */
+function writeAgain(
+  { writer, requestIds, wallMs }: Pick<WorkerContext, "writer" | "requestIds" | "wallMs">,
+  template: HeadTemplate,
+): boolean {
+  const timeLine = startLineAt(wallMs());
+  if (timeLine.length !== startLineLength) return false;
+  const start = writer.length;
+  template.writeTo(writer);
+  const end = writer.length;
+  writer.length = start + template.timeAt;
+  writer.range(timeLine, timeStart, timeEnd);
+  sentRequestId.start = template.idStart;
+  sentRequestId.end = template.idEnd;
+  if (template.idStart < 0) {
+    writer.length = start + template.idAt;
+    requestIds.write(writer);
+  }
+  writer.length = end;
+  return true;
 }
 
 /** The request line and the fields that stay, with the path or the host that the route says instead. */
@@ -226,7 +265,10 @@ function writeForwarding(
   if (downstream.trusted && seen.start >= 0) {
     copyValue(writer, requestStart, bytes, fields, seen.start);
     writer.all(requestId);
-  } else writer.all(startLineAt(wallMs()));
+  } else {
+    written.timeAt = writer.length + timeStart;
+    writer.all(startLineAt(wallMs()));
+  }
   const id = seen.id;
   if (id >= 0 && isRequestId(bytes, fields.valueStart[id]!, fields.valueEnd[id]!)) {
     sentRequestId.start = fields.valueStart[id]!;
@@ -234,6 +276,7 @@ function writeForwarding(
     writer.range(bytes, sentRequestId.start, sentRequestId.end);
   } else {
     sentRequestId.start = -1;
+    written.idAt = writer.length;
     requestIds.write(writer);
   }
   endLine(writer);
@@ -249,6 +292,11 @@ function startLineAt(wallMs: number): Uint8Array {
   }
   return startLine.bytes;
 }
+
+/** Where the time stands in that line, and how long it is, from 2001 to 2286. */
+const timeStart = requestStart.length;
+const timeEnd = timeStart + 13;
+const startLineLength = timeEnd + 2 + requestId.length;
 
 /** The peer is a proxy we trust: its list is continued, its scheme and port are kept. */
 function writeTrusted(

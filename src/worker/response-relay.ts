@@ -9,6 +9,8 @@ import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import { dateLineAt } from "./date-line.ts";
 import type { Exchange } from "./exchange.ts";
+import type { HeadTemplate } from "./head-template.ts";
+import type { KnownAnswer } from "./known-heads.ts";
 import {
   type ResponseHeadOptions,
   writeInterimHead,
@@ -85,6 +87,11 @@ export class ResponseRelay {
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.begun) return this.#relay(bytes, start, end);
     if (this.#partialLength === 0) {
+      const answer = this.#knownAnswer;
+      if (answer !== undefined && this.#context.knownAnswers.isAt(answer, bytes, start, end)) {
+        this.#beginAnswer(answer.bytes, answer.head, answer.template);
+        return this.#relay(bytes, start + answer.length, end);
+      }
       const at = this.#readHeads(bytes, start, end);
       if (at >= 0) this.#relay(bytes, at, end);
       return;
@@ -143,6 +150,7 @@ export class ResponseRelay {
         return -1;
       }
       if (head.status >= 200) {
+        this.#learn(bytes, at, next);
         this.#beginAnswer(bytes, head);
         return next;
       }
@@ -151,6 +159,22 @@ export class ResponseRelay {
     }
     this.#stash(bytes, at, end);
     return -1;
+  }
+
+  /** What is likely to come: what answered the last request like this one, or the last one on the same connection. */
+  get #knownAnswer(): KnownAnswer | undefined {
+    const { known, headOnly, delivery } = this.#exchange;
+    // The same fields say something else about the body that follows.
+    if (headOnly) return undefined;
+    return known === undefined ? delivery.connection?.lastAnswer : known.answer;
+  }
+
+  #learn(bytes: Uint8Array, start: number, end: number): void {
+    const { known, headOnly, delivery } = this.#exchange;
+    if (headOnly) return;
+    const answer = this.#context.knownAnswers.learn(bytes, start, end);
+    if (known !== undefined) known.answer = answer;
+    else if (delivery.connection !== undefined) delivery.connection.lastAnswer = answer;
   }
 
   /** Passes a 1xx on (RFC 9110 section 15.2). False: this was 101, and the exchange is over. */
@@ -191,7 +215,7 @@ export class ResponseRelay {
     return tooMany ? "too many interim answers" : "";
   }
 
-  #beginAnswer(bytes: Uint8Array, head: ResponseHead): void {
+  #beginAnswer(bytes: Uint8Array, head: ResponseHead, template?: HeadTemplate): void {
     const exchange = this.#exchange;
     const options = this.#options;
     const { writer } = this.#context;
@@ -216,7 +240,7 @@ export class ResponseRelay {
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);
     writer.length = 0;
-    writeResponseHead(writer, bytes, head, options);
+    writeResponseHead(writer, bytes, head, options, template);
   }
 
   /**

@@ -4,6 +4,7 @@
 import { Framing } from "../protocol/framing.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
 import { ascii, type ByteWriter } from "./byte-writer.ts";
+import type { HeadTemplate } from "./head-template.ts";
 
 const version = ascii("HTTP/1.1 ");
 const contentLength = ascii("Content-Length: ");
@@ -40,7 +41,11 @@ export function writeResponseHead(
   bytes: Uint8Array,
   head: ResponseHead,
   options: ResponseHeadOptions,
+  template?: HeadTemplate,
 ): void {
+  const isPlain = template !== undefined && isAsUsual(options);
+  if (isPlain && template.key === usual) return template.writeTo(writer);
+  const start = writer.length;
   writeStatusAndFields(writer, bytes, head);
   if (options.dateLine !== undefined) writer.all(options.dateLine);
   if (options.viaLine !== undefined) writer.all(options.viaLine);
@@ -57,6 +62,16 @@ export function writeResponseHead(
     writer.text(options.stickyCookie);
   }
   writer.all(crlf);
+  if (isPlain) template.keep(usual, writer, start);
+}
+
+/** What a template was written for. */
+const usual = {};
+
+/** All that is written depends on what was received: nothing of ours differs from one answer to the next. */
+function isAsUsual(options: ResponseHeadOptions): boolean {
+  const { sayKeepAlive, stickyCookie, dateLine } = options;
+  return !options.close && !sayKeepAlive && stickyCookie === undefined && dateLine === undefined;
 }
 
 /** Whoever sends Upgrade names it in Connection, too (RFC 9110 section 7.8). */

@@ -3,7 +3,9 @@
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
+import { copyBytes } from "./byte-writer.ts";
 import type { WorkerContext } from "./context.ts";
+import type { KnownAnswer } from "./known-heads.ts";
 import { limited } from "./limited.ts";
 import { Timer } from "./timer-wheel.ts";
 
@@ -44,6 +46,8 @@ export class UpstreamConnection implements StreamEvents {
   /** A request head kept for sending it again; `savedLength` 0: none. */
   saved: Uint8Array = noBytes;
   savedLength = 0;
+  /** How the last request that nothing was known of was answered here. */
+  lastAnswer: KnownAnswer | undefined = undefined;
   readonly #context: WorkerContext;
 
   constructor(
@@ -70,7 +74,7 @@ export class UpstreamConnection implements StreamEvents {
   /** Keeps a copy of a head until it has been answered. */
   save(bytes: Uint8Array, length: number): void {
     if (this.saved.length < length) this.saved = new Uint8Array(Math.max(1024, length));
-    this.saved.set(bytes.subarray(0, length));
+    copyBytes(bytes, 0, length, this.saved, 0);
     this.savedLength = length;
   }
 

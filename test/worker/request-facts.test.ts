@@ -9,7 +9,7 @@ import { RequestHead } from "../../src/protocol/request-head.ts";
 import { HeadFacts } from "../../src/worker/request-facts.ts";
 
 const head = new RequestHead({ headBytesMax: 4096, headFieldsMax: 32, targetBytesMax: 1024 });
-const facts = new HeadFacts(head);
+const facts = new HeadFacts({ current: head });
 const encoder = new TextEncoder();
 
 /** Another request before and behind it: what lies around must not count. */
