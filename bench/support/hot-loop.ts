@@ -90,7 +90,7 @@ export interface HotLoopOptions {
 export class HotLoop {
   readonly context: WorkerContext;
   readonly #clients: BareStream[] = [];
-  readonly #received = new Uint8Array((connections + 1) * placeBytes);
+  readonly #received = Buffer.alloc((connections + 1) * placeBytes);
   readonly #lengths: number[] = [];
   readonly #io = new BareIo();
   readonly #turnEnds: (() => void)[] = [];
