@@ -28,6 +28,8 @@ export function descriptorMemory(numbers: number): DescriptorMemory {
 
 /** The marks as the worker writes them, or the main thread once the worker is gone. A ThreadLedger of io/io.ts. */
 export class HeldDescriptors {
+  /** One bit per number; see DescriptorLedger. */
+  readonly marks: Int32Array;
   readonly #words: Int32Array;
   readonly #mappings: Float64Array;
   /** Numbers below have a bit. */
@@ -35,19 +37,20 @@ export class HeldDescriptors {
 
   constructor(memory: DescriptorMemory) {
     this.#words = new Int32Array(memory);
+    this.marks = this.#words.subarray(wordsAt);
     this.#mappings = new Float64Array(memory, mappingsAt, mappingsMax * 2);
-    this.#end = (this.#words.length - wordsAt) * bitsPerWord;
+    this.#end = this.marks.length * bitsPerWord;
   }
 
   /** At once when the descriptor is ours: between the two, a thread that is ended leaves it open for good. */
   hold(fd: number): void {
-    if (fd < this.#end) this.#words[wordsAt + (fd >>> 5)]! |= 1 << (fd & 31);
+    if (fd < this.#end) this.marks[fd >>> 5]! |= 1 << (fd & 31);
     else this.#words[beyondAt]! += 1;
   }
 
   /** Right before the descriptor is closed, or when somebody else closes it from now on. */
   drop(fd: number): void {
-    if (fd < this.#end) this.#words[wordsAt + (fd >>> 5)]! &= ~(1 << (fd & 31));
+    if (fd < this.#end) this.marks[fd >>> 5]! &= ~(1 << (fd & 31));
     else this.#words[beyondAt]! -= 1;
   }
 
@@ -90,9 +93,9 @@ export class HeldDescriptors {
   /** The marked numbers, in order. */
   all(): number[] {
     const numbers: number[] = [];
-    for (let at = wordsAt; at < this.#words.length; at++) {
-      for (let word = this.#words[at]!; word !== 0; word &= word - 1) {
-        numbers.push((at - wordsAt) * bitsPerWord + 31 - Math.clz32(word & -word));
+    for (const [at, bits] of this.marks.entries()) {
+      for (let word = bits; word !== 0; word &= word - 1) {
+        numbers.push(at * bitsPerWord + 31 - Math.clz32(word & -word));
       }
     }
     return numbers;

@@ -18,6 +18,11 @@ export interface DescriptorLedger {
   hold(fd: number): void;
   /** Right before it is closed. */
   drop(fd: number): void;
+  /**
+   * One bit per number, for whoever must hold without calling: number N has bit N % 32 of word N / 32. `hold` may follow. Larger
+   * numbers have none, nor has a ledger that lacks this.
+   */
+  readonly marks?: Int32Array;
 }
 
 /** And what it has mapped of descriptors: as long as that is mapped they are open, whoever closes them. */

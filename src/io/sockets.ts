@@ -18,6 +18,7 @@ import {
   pin,
   SocketError,
 } from "./ffi.ts";
+import type { DescriptorLedger } from "./io.ts";
 import { peerText } from "./peer-text.ts";
 
 // Values of the Linux ABI, the same on x64 and arm64 (include/uapi/asm-generic/socket.h and kin).
@@ -124,15 +125,24 @@ export class PeerAddress {
  * errno: -EAGAIN when nobody waits, -EMFILE when there are no descriptors left, -ECONNABORTED when
  * the peer had reset it while it waited: its request, if there is one, is not wanted any more.
  * Allocates nothing.
+ *
+ * @param marks Of a ledger: the connection is marked as held, with no call of a function between, where the thread
+ * could be ended (docs/decisions/0031).
  */
-export function acceptOne(fd: number, peer: PeerAddress): number {
+export function acceptOne(fd: number, peer: PeerAddress, marks: Int32Array = noMarks): number {
+  const calls = libc();
   peer.bytes.setUint32(sockaddrBytes, sockaddrBytes, true);
-  const got = libc().accept4(fd, peer.at, peer.at + sockaddrBytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const got = calls.accept4(fd, peer.at, peer.at + sockaddrBytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (got >= 0 && got < marks.length * 32) marks[got >>> 5]! |= 1 << (got & 31);
   if (got < 0) return -lastErrno();
   if (peerOf(got, peer)) return got;
+  if (got < marks.length * 32) marks[got >>> 5]! &= ~(1 << (got & 31));
   closeFd(got);
   return -ECONNABORTED;
 }
+
+/** Nobody asks what is held. */
+const noMarks = new Int32Array(0);
 
 /** Who is at the other end of a connection; false: nobody any more. */
 export function peerOf(fd: number, peer: PeerAddress): boolean {
@@ -155,10 +165,12 @@ export function receivePinned(fd: number, address: PinnedAddress, length: number
   return received < 0 ? -lastErrno() : received;
 }
 
-/** A socket to connect with, which sends small writes at once; or a negative errno (-EMFILE). */
-export function openDialling(address: string): number {
+/** A socket to connect with, which sends small writes at once; or a negative errno (-EMFILE). @param marks As for `acceptOne`. */
+export function openDialling(address: string, marks: Int32Array = noMarks): number {
   const family = isIPv6(address) ? AF_INET6 : AF_INET;
-  const fd = libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const calls = libc();
+  const fd = calls.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && fd < marks.length * 32) marks[fd >>> 5]! |= 1 << (fd & 31);
   if (fd < 0) return -lastErrno();
   setNoDelay(fd);
   return fd;
@@ -219,6 +231,13 @@ export function limitUnsent(fd: number, bytes: number): void {
 
 export function closeFd(fd: number): void {
   libc().close(fd);
+}
+
+/** Closes what a ledger knows: no call of a function lies between its being dropped and close(2) (docs/decisions/0031). */
+export function closeHeld(fd: number, ledger: DescriptorLedger): void {
+  const calls = libc();
+  ledger.drop(fd);
+  calls.close(fd);
 }
 
 /** The port that a bound socket has. */

@@ -113,16 +113,26 @@ export class HashedSlots<V extends object> {
     this.#values[slot] = value;
   }
 
+  /** Slots follow from the upper bits of a hash, so this goes through both arrays from one end to the other. */
   #resize(slots: number): void {
-    const pairs = this.#pairs;
-    const values = this.#values;
-    this.#pairs = new Int32Array(2 * slots);
-    this.#values = emptyValues(slots);
-    this.#shift = 32 - Math.log2(slots);
-    for (let slot = 0; slot < values.length; slot++) {
-      const hash = pairs[2 * slot]!;
-      if (hash !== none) this.#place(hash, values[slot], pairs[2 * slot + 1]!);
+    const before = this.#pairs;
+    const valuesBefore = this.#values;
+    const pairs = new Int32Array(2 * slots);
+    const values = emptyValues<V>(slots);
+    const shift = 32 - Math.log2(slots);
+    const mask = slots - 1;
+    for (let old = 0; old < valuesBefore.length; old++) {
+      const hash = before[2 * old]!;
+      if (hash === none) continue;
+      let slot = Math.imul(hash, golden) >>> shift;
+      while (pairs[2 * slot] !== none) slot = (slot + 1) & mask;
+      pairs[2 * slot] = hash;
+      pairs[2 * slot + 1] = before[2 * old + 1]!;
+      values[slot] = valuesBefore[old];
     }
+    this.#pairs = pairs;
+    this.#values = values;
+    this.#shift = shift;
   }
 }
 

@@ -14,11 +14,12 @@ import { drawUntried, WeightedDraw } from "./weighted-draw.ts";
 
 export class LeastLoadedPicker implements Picker {
   readonly #backends: readonly BackendState[];
-  readonly #weights: WeightedDraw;
+  /** undefined: there is nothing to draw, as with most services. */
+  readonly #weights: WeightedDraw | undefined;
 
   constructor(backends: readonly BackendState[]) {
     this.#backends = backends;
-    this.#weights = new WeightedDraw(backends);
+    this.#weights = backends.length === 1 ? undefined : new WeightedDraw(backends);
   }
 
   pick(
@@ -34,9 +35,10 @@ export class LeastLoadedPicker implements Picker {
 
   peek(random: () => number): BackendState | undefined {
     const backends = this.#backends;
-    if (backends.length === 1) return backends[0];
-    const first = this.#weights.draw(random);
-    return lessLoaded(backends[first]!, backends[this.#weights.drawOther(random, first)]);
+    const weights = this.#weights;
+    if (weights === undefined) return backends[0];
+    const first = weights.draw(random);
+    return lessLoaded(backends[first]!, backends[weights.drawOther(random, first)]);
   }
 }
 

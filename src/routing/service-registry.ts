@@ -74,10 +74,11 @@ export class ServiceRegistry {
     }
     for (const added of wanted.values()) {
       if (added === undefined) continue;
-      next.push(this.#join(name, added));
+      next.push(this.#join(service.name, added));
       differs = true;
     }
-    if (differs) service.replaceBackends(next);
+    // Copied: an array that has grown has room for 16 more, and there may be a million services.
+    if (differs) service.replaceBackends([...next]);
   }
 
   /** Ends a change: forgets what nothing names any more. Answers the forgotten addresses. */

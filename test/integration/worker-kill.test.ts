@@ -24,6 +24,7 @@ const good: WorkerKillFigures = {
   pausedMs: [0],
   broken: [],
   descriptors: [40, 40],
+  mappings: [6, 6],
   descriptorsLeft: 4,
   sessions: 0,
 };
@@ -35,6 +36,7 @@ test.for<{ wrong: Partial<WorkerKillFigures>; says: string }>([
   { wrong: { fresh: { ...fresh, answered: 0 } }, says: "nothing was shown" },
   { wrong: { replacedMs: [] }, says: "nothing was shown" },
   { wrong: { descriptors: [40, 41] }, says: "40 descriptors became 41" },
+  { wrong: { mappings: [6, 8] }, says: "6 mappings became 8" },
   { wrong: { sessions: 3 }, says: "3 sessions are left" },
 ])("the judge sees $says", ({ wrong, says }) => {
   expect(workerKillFailures(good)).toEqual([]);

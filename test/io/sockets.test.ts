@@ -163,6 +163,44 @@ describe("acceptOne", () => {
   });
 });
 
+describe("marks", () => {
+  const numbersIn = (marks: Int32Array): number[] =>
+    Array.from({ length: marks.length * 32 }, (_, n) => n).filter(
+      (n) => (marks[n >>> 5]! & (1 << (n & 31))) !== 0,
+    );
+
+  test("have what was accepted, and what is to be dialled with, as soon as it is there", async () => {
+    const { fd, port } = listening();
+    await client(port);
+    const marks = new Int32Array(64);
+    const taken = sockets.acceptOne(fd, new sockets.PeerAddress(), marks);
+    const dialling = sockets.openDialling("127.0.0.1", marks);
+    for (const one of [taken, dialling]) open.push({ close: () => sockets.closeFd(one) });
+    expect(numbersIn(marks)).toEqual([taken, dialling].toSorted((a, b) => a - b));
+  });
+
+  test("have nothing of nobody, and of nobody who left before his turn", async () => {
+    const { fd, port } = listening();
+    const marks = new Int32Array(64);
+    const peer = new sockets.PeerAddress();
+    expect(errnoName(sockets.acceptOne(fd, peer, marks))).toBe("EAGAIN");
+    const socket = await client(port);
+    socket.resetAndDestroy();
+    await once(socket, "close");
+    expect(errnoName(sockets.acceptOne(fd, peer, marks))).toBe("ECONNABORTED");
+    expect(numbersIn(marks)).toEqual([]);
+  });
+
+  test("may be too few, and stay as they are", async () => {
+    const { fd, port } = listening();
+    await client(port);
+    const marks = new Int32Array(0);
+    const taken = sockets.acceptOne(fd, new sockets.PeerAddress(), marks);
+    open.push({ close: () => sockets.closeFd(taken) });
+    expect([taken > 0, Object.keys(marks)]).toEqual([true, []]);
+  });
+});
+
 describe("peerText", () => {
   test.for([
     { words: [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201], text: "192.0.2.1" },

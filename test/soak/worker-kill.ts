@@ -4,7 +4,7 @@
 // connections, HTTP requests and lines through a TCP route, come at a steady pace; kept ones ask again and again. A
 // worker is killed, in turn by an exception, by termination wherever it is, and by termination while it lets everybody
 // wait; its slot is awaited; then the other one is killed. Every fresh connection must get its answer, however late up
-// to 10 s, unless the dead worker had it already.
+// to 30 s, unless the dead worker had it already.
 //
 // Which is that? Neither a client nor the kernel's queue can tell a connection that broke in the dead worker's hands
 // from one that was lost before. The workers' counters can: `connectionsAccepted` and `connectionsOpen` lie in shared
@@ -17,12 +17,12 @@
 // A kept connection is opened while no other one comes, so the counter that moves tells whose it is: those of the
 // living worker must live, those of the dead one must not linger.
 //
-// At the end, with all clients gone: no session, and no more descriptors than at first.
+// At the end, with all clients gone: no session, and no more descriptors and mappings of rings than at first.
 //
 // Killed again and again, a slot is restarted after pauses that double up to 2 s (restart-pace.ts): new connections
 // wait in the kernel's queue meanwhile. Ends with one line of figures, and with status 1 when a promise was broken.
 
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -74,6 +74,7 @@ export interface WorkerKillFigures {
   readonly broken: readonly string[];
   /** At first, and at the end. */
   readonly descriptors: readonly [number, number];
+  readonly mappings: readonly [number, number];
   /** That the main thread closed for dead workers. */
   readonly descriptorsLeft: number;
   /** At the end, to clients and to backends. */
@@ -119,6 +120,7 @@ class Kills {
   #freshCut = 0;
   #uncounted = 0;
   #descriptorsAtFirst = 0;
+  #mappingsAtFirst = 0;
 
   constructor(
     node: Asked<NodeQuestion>,
@@ -138,6 +140,7 @@ class Kills {
     await sleep(500);
     await this.#load.ask({ kind: "quiet" });
     [, this.#descriptorsAtFirst] = await this.#untilSettled(Number.POSITIVE_INFINITY);
+    this.#mappingsAtFirst = this.#mappings();
   }
 
   async kill(slot: number, death: Death): Promise<void> {
@@ -205,6 +208,12 @@ class Kills {
     return readdirSync(`/proc/${this.#node.pid}/fd`).length;
   }
 
+  /** Memory that rings have mapped, libuv's included. */
+  #mappings(): number {
+    const maps = readFileSync(`/proc/${this.#node.pid}/maps`, "utf8").split("\n");
+    return maps.filter((line) => line.includes("[io_uring]")).length;
+  }
+
   async #metrics(): Promise<ReadonlyMap<string, number>> {
     const answer = await fetch(this.#places.metrics, { headers: { connection: "close" } });
     const lines = (await answer.text()).split("\n").filter((line) => /^[a-z]/.test(line));
@@ -244,6 +253,7 @@ class Kills {
       pausedMs: this.#killed.map(({ pausedMs }) => pausedMs),
       broken: this.#broken,
       descriptors: [this.#descriptorsAtFirst, descriptors],
+      mappings: [this.#mappingsAtFirst, this.#mappings()],
       descriptorsLeft: metrics.get("crosspoint_worker_descriptors_left_total") ?? Number.NaN,
       sessions,
     };
@@ -270,8 +280,10 @@ export function workerKillFailures(figures: WorkerKillFigures): string[] {
   if (connected - uncounted !== accepted)
     failures.push(`clients connected ${connected} times, workers accepted ${accepted}`);
   if (sessions !== 0) failures.push(`${sessions} sessions are left`);
-  const [first, last] = figures.descriptors;
-  if (last > first) failures.push(`${first} descriptors became ${last}`);
+  for (const what of ["descriptors", "mappings"] as const) {
+    const [first, last] = figures[what];
+    if (last > first) failures.push(`${first} ${what} became ${last}`);
+  }
   if (fresh.answered === 0 || replacedMs.length !== kills) failures.push("nothing was shown");
   return failures;
 }
@@ -289,7 +301,7 @@ if (import.meta.main) {
     `worker-kill: io=${figures.io}, ${figures.kills} kills; of ${fresh.opened} new connections ${fresh.failures.length} failed and ` +
       `${connected - accepted - uncounted} were lost before a worker accepted them, ${fresh.cut} were cut in the dead worker's hands, ${uncounted} of them uncounted ` +
       `(${percentilesText(fresh.ms)}, slowest ${percentile(fresh.ms, 1).toFixed(0)}); ${figures.keptCut} kept connections cut, ` +
-      `${figures.broken.length} not as promised (${figures.keptAnswers} answers); ${figures.descriptors.join(" descriptors, then ")}, ` +
+      `${figures.broken.length} not as promised (${figures.keptAnswers} answers); ${figures.descriptors.join(" descriptors, then ")}, ${figures.mappings.join(" mappings, then ")}, ` +
       `${figures.descriptorsLeft} closed for the dead, ${figures.sessions} sessions left; replaced after ${percentilesText(replacedMs)}, ` +
       `without the imposed pause ${percentilesText(startedMs)} (SEED=${seed})`,
   );

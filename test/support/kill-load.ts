@@ -21,7 +21,7 @@ const tcpEvery = 3;
 /** Between the requests of a kept connection, in ms. */
 const pauseMs = 10;
 /** A fresh connection that has no answer by then has failed, in ms. */
-const answerMsMax = 10_000;
+const answerMsMax = 30_000;
 const tickMs = 5;
 
 /** What a kept connection says, and how the answer to it ends. */

@@ -89,15 +89,16 @@ export class DirectIo implements Io {
       remotePort: port,
       localPort: 0,
     });
-    if (isIP(host) === 0) resolve(stream, host, port);
-    else connect(stream, host, port);
+    const { marks } = this.#shared.ledger;
+    if (isIP(host) === 0) resolve(stream, host, port, marks);
+    else connect(stream, host, port, marks);
     return stream;
   }
 }
 
 /** The outcome comes by the stream's events. */
-function connect(stream: DirectStream, address: string, port: number): void {
-  const fd = openDialling(address);
+function connect(stream: DirectStream, address: string, port: number, marks?: Int32Array): void {
+  const fd = openDialling(address, marks);
   if (fd < 0) return stream.failToConnect(-fd);
   // Not watched before: a socket that does not connect yet looks as if it were broken.
   const errno = beginConnect(fd, address, port);
@@ -107,7 +108,7 @@ function connect(stream: DirectStream, address: string, port: number): void {
 }
 
 /** Tries the addresses of a name one after the other. */
-function resolve(stream: DirectStream, host: string, port: number): void {
+function resolve(stream: DirectStream, host: string, port: number, marks?: Int32Array): void {
   lookup(host, { all: true }, (error, addresses) => {
     if (stream.isOver) return;
     if (error !== null) return stream.failToConnect(0, `${host}: ${error.code ?? error.message}`);
@@ -115,7 +116,7 @@ function resolve(stream: DirectStream, host: string, port: number): void {
     const next = (): boolean => {
       const address = addresses[tried++]?.address;
       if (address === undefined) return false;
-      connect(stream, address, port);
+      connect(stream, address, port, marks);
       return true;
     };
     stream.onRefused = next;
@@ -167,8 +168,9 @@ class DirectListener implements Listener, Watcher {
 
   /** True: there may be more. */
   #take(most: number): boolean {
+    const { marks } = this.#shared.ledger;
     for (let i = 0; i < most; i++) {
-      const got = acceptOne(this.#fd, this.#peer);
+      const got = acceptOne(this.#fd, this.#peer, marks);
       if (got >= 0) {
         this.#adopt(got);
         continue;

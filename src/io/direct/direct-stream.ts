@@ -9,7 +9,7 @@
 
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
 import {
-  closeFd,
+  closeHeld,
   connectOutcome,
   limitUnsent,
   localAddressOf,
@@ -383,8 +383,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     if (this.#seat !== undefined) loop.unwatch(fd, this.#seat);
     this.#seat = undefined;
     this.fd = -1;
-    ledger.drop(fd);
-    closeFd(fd);
+    closeHeld(fd, ledger);
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Driver, Pieces } from "../direct/driver.ts";
 import { lastErrno, libc, pin, SocketError } from "../ffi.ts";
 import type { DescriptorLedger } from "../io.ts";
-import { closeFd, sendPinned } from "../sockets.ts";
+import { closeHeld, sendPinned } from "../sockets.ts";
 
 // Values of the Linux ABI, the same on x64 and arm64 (include/uapi/linux/eventpoll.h).
 const EPOLL_CLOEXEC = 0o2000000;
@@ -81,7 +81,6 @@ export class EpollDriver implements Driver {
   }
 
   close(): void {
-    this.#ledger.drop(this.#fd);
-    closeFd(this.#fd);
+    closeHeld(this.#fd, this.#ledger);
   }
 }

@@ -85,7 +85,6 @@ export class UringDriver implements Driver {
     this.#ring.poll(fd, watchedEvents, Kind.Watch, slot, generation);
     this.#fds[slot] = fd;
     this.#generations[slot] = generation;
-    this.#forget(slot);
   }
 
   unwatch(_fd: number, slot: number, generation: number): void {

@@ -122,8 +122,9 @@ describe("a kernel that refuses", () => {
     expect(receiveAll(second.far)).toEqual(Buffer.from("abcde"));
     expect(told(driver, 60_000)).toEqual([]);
     refuses = false;
-    // The watch has waited.
+    // The watch has waited; the pieces have not.
     expect(allTold(driver)).toEqual([[1, 1, Event.Writable]]);
+    expect(receiveAll(second.far).byteLength).toBe(0);
   });
 
   test("for good, with no room left, is told of", () => {

@@ -287,6 +287,15 @@ describe("sending", () => {
     expect(receiveAll(far).byteLength).toBe(36);
   });
 
+  test("what was heard meanwhile is told at once, whatever the time", () => {
+    const driver = driverOf();
+    const { near } = pair();
+    const { address } = pinned("x");
+    driver.watch(99_999, 1, 1);
+    driver.sendAll(2, piecesOf([0, 1].map(() => [near, address, 1])));
+    expect(slotsOf(told(driver, 60_000))).toEqual([1]);
+  });
+
   test("costs one call for a whole turn", () => {
     let calls = 0;
     const enter: EnterCall = (...call) => {
