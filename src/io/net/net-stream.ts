@@ -151,8 +151,10 @@ export class NetStream implements Stream, BatchTarget {
   }
 
   get unacknowledgedBytes(): number {
-    const { writableLength, destroyed } = this.#socket;
-    return this.#fd < 0 || destroyed ? writableLength : writableLength + outputQueue(this.#fd);
+    const { queuedBytes } = this;
+    return this.#fd < 0 || this.#socket.destroyed
+      ? queuedBytes
+      : queuedBytes + outputQueue(this.#fd);
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
