@@ -67,7 +67,11 @@ async function rowsOf(shape: Shape, effort: Effort): Promise<ResultRow[]> {
   const compared = medianFigures(tables.find(({ size }) => size === sizeCompared)?.rounds ?? []);
   return tables.map(({ size, cost, rounds }) => {
     const times = medianFigures(rounds);
-    const figures = { ...times, ...ratiosOf(times, compared), ...(size < weighedRoutesMin ? {} : figuresOf(cost)) };
+    const figures = {
+      ...times,
+      ...ratiosOf(times, compared),
+      ...(size < weighedRoutesMin ? {} : figuresOf(cost)),
+    };
     const name = `${size.toLocaleString("en-US")}, ${shapes[shape]}`;
     console.log(`  ${name}: ${shown(figures)}`);
     return { name, figures, rounds };

@@ -34,11 +34,11 @@ const placeBytes = 2048;
 const digits = "00000000";
 
 /**
- * The requests that are asked: of a load generator; the same, none of which ever comes again; of a browser, each
- * connection with fields of its own; and of a browser that never asks for the same thing again.
+ * The requests that are asked: of a load generator, the same on all connections; such requests none of which ever comes
+ * again; of a browser, each connection with fields of its own; and of a browser that never asks for the same thing again.
  */
 export const requestKinds = {
-  small: (connection: number): string => `GET / HTTP/1.1\r\nHost: ${hostOf(connection)}\r\n\r\n`,
+  small: (): string => `GET / HTTP/1.1\r\nHost: ${hostOf(0)}\r\n\r\n`,
   "small-new": (connection: number): string =>
     `GET /${digits} HTTP/1.1\r\nHost: ${hostOf(connection)}\r\n\r\n`,
   "browser-new": (connection: number): string =>
@@ -90,7 +90,7 @@ export interface HotLoopOptions {
 export class HotLoop {
   readonly context: WorkerContext;
   readonly #clients: BareStream[] = [];
-  readonly #received = new Uint8Array((connections + 1) * placeBytes);
+  readonly #received = Buffer.alloc((connections + 1) * placeBytes);
   readonly #lengths: number[] = [];
   readonly #io = new BareIo();
   readonly #turnEnds: (() => void)[] = [];

@@ -18,6 +18,7 @@ import {
   tokenOctet,
   valueOctet,
 } from "./octets.ts";
+import { skipPrintable, WordView } from "./word-view.ts";
 
 /** What `read` answers besides an index. */
 export const FieldsResult = {
@@ -49,6 +50,8 @@ export class HeadFields {
   /** A short constant reason when `read` answered Malformed or TooMany. */
   error = "";
 
+  readonly #words = new WordView();
+
   constructor(fieldsMax: number) {
     this.nameStart = new Int32Array(fieldsMax);
     this.nameEnd = new Int32Array(fieldsMax);
@@ -64,13 +67,14 @@ export class HeadFields {
   read(bytes: Uint8Array, start: number, end: number): number {
     this.count = 0;
     this.error = "";
+    const view = this.#words.of(bytes);
     let at = start;
     for (;;) {
       if (at >= end) return FieldsResult.NeedMore;
       if (bytes[at] === crOctet) return this.#readEmptyLine(bytes, at, end);
       if (this.count === this.kind.length)
         return this.#fail(FieldsResult.TooMany, "too-many-fields");
-      at = this.#readLine(bytes, at, end);
+      at = this.#readLine(bytes, view, at, end);
       if (at <= 0) return at;
     }
   }
@@ -81,8 +85,8 @@ export class HeadFields {
     return at + 2;
   }
 
-  // The loops below are the hot path: one table look-up per octet, no calls.
-  #readLine(bytes: Uint8Array, start: number, end: number): number {
+  // The loops below are the hot path: one table look-up per octet, or four octets at once, no calls.
+  #readLine(bytes: Uint8Array, view: DataView | undefined, start: number, end: number): number {
     let at = start;
     let underscores = 0;
     while (at < end && (octetClass[bytes[at]!]! & tokenOctet) !== 0) {
@@ -95,6 +99,7 @@ export class HeadFields {
     at++;
     while (at < end && (bytes[at] === spaceOctet || bytes[at] === tab)) at++;
     const valueStart = at;
+    if (view !== undefined) at = skipPrintable(view, at, end);
     while (at < end && (octetClass[bytes[at]!]! & valueOctet) !== 0) at++;
     if (at === end) return FieldsResult.NeedMore;
     if (bytes[at] !== crOctet) return this.#failValue(bytes, at);

@@ -8,6 +8,8 @@
 // another one of the same slot only when that one has not been met for a while: one that never comes again costs a
 // comparison of a few words, and is not copied.
 
+import { WordView } from "./word-view.ts";
+
 /** Bounds of the memory; see limits.ts. */
 export interface HeadMemoryLimits {
   readonly headsKnownMax: number;
@@ -45,9 +47,7 @@ export class HeadMemory<K extends KnownHead> {
   readonly #slots: (K | undefined)[];
   /** Hashes of heads that were seen once. */
   readonly #seenOnce: Int32Array;
-  /** The array that octets came in last, and a view of it. */
-  #bytes: Uint8Array = noBytes;
-  #view: DataView | undefined;
+  readonly #words = new WordView();
 
   constructor(limits: HeadMemoryLimits, make: () => K) {
     this.#make = make;
@@ -60,8 +60,8 @@ export class HeadMemory<K extends KnownHead> {
   /** Whether `bytes[start..end)` begins with this very head. */
   isAt(known: K, bytes: Uint8Array, start: number, end: number): boolean {
     const { length, words } = known;
-    if (length === 0 || end - start < length || bytes !== this.#bytes) return false;
-    const view = this.#view;
+    if (length === 0 || end - start < length) return false;
+    const view = this.#words.made(bytes);
     if (view === undefined) return false;
     const whole = length >> 2;
     for (let word = 0, at = start; word < whole; word++, at += wordBytes) {
@@ -78,7 +78,7 @@ export class HeadMemory<K extends KnownHead> {
   learn(bytes: Uint8Array, start: number, end: number): K | undefined {
     const length = end - start;
     if (length > this.#bytesMax || length < wordBytes) return undefined;
-    const view = this.#viewOf(bytes);
+    const view = this.#words.of(bytes);
     if (view === undefined) return undefined;
     const hash = hashOf(view, start, length);
     const first = hash & (this.#slots.length - 1) & -slotsTried;
@@ -103,17 +103,6 @@ export class HeadMemory<K extends KnownHead> {
       if (known.patience < this.#slots[least]!.patience) least = slot;
     }
     return least;
-  }
-
-  /** Of the array that the last call was about: a stream that brings another one each time is not remembered. */
-  #viewOf(bytes: Uint8Array): DataView | undefined {
-    if (bytes !== this.#bytes) {
-      this.#bytes = bytes;
-      this.#view = undefined;
-      return undefined;
-    }
-    this.#view ??= new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return this.#view;
   }
 
   #wasSeen(hash: number): boolean {

@@ -1,12 +1,14 @@
 // A head that was written before, to be written again: the octets, and where the parts are that differ each time.
 
-import type { ByteWriter } from "./byte-writer.ts";
+import { type ByteWriter, copyBytes } from "./byte-writer.ts";
 
 const noBytes = new Uint8Array(0);
 
 export class HeadTemplate {
   /** What it was written for; whoever asks with something else gets none. */
   key: object | undefined = undefined;
+  /** For what something was written last: kept only for what comes twice in a row. */
+  candidate: object | undefined = undefined;
   /** Of one for a backend: where the time stands, and the request id. */
   timeAt = 0;
   idAt = 0;
@@ -18,7 +20,7 @@ export class HeadTemplate {
 
   /** Nothing was written. */
   clear(): void {
-    this.key = undefined;
+    this.key = this.candidate = undefined;
     this.#length = 0;
   }
 
@@ -26,7 +28,7 @@ export class HeadTemplate {
   keep(key: object, writer: ByteWriter, start: number): void {
     const length = writer.length - start;
     if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
-    this.#bytes.set(writer.bytes.subarray(start, writer.length));
+    copyBytes(writer.bytes, start, writer.length, this.#bytes, 0);
     this.#length = length;
     this.key = key;
   }

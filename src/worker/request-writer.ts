@@ -54,16 +54,27 @@ export function describeDownstream(
   forwarded = false,
 ): Downstream {
   const { remoteAddress: address, localPort } = ends;
-  const port = `X-Forwarded-Port: ${localPort}\r\n`;
   return {
     address,
     ends,
     prefaces: undefined,
     ip: undefined,
     trusted,
-    forwarded: ascii(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n${port}`),
+    forwarded: forwardedLines(address, localPort),
     forwardedStart: forwarded ? forwardedStart(address) : noBytes,
   };
+}
+
+/** The lines of the connection that was described last: the next one is often from the same address. */
+const lastLines = { text: "", bytes: noBytes };
+
+function forwardedLines(address: string, port: number): Uint8Array {
+  const text = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: ${port}\r\n`;
+  if (text !== lastLines.text) {
+    lastLines.text = text;
+    lastLines.bytes = ascii(text);
+  }
+  return lastLines.bytes;
 }
 
 /** What the fields of this request said about forwarding; indexes into the fields, -1 for absent. */
@@ -122,6 +133,11 @@ export function writeRequestHead(
   endLine(writer);
   if (template === undefined || !isPlain || trusted || seen.hostField < 0) return;
   if (downstream.forwardedStart.length > 0 || startLine.bytes.length !== startLineLength) return;
+  // Clients at different addresses may send the same octets in turn: then it would be kept in vain.
+  if (template.candidate !== downstream.forwarded) {
+    template.candidate = downstream.forwarded;
+    return;
+  }
   template.keep(downstream.forwarded, writer, start);
   template.timeAt = written.timeAt - start;
   template.idAt = written.idAt - start;

@@ -186,7 +186,7 @@ class Kills {
     const isBetween = missing === 1 && death !== "crash" && cutNow > 0;
     if (isBetween) this.#uncounted++;
     if (cutNow + ended.length > held + (isBetween ? 1 : 0))
-      this.#broken.push(`${cutNow} + ${ended.length} were cut, the dead worker held ${held}`);
+      this.#broken.push(`${death}: ${cutNow} + ${ended.length} were cut, ${held} were held`);
   }
 
   async #endedOf(slot: number): Promise<readonly KeptFigures[]> {
