@@ -72,6 +72,16 @@ export function eventLoopFd(): number {
   return loaded().eventLoopFd();
 }
 
+/** Whether something can be read from a descriptor at this moment. */
+export function isReadable(fd: number): boolean {
+  pollEntry[0] = fd;
+  pollEntry[1] = POLLIN;
+  return libc().poll(pollEntry, 1, 0) > 0;
+}
+
+const POLLIN = 0x1;
+const pollEntry = new Int32Array(2);
+
 export interface Libc {
   socket(family: number, type: number, protocol: number): number;
   socketpair(family: number, type: number, protocol: number, fds: Int32Array): number;
@@ -96,6 +106,8 @@ export interface Libc {
     length: Int32Array,
   ): number;
   close(fd: number): number;
+  /** `entries`: struct pollfd (8 bytes: descriptor, 16 bits asked, 16 bits told), `count` of them. */
+  poll(entries: Int32Array, count: number, timeoutMs: number): number;
   pipe2(ends: Int32Array, flags: number): number;
   /** The offsets are addresses: 0, since neither a pipe nor a socket has one. */
   splice(
@@ -207,6 +219,7 @@ function bindLibc(lib: Koffi.LibraryHandle): Libc {
     shutdown: lib.func("int shutdown(int, int)"),
     getsockopt: lib.func("int getsockopt(int, int, int, _Out_ int32_t *, _Inout_ int32_t *)"),
     close: lib.func("int close(int)"),
+    poll: lib.func("int poll(_Inout_ int32_t *, unsigned long, int)"),
     pipe2: lib.func("int pipe2(_Out_ int32_t *, int)"),
     splice: lib.func("intptr_t splice(int, uintptr_t, int, uintptr_t, size_t, uint32_t)"),
     mmap: lib.func("intptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)"),

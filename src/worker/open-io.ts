@@ -15,6 +15,9 @@ import type { System } from "../system.ts";
 /** Pipes that a worker keeps for the next bulk while nobody needs them. */
 const pipesKeptMax = 8;
 
+/** A worker with nothing to do has a look at itself so often: nothing depends on it. */
+const waitMsMax = 60_000;
+
 export interface IoLimits {
   readonly receiveBytes: number;
   readonly sendQueueBytesHigh: number;
@@ -62,7 +65,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
   const loop = new TurnLoop({
     driver,
     timerInMs: () => timers.nextInMs(),
-    waitMsMax: ownsThread ? Number.POSITIVE_INFINITY : 1,
+    waitMsMax: ownsThread ? waitMsMax : 1,
   });
   const io = new DirectIo({
     loop,

@@ -7,7 +7,7 @@
 //
 // Knows: slots and generations, the order of things within a turn. Does not know sockets, bytes or HTTP.
 
-import { eventLoopFd } from "../ffi.ts";
+import { eventLoopFd, isReadable } from "../ffi.ts";
 import type { Driver } from "./driver.ts";
 
 /** Whoever watches a descriptor. */
@@ -36,6 +36,8 @@ export interface TurnLoopOptions {
 const turnsMax = 16;
 /** A turn with fewer events is followed by libuv's: what it put off (promises) must not wait for the next event. */
 const busyEvents = 8;
+/** libuv's turns after it was told of something: one to handle it, one to watch what was begun by that. */
+const libuvTurnsAfter = 2;
 const generationMax = 2 ** 30;
 
 export class TurnLoop {
@@ -52,6 +54,9 @@ export class TurnLoop {
   #watched = 0;
   #isScheduled = false;
   #libuvWaits = false;
+  readonly #libuvFd: number;
+  /** Turns that libuv has yet to have before this loop may wait. */
+  #libuvTurns = 0;
   #closed = false;
   readonly #turn = (): void => this.#turns();
 
@@ -59,10 +64,14 @@ export class TurnLoop {
     this.driver = options.driver;
     this.#options = options;
     const libuv: Watcher = {
-      onEvents: () => (this.#libuvWaits = true),
+      onEvents: () => {
+        this.#libuvWaits = true;
+        this.#libuvTurns = libuvTurnsAfter;
+      },
       onTurn() {},
     };
-    this.driver.watch(eventLoopFd(), this.#take(libuv), 0);
+    this.#libuvFd = eventLoopFd();
+    this.driver.watch(this.#libuvFd, this.#take(libuv), 0);
   }
 
   /** Tells `watcher` of what happens to the descriptor. Throws SocketError; and an Error once the loop is closed. */
@@ -143,7 +152,7 @@ export class TurnLoop {
     try {
       this.#libuvWaits = false;
       // Only when nothing of ours has run since libuv had its turn: what it put off (promises) would wait as well.
-      const mayWait = this.#isIdle;
+      const mayWait = this.#isIdle && this.#isLibuvDone();
       this.#endTurn();
       let count = this.#oneTurn(mayWait ? this.#waitMs() : 0);
       for (let turn = 1; turn < turnsMax && count >= busyEvents && !this.#libuvWaits; turn++) {
@@ -153,6 +162,16 @@ export class TurnLoop {
       // Also after a watcher has thrown: the others are still there.
       if (this.#watched > 0 || !this.#isIdle) this.#schedule();
     }
+  }
+
+  /** What it was told of has been handled, and what that began is known to the kernel. */
+  #isLibuvDone(): boolean {
+    if (this.#libuvTurns === 0) return true;
+    if (--this.#libuvTurns > 0) return false;
+    // It leaves some of what is much for its next turn; being there already, that would wake nobody.
+    if (!isReadable(this.#libuvFd)) return true;
+    this.#libuvTurns = 1;
+    return false;
   }
 
   #waitMs(): number {

@@ -2,8 +2,8 @@
 //
 // Knows: include/uapi/linux/io_uring.h and the system call tables. Does not know: what is done with them; see ring.ts.
 //
-// Checked by hand against the header of Linux 6.1.192 (Debian's linux-libc-dev 6.1.192-2), and for IORING_SETUP_NO_SQARRAY,
-// which is younger, against those of 6.6 and 6.18. The version in brackets is the one that brought a thing. x64 and arm64 have
+// Checked by hand against the header of Linux 6.1.192 (Debian's linux-libc-dev 6.1.192-2). IORING_SETUP_NO_SQARRAY is younger:
+// its bit is from excerpts of later headers, and a kernel that does not know it is tried without. The version in brackets is the one that brought a thing. x64 and arm64 have
 // the same: all fields are of fixed width and naturally aligned, and both are little endian, which is checked when this file
 // is loaded. It has run on x64 only.
 

@@ -79,10 +79,10 @@ describe("relayed bytes", () => {
     expect(to.stream.queuedBytes).toBeLessThanOrEqual(64 * kibibyte);
     expect(to.stream.unacknowledgedBytes).toBeGreaterThan(to.stream.queuedBytes);
     const relayed = from.relayed;
-    world.waits.length = 0;
-    await turns(50);
+    // The test's own sockets are in the same thread: their last news may still come in. Busy would be for good.
+    await until(() => world.waits.slice(-20).every((ms) => ms > 0), "twenty turns that wait");
+    expect(world.waits.length).toBeGreaterThan(20);
     expect(from.relayed).toBe(relayed);
-    expect(world.waits.filter((ms) => ms === 0)).toEqual([]);
     const reader = new PatternReader(sink);
     await sent;
     await reader.untilBytes(32 * mebibyte);

@@ -2,10 +2,14 @@
 // waits only when nothing of ours could be kept from running.
 // Method: a driver in the test's hand; the turns are those of the test's own event loop.
 
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { Event } from "../../../src/io/direct/driver.ts";
 import { TurnLoop, type Watcher } from "../../../src/io/direct/turn-loop.ts";
+import { EpollDriver } from "../../../src/io/epoll/epoll-driver.ts";
 import { eventLoopFd } from "../../../src/io/ffi.ts";
+import { closeFd, openListener } from "../../../src/io/sockets.ts";
 import { ScriptedDriver } from "../../support/scripted-driver.ts";
 import { turns } from "../../support/until.ts";
 
@@ -175,6 +179,29 @@ describe("waiting", () => {
     driver.waits.length = 0;
     await turns(1);
     expect(driver.waits).toEqual([500]);
+    await turns(2);
+    // One turn of libuv's for what was there, one for what that began.
+    expect(driver.waits).toEqual([500, 0, 500]);
+  });
+
+  test("waits for nothing while libuv has more to do than it does in a turn", async () => {
+    const driver = new EpollDriver({ hold() {}, drop() {} });
+    const loop = new TurnLoop({ driver, timerInMs: () => 60_000, waitMsMax: 60_000 });
+    loops.push(loop);
+    const { fd } = openListener({ address: "127.0.0.1", port: 0 });
+    loop.watch(fd, new Noting("listener", []));
+    // A server and a client of Node in the loop's own thread: new watchers, and more than one turn's bytes.
+    const bytes = 5_000_000;
+    const server = createServer((socket) => socket.end(Buffer.alloc(bytes)));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const address = server.address();
+    const client = connect(typeof address === "object" ? address!.port : 0, "127.0.0.1");
+    let received = 0;
+    client.on("data", (data) => (received += data.length));
+    await once(client, "close");
+    server.close();
+    closeFd(fd);
+    expect(received).toBe(bytes);
   });
 
   test("many events in a turn are followed by another turn at once, few by libuv's", async () => {
