@@ -266,10 +266,10 @@ assert(targetBytesMax < headBytesMax, "a long target is 414 before it is 431");
 export const lingerMsMax = 5_000;
 /** Time for the first request of a connection that was new when its worker began to leave, in ms: a round trip or two to anywhere. */
 export const firstRequestMsMax = 1_000;
-/** Bytes that one read of a connection may bring, and that the kernel moves at once between the two of a tunnel. libuv asks for 64 KiB; four and sixteen times that is hardly faster. */
+/** Bytes that one read of a connection may bring. libuv asks for 64 KiB. */
 export const receiveBytes = 64 * 1024;
-/** Pipes that a worker has at most, two descriptors each: one per direction of a tunnel whose reader is slow. Further ones are served by copying. */
-export const pipesMax = 256;
+/** Pipes that a worker has at most, with 64 KiB and two descriptors each: one per direction of a tunnel that moves bulk to a slow reader. What has none is copied. */
+export const pipesMax = 64;
 /** Resolution of a worker's timers, in ms: a tenth of the shortest timeout we keep. */
 export const timerTickMs = 100;
 /** Longest time that a line of the access log waits in a worker, in ms. */

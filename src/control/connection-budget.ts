@@ -11,6 +11,7 @@ import {
   descriptorsReservedMin,
   descriptorsReservedShare,
   descriptorsUnknown,
+  pipesMax,
   unlimited,
   upstreamIdleMax,
 } from "../limits.ts";
@@ -35,23 +36,30 @@ export interface ConnectionBudget {
   readonly connectionsPerNodeMax: number;
   /** Of one worker. */
   readonly upstreamIdleMax: number;
+  /** Of one worker, two descriptors each. */
+  readonly pipesMax: number;
 }
+
+/** Of what a worker has for idle connections, pipes get one in so many. */
+const pipesShare = 8;
 
 /** At least one client, however little there is: a node that refuses everybody tells nobody why. */
 export function connectionBudget(descriptors: number, workers: number): ConnectionBudget {
-  if (descriptors === unlimited) return { connectionsPerNodeMax: unlimited, upstreamIdleMax };
+  if (descriptors === unlimited) {
+    return { connectionsPerNodeMax: unlimited, upstreamIdleMax, pipesMax };
+  }
   const reserved = Math.max(
     descriptorsReservedMin,
     Math.ceil(descriptors / descriptorsReservedShare),
   );
   const free = Math.max(2, descriptors - reserved);
-  const idle = Math.min(
-    upstreamIdleMax,
-    Math.floor(free / descriptorsIdleShare / Math.max(1, workers)),
-  );
+  const share = Math.floor(free / descriptorsIdleShare / Math.max(1, workers));
+  const pipes = Math.min(pipesMax, Math.floor(share / pipesShare / 2));
+  const idle = Math.min(upstreamIdleMax, share - 2 * pipes);
   return {
-    connectionsPerNodeMax: Math.max(1, Math.floor((free - idle * workers) / 2)),
+    connectionsPerNodeMax: Math.max(1, Math.floor((free - (idle + 2 * pipes) * workers) / 2)),
     upstreamIdleMax: idle,
+    pipesMax: pipes,
   };
 }
 

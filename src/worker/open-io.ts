@@ -74,7 +74,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     receiveBytes: limits.receiveBytes,
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
-    pipes: { pipeBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
+    pipes: { fillBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
     ...system,

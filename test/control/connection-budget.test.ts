@@ -42,16 +42,19 @@ describe("a budget", () => {
   );
 
   test.for(all)("of %i descriptors for %i workers is kept", ([descriptors, workers]) => {
-    const { connectionsPerNodeMax: clients, upstreamIdleMax: idle } = connectionBudget(
-      descriptors,
-      workers,
-    );
+    const budget = connectionBudget(descriptors, workers);
+    const { connectionsPerNodeMax: clients, upstreamIdleMax: idle, pipesMax: pipes } = budget;
     expect(clients).toBeGreaterThanOrEqual(1);
-    expect(2 * clients + idle * workers + descriptorsReservedMin).toBeLessThanOrEqual(descriptors);
+    expect(pipes).toBeLessThanOrEqual(idle / 8);
+    const used = 2 * clients + (idle + 2 * pipes) * workers;
+    expect(used + descriptorsReservedMin).toBeLessThanOrEqual(descriptors);
   });
 
   test("of many goes to clients for the most part", () => {
-    expect(connectionBudget(20_000, 2).connectionsPerNodeMax).toBe(7_600);
+    expect(connectionBudget(20_000, 2)).toMatchObject({
+      connectionsPerNodeMax: 7_600,
+      pipesMax: 64,
+    });
     expect(connectionBudget(524_288, 4).connectionsPerNodeMax).toBeGreaterThan(190_000);
   });
 
@@ -72,7 +75,8 @@ describe("the limits of the settings", () => {
       expect(within).toEqual({
         bodyRateMin: 7,
         connectionsPerNodeMax: 7_600,
-        upstreamIdleMax: 1_900,
+        upstreamIdleMax: 1_772,
+        pipesMax: 64,
       });
       expect(log.entries).toEqual([]);
     }

@@ -102,7 +102,12 @@ export class RelayWorld {
       receiveBytes: 64 * 1024,
       sendQueueBytesHigh: 16 * 1024,
       unsentBytesMax: 32 * 1024,
-      pipes: { pipeBytes: 64 * 1024, pipesMax: 64, pipesKeptMax: 4, ...pipes },
+      pipes: {
+        fillBytes: 64 * 1024,
+        pipesMax: 64,
+        pipesKeptMax: 4,
+        ...pipes,
+      },
     });
   }
 

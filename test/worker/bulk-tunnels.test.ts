@@ -175,15 +175,24 @@ describe("a tunnel", () => {
     },
   );
 
-  test("a worker that ends in the middle gives every descriptor back", async () => {
-    const before = readdirSync("/proc/self/fd").length;
-    const { worker, client, backend } = await tunnelled();
-    void sendPattern(client, 0, 256 * mebibyte);
-    await until(() => worker.dialled.some(({ queuedBytes }) => queuedBytes > 0), "a stall");
-    await worker.close();
-    client.destroy();
-    backend.destroy();
-    // The listening socket of this test's backend is still open.
-    await until(() => readdirSync("/proc/self/fd").length <= before + 1, "the descriptors");
-  });
+  test.for(["stalled", "idle"] as const)(
+    "a worker that ends gives every descriptor back, its tunnel %s",
+    async (how) => {
+      const before = readdirSync("/proc/self/fd").length;
+      const { worker, client, backend } = await tunnelled();
+      if (how === "stalled") {
+        void sendPattern(client, 0, 256 * mebibyte);
+        await until(() => worker.dialled.some(({ queuedBytes }) => queuedBytes > 0), "a stall");
+      } else {
+        const reader = new PatternReader(backend);
+        await sendPattern(client, 0, 8 * mebibyte);
+        await reader.untilBytes(8 * mebibyte);
+      }
+      await worker.close();
+      client.destroy();
+      backend.destroy();
+      // The listening socket of this test's backend is still open.
+      await until(() => readdirSync("/proc/self/fd").length <= before + 1, "the descriptors");
+    },
+  );
 });

@@ -271,9 +271,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   }
 
   stopRelay(): void {
-    if (this.#relay === undefined) return;
     this.#relay = undefined;
-    this.goOn();
   }
 
   goOn(): void {

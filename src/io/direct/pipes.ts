@@ -14,7 +14,7 @@ const roomFactor = 4;
 
 export interface PipeLimits {
   /** What one filling may bring, and so what may wait in a pipe, in bytes. */
-  readonly pipeBytes: number;
+  readonly fillBytes: number;
   /** Open at a time. */
   readonly pipesMax: number;
   /** Kept open while nobody uses them. */
@@ -67,8 +67,8 @@ export class PipePool {
     this.#limits = limits;
   }
 
-  get fillBytesMax(): number {
-    return this.#limits.pipeBytes;
+  get fillBytes(): number {
+    return this.#limits.fillBytes;
   }
 
   /** An empty pipe; undefined: there are enough, or no descriptors for one. */
@@ -94,7 +94,7 @@ export class PipePool {
     this.#ledger.hold(out);
     this.#ledger.hold(into);
     this.#open++;
-    growPipe(into, roomFactor * this.#limits.pipeBytes);
+    growPipe(into, roomFactor * this.#limits.fillBytes);
     return new Pipe(out, into);
   }
 

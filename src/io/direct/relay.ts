@@ -35,8 +35,9 @@ const EAGAIN = 11;
 /** Not of the connection: what cannot be moved can still be read. */
 const ENOMEM = 12;
 const EINVAL = 22;
-/** Fillings in a row: then others have their turn. */
-const fillingsMax = 4;
+
+/** Fillings in a row, 1 MiB as a rule and a fifth of a ms: then others have their turn. */
+const fillingsMax = 16;
 
 export class Relay {
   readonly #target: RelayTarget;
@@ -76,7 +77,7 @@ export class Relay {
   #fill(fd: number): number {
     const pipe = this.#pipes.take();
     if (pipe === undefined) return 0;
-    const count = pipe.fillFrom(fd, this.#pipes.fillBytesMax);
+    const count = pipe.fillFrom(fd, this.#pipes.fillBytes);
     if (count > 0) this.#bytes += count;
     const errno = pipe.sendAllTo(this.#target.fd);
     if (errno === 0) this.#pipes.giveBack(pipe);

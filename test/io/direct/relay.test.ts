@@ -51,6 +51,26 @@ describe("relayed bytes", () => {
     expect([from.copied, from.relayed]).toEqual([0, 7]);
   });
 
+  test("come behind what was written in the same turn", async () => {
+    const { world, from, to, source, sink } = await relaying();
+    const other = await world.pair();
+    other.from.stream.relayTo?.(other.to.stream, other.from);
+    from.stream.pause();
+    source.write("relayed");
+    await until(() => source.writableLength === 0, "what waits to be relayed");
+    await turns(20);
+    // In one turn: events first, then what they put off.
+    other.from.whenRelayed = () => {
+      to.stream.write(Buffer.from("before "), 0, 7);
+      from.stream.resume();
+    };
+    other.source.write("go");
+    let text = "";
+    sink.on("data", (data: Buffer) => (text += data.toString())).resume();
+    await until(() => text.length >= 14, "both");
+    expect([text, from.relayed]).toEqual(["before relayed", 7]);
+  });
+
   test("pass without being seen: 32 MiB, byte for byte, and hold no pipe when they are through", async () => {
     const { world, from, to, source, sink } = await relaying();
     const reader = new PatternReader(sink);
@@ -196,6 +216,14 @@ describe("an end in the middle", () => {
     await until(() => to.seen.includes("reset"), "the reset");
     expect(to.stream.queuedBytes).toBe(0);
     from.stream.destroy(true);
+    // What was in it comes to nobody else.
+    const next = await world.pair();
+    next.from.stream.relayTo?.(next.to.stream, next.from);
+    const reader = new PatternReader(next.sink);
+    void sendPattern(next.source, 0, mebibyte);
+    await reader.untilBytes(mebibyte);
+    expect([reader.bytes, reader.wrongAt]).toEqual([mebibyte, -1]);
+    for (const end of [next.from, next.to]) end.stream.destroy(true);
     world.io.close();
     expect(world.held.size).toBe(world.ownDescriptors);
   });
