@@ -3,7 +3,6 @@ import { adapters, testedAdapter } from "./test/support/adapters.ts";
 
 /** Run once more over each adapter that the others do not use: everything that is about connections and quick. */
 const overEveryAdapter = [
-  "test/integration/proxy-protocol.test.ts",
   "test/io/direct/relay.test.ts",
   "test/worker/admission.test.ts",
   "test/worker/bulk-tunnels.test.ts",

@@ -3,6 +3,8 @@
 // Hot path: plain loops for short ranges and one call for long ones; nothing is allocated unless the
 // buffer must grow, which happens once for the largest head ever seen.
 
+import { copyBytes } from "../io/copy-bytes.ts";
+
 /** Below this many bytes a loop beats a call, which costs 30 ns. */
 const loopBytesMax = 28;
 
@@ -12,20 +14,6 @@ const utf8 = new TextEncoder();
 /** Text that is written often, as bytes. ASCII only. */
 export function ascii(text: string): Uint8Array {
   return utf8.encode(text);
-}
-
-/** Makes no view, as `set` of a part of an array needs one. */
-const copyRange = Buffer.prototype.copy;
-
-/** Copies source[start..end) to target[at..], where there is room. */
-export function copyBytes(
-  source: Uint8Array,
-  start: number,
-  end: number,
-  target: Uint8Array,
-  at: number,
-): void {
-  copyRange.call(source, target, at, start, end);
 }
 
 export class ByteWriter {

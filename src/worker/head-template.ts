@@ -1,6 +1,7 @@
 // A head that was written before, to be written again: the octets, and where the parts are that differ each time.
 
-import { type ByteWriter, copyBytes } from "./byte-writer.ts";
+import { copyBytes } from "../io/copy-bytes.ts";
+import type { ByteWriter } from "./byte-writer.ts";
 
 const noBytes = new Uint8Array(0);
 

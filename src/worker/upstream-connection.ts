@@ -1,9 +1,9 @@
 // One connection to a backend: dialling, in use by one request, or idle in the pool.
 
+import { copyBytes } from "../io/copy-bytes.ts";
 import type { CloseReason, Stream, StreamEvents } from "../io/stream.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
-import { copyBytes } from "./byte-writer.ts";
 import type { WorkerContext } from "./context.ts";
 import type { KnownAnswer } from "./known-heads.ts";
 import { limited } from "./limited.ts";

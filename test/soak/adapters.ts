@@ -1,6 +1,6 @@
 // Requests over one adapter while everybody misbehaves: node test/soak/adapters.ts [requests=500000] [--io NAME] [--seed N]
 //
-// One node with one worker, three backends, a hundred keep-alive connections that pipeline; bodies of up to 64 KiB both
+// One node with one worker, three backends, 160 keep-alive connections that pipeline; bodies of up to 64 KiB both
 // ways, with a length or in chunks. Clients and backends reset, stall, half-close, send byte by byte, close while an
 // answer is on its way, answer early, close idle connections. Every whole answer must be that of its own request, byte
 // for byte, and so must every request be that a backend gets; whatever does not come must have a reason that was put in. In the end no
@@ -18,7 +18,7 @@ import { type ClientFigures, SoakCrowd } from "../support/soak-clients.ts";
 import { soakHost, withSoakNode } from "../support/soak-node.ts";
 import { patternOf } from "../support/soak-plan.ts";
 
-const connections = 96;
+const connections = 160;
 const progressMs = 30_000;
 /** Idle connections to backends are closed after 4 s. */
 const quietMsMax = 20_000;

@@ -7,7 +7,7 @@
 // A stream has one piece at most: were there two, and the first not taken whole, the second would overtake its rest.
 // Hot path: one arena, reused; no objects per send.
 
-import { copyShort, shortBytesMax, viewOf } from "../copy-bytes.ts";
+import { copyBytes, copyShort, shortBytesMax, viewOf } from "../copy-bytes.ts";
 import { type PinnedAddress, pin } from "../ffi.ts";
 import type { Driver, Pieces } from "./driver.ts";
 
@@ -93,7 +93,7 @@ export class Outbox {
 
   #copy(bytes: Uint8Array, start: number, end: number): void {
     const count = end - start;
-    if (count > shortBytesMax) this.#arena.set(bytes.subarray(start, end), this.#end);
+    if (count > shortBytesMax) copyBytes(bytes, start, end, this.#arena, this.#end);
     else copyShort(this.#view, this.#end, viewOf(bytes), start, count);
     this.#end += count;
   }
