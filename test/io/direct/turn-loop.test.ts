@@ -216,7 +216,21 @@ describe("waiting", () => {
     driver.tell(100, Event.Readable);
     driver.waits.length = 0;
     await turns(1);
-    expect(driver.waits).toEqual([500, 1]);
+    expect(driver.waits).toEqual([500, 25]);
+  });
+
+  test("is left out for whoever waits for libuv's turn, in the middle of a turn as well", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    await turns(3);
+    let isThere = false;
+    one.act = () => void loop.letLibuv().then(() => (isThere = true));
+    driver.tell(100, Event.Readable);
+    driver.waits.length = 0;
+    await turns(2);
+    expect(isThere).toBe(true);
+    expect(driver.waits).toEqual([500, 0]);
   });
 
   test("events that never end leave libuv its turns", async () => {
