@@ -92,8 +92,8 @@ export const mirrorMsMax = 10_000;
 export const upstreamIdleMsMax = 4_000;
 /** The idle time we ask backends to allow at least, in ms; see docs/OPERATING.md. Node's default is 5 s. */
 export const backendKeepAliveMsMin = 5_000;
-/** Idle pooled connections per backend and worker. nginx's upstream keepalive is commonly 32 to 128. */
-export const upstreamIdlePerBackendMax = 256;
+/** Idle pooled connections per backend and worker: fewer than are busy at times means dialling at every turn. Envoy allows 1,024 to a cluster, HAProxy any number. */
+export const upstreamIdlePerBackendMax = 1_024;
 /** Exchanges that a worker keeps for requests to come, some 3 KiB each: as many as a busy one has under way; what is beyond is made anew. */
 export const exchangesIdleMax = 256;
 /** Time an upgraded or TCP connection may be silent in both directions, in ms: one hour and a bit, so that hourly pings pass. */

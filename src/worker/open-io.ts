@@ -40,6 +40,8 @@ export interface OpenedIo {
   readonly system: System;
   /** Why it is not the one that was asked for; "" when it is. */
   readonly trouble: string;
+  /** Resolves when everybody else in this thread has had a turn. */
+  nextTurn(): Promise<void>;
   close(): void;
 }
 
@@ -56,7 +58,8 @@ function openNet({ system, limits }: OpenIoOptions): OpenedIo {
     sendQueueBytesHigh: limits.sendQueueBytesHigh,
     unsentBytesMax: unsentBytesMaxOf(limits),
   });
-  return { io, system, trouble: "", close() {} };
+  const nextTurn = (): Promise<void> => new Promise((resolve) => system.atTurnEnd(resolve));
+  return { io, system, trouble: "", nextTurn, close() {} };
 }
 
 function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
@@ -86,7 +89,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     io.close();
     loop.close();
   };
-  return { io, system: known, trouble, close };
+  return { io, system: known, trouble, nextTurn: () => loop.letLibuv(), close };
 }
 
 /** A ring that this thread does not get, though the node has tried one, must not keep it from serving. */

@@ -43,7 +43,7 @@ export async function runWorker(
       return end;
     },
     after: (delayMs, action) => system.after(delayMs, action),
-    nextTurn: () => new Promise((resolve) => system.atTurnEnd(resolve)),
+    nextTurn: () => opened.nextTurn(),
     crash: () => {
       throw new Error(`worker ${start.workerId} (thread ${threadId}) was told to crash`);
     },

@@ -15,6 +15,8 @@ import { Outbox } from "./outbox.ts";
 import { type PipeLimits, PipePool } from "./pipes.ts";
 import type { TurnLoop, Watcher } from "./turn-loop.ts";
 
+/** Nobody waits: errno 11 on every Linux. */
+const EAGAIN = 11;
 /** Connections accepted in one go before others get a turn. */
 const acceptsPerTurnMax = 64;
 /** Before it closes: twice what waits in a queue of ours (`listenBacklog`), or a flood would keep it open for ever. */
@@ -178,8 +180,8 @@ class DirectListener implements Listener, Watcher {
         this.#adopt(got);
         continue;
       }
+      if (got === -EAGAIN) return false;
       const code = errnoName(got);
-      if (code === "EAGAIN") return false;
       // The peer left before its turn came, or a signal: the next one may be fine.
       if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
       this.#rest(code);

@@ -217,7 +217,8 @@ export class Ring {
     if (this.#queued === this.#memory.submissions) this.#makeRoom();
     const at = (this.#sqTail & this.#at.sqMask) * sqe.words;
     const words = this.#sqes;
-    words.fill(0, at, at + sqe.words);
+    // What an operation does not use must be 0. A loop: `fill` is a call, and costs more than sixteen stores.
+    for (let word = at; word < at + sqe.words; word++) words[word] = 0;
     words[at + sqe.opcodeFlags] = opcodeFlags;
     words[at + sqe.fd] = fd;
     words[at + sqe.userDataLow] = lowOf(kind, slot);

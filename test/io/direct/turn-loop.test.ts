@@ -249,7 +249,7 @@ describe("waiting", () => {
     expect(received).toBe(bytes);
   });
 
-  test("many events in a turn are followed by another turn at once, few by libuv's", async () => {
+  test("many events in a turn are followed by another turn at once, few by a short wait", async () => {
     const { driver, loop } = scripted();
     const one = new Noting("one", []);
     loop.watch(100, one);
@@ -258,6 +258,35 @@ describe("waiting", () => {
     driver.waits.length = 0;
     await turns(1);
     expect(driver.waits).toEqual([500, 0]);
+    driver.tell(100, Event.Readable);
+    driver.waits.length = 0;
+    await turns(1);
+    expect(driver.waits).toEqual([500, 25]);
+  });
+
+  test("is left out for whoever waits for libuv's turn, in the middle of a turn as well", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    await turns(3);
+    let isThere = false;
+    one.act = () => void loop.letLibuv().then(() => (isThere = true));
+    driver.tell(100, Event.Readable);
+    driver.waits.length = 0;
+    await turns(2);
+    expect(isThere).toBe(true);
+    expect(driver.waits).toEqual([500, 0]);
+  });
+
+  test("events that never end leave libuv its turns", async () => {
+    const { driver, loop } = scripted();
+    const one = new Noting("one", []);
+    loop.watch(100, one);
+    one.act = () => driver.tell(100, Event.Readable);
+    driver.tell(100, Event.Readable);
+    await turns(1);
+    expect(driver.waits).toHaveLength(16);
+    loop.unwatch(100, driver.watched.get(100)!);
   });
 
   test("with nobody left to watch, the thread is free to end", async () => {
