@@ -177,7 +177,10 @@ export class TurnLoop {
       this.#endTurn();
       let count = this.#oneTurn(mayWait ? this.#waitMs() : 0);
       for (let turn = 1; turn < turnsMax && count > 0 && !this.#libuvWaits; turn++) {
-        count = this.#oneTurn(count >= busyEvents || !this.#isIdle ? 0 : shortWaitMs);
+        const isBusy = count >= busyEvents || !this.#isIdle;
+        // A timer is libuv's: it must not be late by all these waits, nor deadlines that count ticks run slow.
+        if (!isBusy && this.#waitMs() < shortWaitMs) break;
+        count = this.#oneTurn(isBusy ? 0 : shortWaitMs);
       }
     } finally {
       // Also after a watcher has thrown: the others are still there.

