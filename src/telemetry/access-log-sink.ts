@@ -79,9 +79,11 @@ export class AccessLogSink {
     try {
       const next = await this.#openOutlet(this.#destination);
       if (this.#closed) return await next.close();
-      await this.#next?.close();
+      // First out of the way, then closed: the queue must not go on in a file that is being closed.
+      const passedOver = this.#next;
       this.#next = next;
       this.#writing ??= this.#writeQueue();
+      await passedOver?.close();
       await this.#writing;
     } catch (reason) {
       this.#log.error("access log was not reopened", {

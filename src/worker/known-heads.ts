@@ -66,11 +66,12 @@ export class RequestHeads {
   readonly fresh: RequestHead;
   readonly #memory: HeadMemory<KnownRequest>;
 
-  constructor(limits: HeadLimits) {
+  /** @param memory Smaller in tests. */
+  constructor(limits: HeadLimits, memory: HeadMemoryLimits = bounds) {
     this.fresh = new RequestHead(limits);
     this.current = this.fresh;
     const own = { ...limits, headFieldsMax: knownHeadFieldsMax };
-    this.#memory = new HeadMemory(bounds, () => new KnownRequest(own));
+    this.#memory = new HeadMemory(memory, () => new KnownRequest(own));
   }
 
   /**
@@ -103,7 +104,10 @@ export class RequestHeads {
   }
 }
 
-export function knownAnswers(limits: HeadLimits): HeadMemory<KnownAnswer> {
+export function knownAnswers(
+  limits: HeadLimits,
+  memory: HeadMemoryLimits = bounds,
+): HeadMemory<KnownAnswer> {
   const own = { ...limits, headFieldsMax: knownHeadFieldsMax };
-  return new HeadMemory(bounds, () => new KnownAnswer(own));
+  return new HeadMemory(memory, () => new KnownAnswer(own));
 }

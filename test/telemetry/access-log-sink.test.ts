@@ -265,6 +265,40 @@ describe("AccessLogSink to something slow", () => {
     expect(opened).toEqual([{ closed: true }, { closed: true }]);
   });
 
+  test("writes nothing to a file that a second rotation passed over", async () => {
+    const written: string[] = [];
+    const firstWrite = Promise.withResolvers<void>();
+    const secondClose = Promise.withResolvers<void>();
+    let opened = 0;
+    const sink = await AccessLogSink.open({
+      destination: "access.log",
+      log: recordingLog(),
+      openOutlet: () => {
+        const file = opened++;
+        return Promise.resolve({
+          write: (lines) => {
+            written.push(`${file}: ${Buffer.from(lines).toString()}`);
+            return file === 0 ? firstWrite.promise : Promise.resolve();
+          },
+          close: () => (file === 1 ? secondClose.promise : Promise.resolve()),
+        });
+      },
+    });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    sink.write(bytes("slow\n"), ignored);
+    const reopened = [sink.reopen()];
+    await turn();
+    reopened.push(sink.reopen());
+    await turn();
+    sink.write(bytes("next\n"), ignored);
+    firstWrite.resolve();
+    await turn();
+    secondClose.resolve();
+    await Promise.all(reopened);
+    await sink.close();
+    expect(written).toEqual(["0: slow\n", "2: next\n"]);
+  });
+
   test("drops and counts what comes after it was closed", async () => {
     const { sink, manual } = await slowSink();
     await sink.close();
