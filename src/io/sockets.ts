@@ -41,6 +41,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
 const SIOCOUTQ = 0x5411;
+const SIOCATMARK = 0x8905;
 
 const EINVAL = 22;
 /** connect(2): it goes on in the background. */
@@ -218,6 +219,11 @@ export function outputQueue(fd: number): number {
 }
 
 const queueScratch = new Int32Array(1);
+
+/** Whether the mark of urgent data is next (SIOCATMARK, tcp(7)): what is behind it comes by recv(2), and never by splice(2). */
+export function isAtMark(fd: number): boolean {
+  return libc().ioctl(fd, SIOCATMARK, queueScratch) === 0 && queueScratch[0] === 1;
+}
 
 /** Sends small writes at once (RFC 9293 section 3.7.4 switched off). A failure is harmless: the peer has left. */
 export function setNoDelay(fd: number): void {

@@ -5,7 +5,8 @@
 // What the kernel answers, as splice(2) and its source (fs/splice.c, net/ipv4/tcp.c) say:
 // - fewer bytes than asked for: the socket had no more, or the pipe has no slot left. A slot holds one fragment however
 //   small it is, so a pipe can be full long before its bytes are;
-// - EAGAIN into a pipe: one of these two with nothing moved. Into an *empty* pipe it can only be the socket;
+// - EAGAIN into a pipe: one of these two with nothing moved. Into an *empty* pipe it can only be the socket: it has nothing, or
+//   a mark of urgent data before what it has (MSG_OOB), which stays until a recv(2) goes past it;
 // - EAGAIN out of a pipe that is not empty: the socket takes nothing now, and tells when it does;
 // - 0: the end of the peer's sending. Whoever gets it asks recv(2) to be sure: some kernels answered 0 for other reasons.
 
@@ -17,6 +18,7 @@ const SPLICE_F_NONBLOCK = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
 
 const ends = new Int32Array(2);
 
@@ -30,7 +32,8 @@ export const pipeEnds: Readonly<Int32Array> = ends;
 
 /** Asks for room for so many bytes; a kernel that gives less (pipe-max-size, pipe-user-pages-soft; pipe(7)) is taken as it is. */
 export function growPipe(fd: number, bytes: number): void {
-  libc().fcntl(fd, F_SETPIPE_SZ, bytes);
+  // Slots are pages: where those have 64 KiB a pipe has more to begin with, and asking for less would take slots away.
+  if (libc().fcntl(fd, F_GETPIPE_SZ, 0) < bytes) libc().fcntl(fd, F_SETPIPE_SZ, bytes);
 }
 
 /** Moves up to `length` bytes; one of the two is a pipe. Bytes moved, 0, or a negative errno: see above. */

@@ -5,8 +5,10 @@
 import dns from "node:dns";
 import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { acceptOne, closeFd, listen, openListener, PeerAddress } from "../../src/io/sockets.ts";
 import { adapters } from "../support/adapters.ts";
 import { blackHole, Peer, RawBackend, refusedAddress } from "../support/peer.ts";
+import { receiveFrom } from "../support/socket-pair.ts";
 import { StreamWorld, write } from "../support/stream-world.ts";
 import { turns, until } from "../support/until.ts";
 
@@ -35,15 +37,51 @@ describe.for(adapters)("on $name", (adapter) => {
     expect(witness.seen).toEqual(["close unreachable"]);
   });
 
-  test("what is written before it stands is sent when it does", async () => {
-    const backend = await backendHere();
-    const witness = world().dial("127.0.0.1", backend.port);
-    write(witness.stream!, "early;");
-    await witness.until("connect");
-    write(witness.stream!, "late");
-    const peer = await backend.accept();
-    expect(await peer.takeBytes(10)).toBe("early;late");
-  });
+  test.for(["127.0.0.1", "localhost", "two.test"])(
+    "what is written to %s before it stands is sent when it does",
+    async (host) => {
+      resolving("two.test", ["127.0.0.77", "127.0.0.1"]);
+      const backend = await backendHere();
+      const witness = world().dial(host, backend.port);
+      write(witness.stream!, "early;");
+      await witness.until("connect");
+      write(witness.stream!, "late");
+      const peer = await backend.accept();
+      expect(await peer.takeBytes(10)).toBe("early;late");
+    },
+  );
+
+  test.for([true, false])(
+    "what is written while a connection is long in coming is sent when it stands (and ended: %s)",
+    async (ends) => {
+      const { fd, port } = openListener({ address: "127.0.0.1", port: 0 });
+      onTestFinished(() => closeFd(fd));
+      listen(fd, 0);
+      const filler = await Peer.connect(port);
+      const witness = world().dial("127.0.0.1", port);
+      write(witness.stream!, "early");
+      if (ends) witness.stream!.end();
+      await turns(20);
+      expect(witness.seen).toEqual([]);
+      // Room for it: the kernel tries again after a second.
+      const who = new PeerAddress();
+      const taken = [acceptOne(fd, who)];
+      await witness.until("connect");
+      taken.push(acceptOne(fd, who));
+      onTestFinished(() => taken.forEach((one) => closeFd(one)));
+      if (!ends) write(witness.stream!, "; late");
+      let text = "";
+      const whole = ends ? "early." : "early; late";
+      const receive = (): boolean => {
+        const bytes = receiveFrom(taken[1]!);
+        if (typeof bytes === "number") return false;
+        text += bytes.length === 0 ? "." : Buffer.from(bytes).toString();
+        return text === whole;
+      };
+      await until(receive, () => `all of it; so far ${text}`);
+      filler.socket.destroy();
+    },
+  );
 
   test("paused before it stands, it stands, and reads when it is resumed", async () => {
     const backend = await backendHere();

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { adapters, askedAdapter, testedAdapter } from "../support/adapters.ts";
 import { StreamWorld, type World, write } from "../support/stream-world.ts";
 import { turns, until } from "../support/until.ts";
+import { descriptorOf, sendUrgently } from "../support/urgent.ts";
 
 /** What the kernel keeps then; what one send brings comes on top. */
 const unsentBytesMax = 16 * 1024;
@@ -34,6 +35,26 @@ describe.for(adapters)("on $name", (adapter) => {
       expect(await peer.takeBytes(5)).toBe("hello");
       peer.send("world");
       await until(() => witness.text === "world", "the bytes");
+    });
+
+    test("reads past urgent data (MSG_OOB, tcp(7))", async () => {
+      const { witness, peer } = await make();
+      const fd = descriptorOf(peer.socket);
+      // In one go: the first read finds all three, and stops at the mark.
+      sendUrgently(fd, "before", false);
+      sendUrgently(fd, "!", true);
+      sendUrgently(fd, "behind", false);
+      // io_uring does not tell of marks: what is behind one waits for what comes next.
+      const first = adapter.name === "uring" ? "before" : "beforebehind";
+      await until(
+        () => witness.text.startsWith(first),
+        () => `the rest of ${witness.text}`,
+      );
+      sendUrgently(fd, "again", false);
+      await until(
+        () => witness.text === "beforebehindagain",
+        () => `more than ${witness.text}`,
+      );
     });
 
     test("sends on at once, though what it sent before is not acknowledged (TCP_NODELAY)", async () => {

@@ -19,6 +19,8 @@ import type { TurnLoop, Watcher } from "./turn-loop.ts";
 const EAGAIN = 11;
 /** Connections accepted in one go before others get a turn. */
 const acceptsPerTurnMax = 64;
+/** Before it closes: twice what waits in a queue of ours (`listenBacklog`), or a flood would keep it open for ever. */
+const acceptsAtCloseMax = 8_192;
 /** How long accepting rests when there are no descriptors left: else it would spin (accept(2), EMFILE). */
 const acceptRestMs = 100;
 
@@ -134,6 +136,7 @@ class DirectListener implements Listener, Watcher {
   readonly #accept: (stream: Stream) => void;
   readonly #peer = new PeerAddress();
   readonly #seat: ReturnType<TurnLoop["watch"]>;
+  goesOn = false;
   #open = true;
   #isResting = false;
 
@@ -153,7 +156,7 @@ class DirectListener implements Listener, Watcher {
   }
 
   onEvents(): void {
-    this.onTurn();
+    if (!this.goesOn) this.onTurn();
   }
 
   onTurn(): void {
@@ -164,7 +167,7 @@ class DirectListener implements Listener, Watcher {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#take(Number.MAX_SAFE_INTEGER);
+    this.#take(acceptsAtCloseMax);
     this.#shared.loop.unwatch(this.#fd, this.#seat);
   }
 

@@ -7,7 +7,7 @@
 // The kernel is asked until it has nothing more, since a driver tells of each change once (edge triggered). What must not
 // be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
 
-import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
+import { errnoName, type PinnedAddress } from "../ffi.ts";
 import {
   closeHeld,
   connectOutcome,
@@ -23,6 +23,7 @@ import type { CloseReason, RelayEvents, Stream, StreamEvents } from "../stream.t
 import type { DirectShared } from "./direct-shared.ts";
 import { Event } from "./driver.ts";
 import type { Sender } from "./outbox.ts";
+import { pinned } from "./pinned.ts";
 import type { Pipe, PipePool } from "./pipes.ts";
 import { Moved, Relay, type RelayTarget } from "./relay.ts";
 import { SendQueue } from "./send-queue.ts";
@@ -42,8 +43,6 @@ const readsMax = 4;
 /** The peer's end, or a failure, is behind what can still be read. */
 const endBits = Event.PeerEnded | Event.HangUp | Event.Error;
 
-const noBytes: Uint8Array = new Uint8Array(0);
-
 export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -52,6 +51,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   /** -1: there is none yet, or none any more. */
   fd = -1;
   piece = -1;
+  goesOn = false;
   readonly #shared: DirectShared;
   #seat: Seat | undefined;
   #connected: boolean;
@@ -67,6 +67,8 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
   #readable = false;
   /** An end is there: reading goes on until it is found. */
   #hasEnd = false;
+  /** The peer sends urgent data: reads stop at its marks, so a short one is not all. */
+  #hasMarks = false;
   #inputEnded = false;
   #endAsked = false;
   #endSent = false;
@@ -137,10 +139,12 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     if (!this.#connected) this.#connectEnded(events);
     else if ((events & Event.Writable) !== 0 && this.#queue !== undefined) this.#sendWaiting();
     if (this.#over || !this.#connected) return;
+    if ((events & Event.Urgent) !== 0) this.#hasMarks = true;
     if ((events & endBits) !== 0) this.#hasEnd = true;
     else if ((events & Event.Readable) === 0) return;
     this.#readable = true;
-    if (!this.#paused) this.#read();
+    // Else it has its turn when the events of this one are handed out.
+    if (!this.#paused && !this.goesOn) this.#read();
   }
 
   onTurn(): void {
@@ -159,8 +163,10 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     const { unsentBytesMax } = this.#shared;
     if (unsentBytesMax !== undefined) limitUnsent(this.fd, unsentBytesMax);
     this.events.onConnect();
-    // Ended while it connected, and nothing was left to send.
-    if (this.#endAsked && this.piece < 0) this.onFlushed();
+    if (this.#over) return;
+    // Written while it connected; or ended, and nothing was left to send.
+    if (this.#queue !== undefined) this.#sendWaiting();
+    else if (this.#endAsked && this.piece < 0) this.onFlushed();
   }
 
   #read(): void {
@@ -178,7 +184,7 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
         return;
       }
       // Less than there was room for: the next change is told again.
-      const isAll = count < received.length && !this.#hasEnd;
+      const isAll = count < received.length && !this.#hasEnd && !this.#hasMarks;
       if (isAll) this.#readable = false;
       this.events.onData(received, 0, count);
       if (isAll || this.#over || this.#paused) return;
@@ -229,10 +235,12 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
     // What comes behind an end, or when nothing can be sent any more, has nobody to go to.
-    if (this.#over || this.#endAsked || this.#sendErrno !== 0 || this.fd < 0) return true;
-    if (this.queuedBytes === 0 && this.#shared.outbox.add(this, bytes, start, end)) return true;
+    if (this.#over || this.#endAsked || this.#sendErrno !== 0) return true;
+    if (!this.#connected) this.#wait(bytes, start, end);
+    else if (this.queuedBytes === 0 && this.#shared.outbox.add(this, bytes, start, end))
+      return true;
     // Larger than the outbox takes, or behind what waits already: in order, and from where it is.
-    if (this.#sendErrno === 0) this.#send(bytes, start, end);
+    else if (this.#sendErrno === 0) this.#send(bytes, start, end);
     return !this.#blocked;
   }
 
@@ -383,15 +391,4 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     this.fd = -1;
     closeHeld(fd, ledger);
   }
-}
-
-/** The buffers that nearly every large write comes from, and where they are. */
-const last = { bytes: noBytes, at: 0 };
-
-function pinned(bytes: Uint8Array): PinnedAddress {
-  if (last.bytes !== bytes) {
-    last.bytes = bytes;
-    last.at = pin(bytes);
-  }
-  return last.at;
 }

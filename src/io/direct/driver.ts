@@ -7,6 +7,8 @@
 export const Event = {
   /** Bytes, a connection to accept, or the end of the peer's sending: read until there is nothing more. */
   Readable: 0x1,
+  /** There is a mark of urgent data, where every read stops (POLLPRI; tcp(7)). Only of drivers that know it for sure. */
+  Urgent: 0x2,
   Writable: 0x4,
   /** It broke; the next call on it says how. */
   Error: 0x8,

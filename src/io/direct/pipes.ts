@@ -3,7 +3,7 @@
 // A pipe goes back to those that are kept only when it is empty: what it held was one connection's.
 
 import type { DescriptorLedger } from "../io.ts";
-import { closeFd } from "../sockets.ts";
+import { closeHeld } from "../sockets.ts";
 import { growPipe, openPipe, pipeEnds, spliceBytes } from "../splice.ts";
 
 /**
@@ -100,9 +100,7 @@ export class PipePool {
 
   #close(pipe: Pipe): void {
     this.#open--;
-    this.#ledger.drop(pipe.out);
-    closeFd(pipe.out);
-    this.#ledger.drop(pipe.in);
-    closeFd(pipe.in);
+    closeHeld(pipe.out, this.#ledger);
+    closeHeld(pipe.in, this.#ledger);
   }
 }

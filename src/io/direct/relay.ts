@@ -4,6 +4,7 @@
 // what the target has to send, and nothing more is taken from the source. So an idle relay holds none, and a pipe is
 // filled only when it is empty: else nobody could tell whether it is the source that has nothing or the pipe that is full.
 
+import { isAtMark } from "../sockets.ts";
 import type { RelayEvents } from "../stream.ts";
 import type { Pipe, PipePool } from "./pipes.ts";
 
@@ -66,7 +67,7 @@ export class Relay {
       if (!target.canRelay) return Moved.Nothing;
       if (!isEmpty) return Moved.Waits;
       const count = this.#fill(fd);
-      if (count === -EAGAIN) return Moved.All;
+      if (count === -EAGAIN) return isAtMark(fd) ? Moved.Nothing : Moved.All;
       if (count === 0 || count === -ENOMEM || count === -EINVAL) return Moved.Nothing;
       if (count < 0 && count !== -EINTR) return count;
     }

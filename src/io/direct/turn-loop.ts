@@ -12,6 +12,11 @@ import type { Driver } from "./driver.ts";
 
 /** Whoever watches a descriptor. */
 export interface Watcher {
+  /**
+   * It has a turn coming: the loop's own mark. Who asks again meanwhile gets no second one, or whoever has much to do would have
+   * one more with each event, and in the end most of every turn.
+   */
+  goesOn: boolean;
   /** Bits of `Event`. */
   onEvents(events: number): void;
   /** A turn after it asked `goOn`. */
@@ -70,6 +75,7 @@ export class TurnLoop {
     this.driver = options.driver;
     this.#options = options;
     const libuv: Watcher = {
+      goesOn: false,
       onEvents: () => {
         this.#libuvWaits = true;
         this.#libuvTurns = libuvTurnsAfter;
@@ -106,8 +112,10 @@ export class TurnLoop {
     this.#schedule();
   }
 
-  /** `watcher.onTurn` is called in the next turn, which waits for nothing. */
+  /** `watcher.onTurn` is called once, behind the next events, which are not waited for. */
   goOn(watcher: Watcher): void {
+    if (watcher.goesOn) return;
+    watcher.goesOn = true;
     this.#next.push(watcher);
     this.#schedule();
   }
@@ -169,7 +177,10 @@ export class TurnLoop {
       this.#endTurn();
       let count = this.#oneTurn(mayWait ? this.#waitMs() : 0);
       for (let turn = 1; turn < turnsMax && count > 0 && !this.#libuvWaits; turn++) {
-        count = this.#oneTurn(count >= busyEvents || !this.#isIdle ? 0 : shortWaitMs);
+        const isBusy = count >= busyEvents || !this.#isIdle;
+        // A timer is libuv's: it must not be late by all these waits, nor deadlines that count ticks run slow.
+        if (!isBusy && this.#waitMs() < shortWaitMs) break;
+        count = this.#oneTurn(isBusy ? 0 : shortWaitMs);
       }
     } finally {
       // Also after a watcher has thrown: the others are still there.
@@ -214,9 +225,16 @@ export class TurnLoop {
     if (now.length === 0) return;
     this.#next = this.#now;
     this.#now = now;
+    let at = 0;
     try {
-      for (const watcher of now) watcher.onTurn();
+      while (at < now.length) {
+        const watcher = now[at++]!;
+        watcher.goesOn = false;
+        watcher.onTurn();
+      }
     } finally {
+      // Who comes behind one that threw has its turn still, in the next one.
+      while (at < now.length) this.#next.push(now[at++]!);
       now.length = 0;
     }
   }

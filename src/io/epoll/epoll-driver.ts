@@ -12,6 +12,7 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 0x1;
+const EPOLLPRI = 0x2;
 const EPOLLOUT = 0x4;
 const EPOLLRDHUP = 0x2000;
 const EPOLLET = 0x80000000;
@@ -41,7 +42,7 @@ export class EpollDriver implements Driver {
   }
 
   watch(fd: number, slot: number, generation: number): void {
-    this.#wanted.setUint32(0, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, true);
+    this.#wanted.setUint32(0, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, true);
     this.#wanted.setUint32(dataAt, slot, true);
     this.#wanted.setUint32(dataAt + 4, generation, true);
     if (libc().epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#wantedAt) === 0) return;

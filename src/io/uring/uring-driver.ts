@@ -35,6 +35,7 @@ const Mark = { Happened: 1, Ended: 2, BeginAgain: 4 } as const;
 
 /** Slots that there is room for before the first growth. */
 const slotsFirst = 64;
+/** Not Event.Urgent: a poll that goes on tells what the wake-up names, and the kernel names that with all data (sock_def_readable). */
 const watchedEvents = Event.Readable | Event.Writable | Event.PeerEnded;
 /** What whoever watches hears when a watch cannot be: the next call says how. */
 const broken = Event.Error | Event.HangUp | Event.Readable | Event.Writable;

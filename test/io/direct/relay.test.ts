@@ -13,6 +13,7 @@ import {
   sendPattern,
 } from "../../support/relay-world.ts";
 import { turns, until } from "../../support/until.ts";
+import { descriptorOf, sendUrgently } from "../../support/urgent.ts";
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -167,6 +168,26 @@ describe("relayed bytes", () => {
     await until(() => answer === "answer", "the answer");
     await until(() => from.seen.includes("finished") && to.seen.includes("finished"), "both ends");
     expect(from.seen).toEqual(["connect", "end", "finished"]);
+  });
+
+  test("urgent data among them stops nothing (MSG_OOB): what is behind its mark is read", async () => {
+    const { from, source, sink } = await relaying();
+    const fd = descriptorOf(source);
+    sendUrgently(fd, "before", false);
+    sendUrgently(fd, "!", true);
+    sendUrgently(fd, "behind", false);
+    let text = "";
+    sink.on("data", (data: Buffer) => (text += data.toString())).resume();
+    await until(
+      () => text === "beforebehind",
+      () => `the rest of ${text}`,
+    );
+    source.write("again");
+    await until(
+      () => text === "beforebehindagain",
+      () => `more than ${text}`,
+    );
+    expect(from.relayed + from.copied).toBe(text.length);
   });
 
   test("stopped: what comes is told again, behind what is on its way", async () => {

@@ -31,7 +31,10 @@ function scripted(timerInMs = (): number => Number.POSITIVE_INFINITY): {
 class Noting implements Watcher {
   readonly seen: string[];
   readonly name: string;
+  goesOn = false;
   act: (() => void) | undefined;
+  /** Done in its turn. */
+  whenOn: (() => void) | undefined;
 
   constructor(name: string, seen: string[]) {
     this.name = name;
@@ -45,7 +48,20 @@ class Noting implements Watcher {
 
   onTurn(): void {
     this.seen.push(`${this.name} goes on`);
+    this.whenOn?.();
   }
+}
+
+/** What is thrown next where nobody catches it, in place of the test runner's own listeners. */
+function nextUncaught(): Promise<unknown> {
+  return new Promise((resolve) => {
+    const others = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.once("uncaughtException", (error) => {
+      for (const listener of others) process.on("uncaughtException", listener);
+      resolve(error);
+    });
+  });
 }
 
 describe("events", () => {
@@ -96,14 +112,7 @@ describe("events", () => {
       driver.tell(101, Event.Readable);
       throw new Error("thrown on purpose");
     };
-    const thrown = new Promise<unknown>((resolve) => {
-      const others = process.listeners("uncaughtException");
-      process.removeAllListeners("uncaughtException");
-      process.once("uncaughtException", (error) => {
-        for (const listener of others) process.on("uncaughtException", listener);
-        resolve(error);
-      });
-    });
+    const thrown = nextUncaught();
     driver.tell(100, Event.Readable);
     expect(String(await thrown)).toContain("thrown on purpose");
     await turns();
@@ -120,6 +129,43 @@ test("who goes on has its turn after the events of the next wait, once", async (
   driver.tell(100, Event.Readable);
   await turns(5);
   expect(seen).toEqual(["one 1", "one goes on"]);
+});
+
+test("who asks to go on at every event, and again in its turn, has one turn between two waits", async () => {
+  const { driver, loop } = scripted();
+  const seen: string[] = [];
+  const one = new Noting("one", seen);
+  loop.watch(100, one);
+  one.act = one.whenOn = () => loop.goOn(one);
+  await turns(2);
+  driver.waits.length = 0;
+  for (let i = 0; i < 10; i++) {
+    driver.tell(100, Event.Readable);
+    await turns(1);
+  }
+  const turnsHad = seen.filter((entry) => entry === "one goes on").length;
+  expect([seen.length - turnsHad, turnsHad]).toEqual([10, driver.waits.length]);
+});
+
+test("who goes on behind one that throws has its turn in the next one", async () => {
+  const { loop } = scripted();
+  const seen: string[] = [];
+  const thrower = new Noting("thrower", seen);
+  const other = new Noting("other", seen);
+  loop.watch(100, thrower);
+  thrower.whenOn = () => {
+    throw new Error("thrown on purpose");
+  };
+  const thrown = nextUncaught();
+  loop.goOn(thrower);
+  loop.goOn(other);
+  expect(String(await thrown)).toContain("thrown on purpose");
+  await turns();
+  expect(seen).toEqual(["thrower goes on", "other goes on"]);
+  loop.goOn(other);
+  await turns();
+  expect(seen.at(-1)).toBe("other goes on");
+  expect(seen.length).toBe(3);
 });
 
 test("the ends of a turn run once, after its events; what they add runs in the same turn", async () => {
@@ -217,6 +263,24 @@ describe("waiting", () => {
     driver.waits.length = 0;
     await turns(1);
     expect(driver.waits).toEqual([500, 25]);
+  });
+
+  test("is never a short one when a timer is due before its end: timers run in libuv's turn", async () => {
+    let timerInMs = 24;
+    const { driver, loop } = scripted(() => timerInMs);
+    loop.watch(100, new Noting("one", []));
+    await turns(3);
+    for (const [ms, waits] of [
+      [24, [24]],
+      [0, [1]],
+      [25, [25, 25]],
+    ] as const) {
+      timerInMs = ms;
+      driver.tell(100, Event.Readable);
+      driver.waits.length = 0;
+      await turns(1);
+      expect(driver.waits).toEqual(waits);
+    }
   });
 
   test("is left out for whoever waits for libuv's turn, in the middle of a turn as well", async () => {
