@@ -118,7 +118,7 @@ export class Ring {
     const at = this.#entry(Op.AsyncCancel | skip, -1, ownKind, slot, generation);
     this.#sqes[at + sqe.address] = lowOf(kind, slot);
     this.#sqes[at + sqe.address + 1] = generation;
-    this.#sqes[at + sqe.opFlags] = CANCEL_ALL;
+    // Without CANCEL_ALL: there is one at most, and the kernel's search for more gets dearer with every connection.
   }
 
   /** Ends everything. */
