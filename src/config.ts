@@ -136,7 +136,7 @@ export const serveOptions = {
     (text, source) => parseCount(text, source, workersMax),
     { fallback: "one per core; with --demo one, so that the samples take strict turns" },
   ),
-  io: one("io", "KIND", "how workers do input and output: auto, uring, epoll or net", parseIo, {
+  io: one("io", "KIND", "how connections are carried: auto, uring, epoll or net", parseIo, {
     fallback: "auto",
   }),
   nodeName: one("node-name", "NAME", "what this node is called", parseNodeName, {

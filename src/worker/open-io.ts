@@ -69,6 +69,7 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     driver,
     timerInMs: () => timers.nextInMs(),
     waitMsMax: ownsThread ? waitMsMax : 1,
+    sharesThread: !ownsThread,
   });
   const io = new DirectIo({
     loop,

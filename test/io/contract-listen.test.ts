@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { closeFd, listen, openListener } from "../../src/io/sockets.ts";
+import { closeFd, listen, openListener, probeExclusive } from "../../src/io/sockets.ts";
 import { adapters } from "../support/adapters.ts";
 import { listenerForBoth } from "../support/both-families.ts";
 import { Peer } from "../support/peer.ts";
@@ -59,6 +59,17 @@ describe.for(adapters)("on $name", (adapter) => {
     const next = await one.listenOn(place);
     await until(() => next.accepted.length === 1, "the late one");
     expect(next.accepted[0]!.stream!.remotePort).toBe(late.socket.localPort);
+  });
+
+  test("that closes leaves the port free to whoever closes the socket, at once", async () => {
+    const one = world();
+    const place = { address: "127.0.0.1", ...openListener({ address: "127.0.0.1", port: 0 }) };
+    listen(place.fd, 16);
+    const { listener } = await one.listenOn(place);
+    await turns(3);
+    listener.close();
+    closeFd(place.fd);
+    expect(() => probeExclusive(place)).not.toThrow();
   });
 
   test("that closes while it hands over a connection still hands over those that wait", async () => {

@@ -94,7 +94,12 @@ function openNet(options: AdapterOptions): OpenAdapter {
 /** The thread's other timers are the test's: it waits a ms at most. */
 function openDirect(driverOf: () => Driver): Adapter["open"] {
   return (options) => {
-    const loop = new TurnLoop({ driver: driverOf(), timerInMs: () => 1, waitMsMax: 1 });
+    const loop = new TurnLoop({
+      driver: driverOf(),
+      timerInMs: () => 1,
+      waitMsMax: 1,
+      sharesThread: true,
+    });
     return { io: new DirectIo({ ...options, loop, ledger, after }), close: () => loop.close() };
   };
 }

@@ -21,6 +21,7 @@ export class ScriptedDriver implements Driver {
   #coming: Told[] = [];
   #now: Told[] = [];
   isClosed = false;
+  settled = 0;
 
   /** Happens in the next wait. */
   tell(fd: number, events: number): void {
@@ -37,6 +38,10 @@ export class ScriptedDriver implements Driver {
 
   unwatch(fd: number): void {
     this.watched.delete(fd);
+  }
+
+  settle(): void {
+    this.settled++;
   }
 
   wait(ms: number): number {

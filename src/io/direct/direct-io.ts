@@ -169,6 +169,8 @@ class DirectListener implements Listener, Watcher {
     this.#open = false;
     this.#take(acceptsAtCloseMax);
     this.#shared.loop.unwatch(this.#fd, this.#seat);
+    // Whoever lent the socket closes it next, and may want the port.
+    this.#shared.loop.settle();
   }
 
   /** True: there may be more. */

@@ -31,6 +31,8 @@ export interface Driver {
   watch(fd: number, slot: number, generation: number): void;
   /** Nothing is asked of the descriptor any more; call it before the descriptor is closed. Events may still come late. */
   unwatch(fd: number, slot: number, generation: number): void;
+  /** What was unwatched is let go of by the kernel when this returns; else it is with the next `wait`. */
+  settle(): void;
   /** Waits until something happened, but `ms` at most (0: not at all), and answers how many events can be read. */
   wait(ms: number): number;
   /** Of event `index` of the last `wait`. */

@@ -35,7 +35,12 @@ export interface TurnLoopOptions {
   readonly timerInMs: () => number;
   /** Never waits longer, in ms: for threads whose timers nobody tells. */
   readonly waitMsMax: number;
+  /** Others put off work in this thread by setImmediate: it waits only after many turns without an event. */
+  readonly sharesThread?: boolean;
 }
+
+/** In a shared thread: so many turns without an event, and whoever else is there is taken to wait as well. */
+const quietTurnsMin = 200;
 
 /** Without waiting in between, so many turns may follow each other before libuv has one. */
 const turnsMax = 16;
@@ -65,6 +70,7 @@ export class TurnLoop {
   #watched = 0;
   #isScheduled = false;
   #libuvWaits = false;
+  #quietTurns = 0;
   readonly #libuvFd: number;
   /** Turns that libuv has yet to have before this loop may wait. */
   #libuvTurns = 0;
@@ -110,6 +116,11 @@ export class TurnLoop {
     this.#watched--;
     // A driver may have to tell the kernel first, which holds the connection open until then: also after the last one.
     this.#schedule();
+  }
+
+  /** What was let go of before is let go of by the kernel as well: a port that is closed next is free. */
+  settle(): void {
+    if (!this.#closed) this.driver.settle();
   }
 
   /** `watcher.onTurn` is called once, behind the next events, which are not waited for. */
@@ -200,6 +211,7 @@ export class TurnLoop {
 
   #waitMs(): number {
     if (this.#watched === 0) return 0;
+    if (this.#options.sharesThread === true && this.#quietTurns < quietTurnsMin) return 0;
     const ms = Math.min(this.#options.timerInMs(), this.#options.waitMsMax);
     // A timer that is due runs when libuv's clock says so, up to a ms later: not waiting would be spinning.
     return Math.max(1, Math.ceil(ms));
@@ -208,6 +220,7 @@ export class TurnLoop {
   #oneTurn(waitMs: number): number {
     const { driver } = this;
     const count = driver.wait(waitMs);
+    this.#quietTurns = count === 0 ? this.#quietTurns + 1 : 0;
     for (let i = 0; i < count; i++) {
       const slot = driver.slotAt(i);
       // Events may be late: the slot is somebody else's by now, or nobody's.

@@ -54,6 +54,9 @@ export class EpollDriver implements Driver {
     libc().epollCtl(this.#fd, EPOLL_CTL_DEL, fd, this.#wantedAt);
   }
 
+  /** epoll lets go at once. */
+  settle(): void {}
+
   wait(ms: number): number {
     const count = libc().epollWait(this.#fd, this.#eventsAt, eventsMax, ms);
     if (count >= 0) return count;

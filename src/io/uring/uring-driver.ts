@@ -97,6 +97,12 @@ export class UringDriver implements Driver {
     this.#ring.cancel(Kind.Watch, slot, generation, Kind.Unwatch);
   }
 
+  /** A watch that is cancelled holds its descriptor open until the kernel has come to it. */
+  settle(): void {
+    this.#ring.wait(0);
+    this.#collect();
+  }
+
   wait(ms: number): number {
     this.#watchEndedAgain();
     const later = this.#happenedCount === 0 && this.#endedCount === 0;
