@@ -40,7 +40,7 @@ export interface TurnLoopOptions {
 }
 
 /** In a shared thread: so many turns without an event, and whoever else is there is taken to wait as well. */
-const quietTurnsMin = 200;
+const quietTurnsMin = 20;
 
 /** Without waiting in between, so many turns may follow each other before libuv has one. */
 const turnsMax = 16;
