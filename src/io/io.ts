@@ -31,6 +31,18 @@ export interface ThreadLedger extends DescriptorLedger {
   dropMapping(address: number): void;
 }
 
+/** What every adapter is made with. */
+export interface IoOptions {
+  /** Runs an action once after some ms. */
+  readonly after: (delayMs: number, action: () => void) => () => void;
+  readonly receiveBytes: number;
+  readonly sendQueueBytesHigh: number;
+  /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
+  readonly unsentBytesMax: number | undefined;
+  /** Told whenever accepting had to rest, with the cause. */
+  readonly onAcceptTrouble?: (message: string) => void;
+}
+
 export interface Io {
   /** For the ready line and the metrics. */
   readonly name: string;

@@ -29,6 +29,15 @@ export interface StreamEvents {
   onClose(reason: CloseReason, message: string): void;
 }
 
+/** Of a stream that nobody has taken yet. */
+export const noEvents: StreamEvents = {
+  onConnect() {},
+  onData() {},
+  onEnd() {},
+  onWritable() {},
+  onClose() {},
+};
+
 /** Between whom a connection is, as its own socket or a preface tells. */
 export interface ConnectionEnds {
   /** "192.0.2.1" or "::1"; "" before it is known. */

@@ -4,49 +4,27 @@
 
 import { lookup } from "node:dns";
 import { isIP } from "node:net";
+import { acceptRestMs, acceptsPerTurnMax, Refused, refusedBy } from "../accepting.ts";
 import { errnoName, pin } from "../ffi.ts";
-import type { DescriptorLedger, Io, ListenPlace } from "../io.ts";
+import type { DescriptorLedger, Io, IoOptions, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
 import { acceptOne, beginConnect, openDialling, PeerAddress } from "../sockets.ts";
-import type { Listener, Stream, StreamEvents } from "../stream.ts";
+import { type Listener, noEvents, type Stream, type StreamEvents } from "../stream.ts";
 import type { DirectShared } from "./direct-shared.ts";
 import { DirectStream } from "./direct-stream.ts";
 import { Outbox } from "./outbox.ts";
 import { type PipeLimits, PipePool } from "./pipes.ts";
 import type { TurnLoop, Watcher } from "./turn-loop.ts";
 
-/** Nobody waits: errno 11 on every Linux. */
-const EAGAIN = 11;
-/** Connections accepted in one go before others get a turn. */
-const acceptsPerTurnMax = 64;
 /** Before it closes: twice what waits in a queue of ours (`listenBacklog`), or a flood would keep it open for ever. */
 const acceptsAtCloseMax = 8_192;
-/** How long accepting rests when there are no descriptors left: else it would spin (accept(2), EMFILE). */
-const acceptRestMs = 100;
 
-export interface DirectIoOptions {
+export interface DirectIoOptions extends IoOptions {
   readonly loop: TurnLoop;
   readonly ledger: DescriptorLedger;
-  /** Runs an action once after some ms. */
-  readonly after: (delayMs: number, action: () => void) => () => void;
-  readonly receiveBytes: number;
-  readonly sendQueueBytesHigh: number;
-  /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
-  readonly unsentBytesMax: number | undefined;
   /** Absent: streams do not relay. */
   readonly pipes?: PipeLimits;
-  /** Told whenever accepting had to rest, with the cause. */
-  readonly onAcceptTrouble?: (message: string) => void;
 }
-
-/** Events of a stream that nobody has taken yet. */
-const nobody: StreamEvents = {
-  onConnect() {},
-  onData() {},
-  onEnd() {},
-  onWritable() {},
-  onClose() {},
-};
 
 export class DirectIo implements Io {
   readonly name: string;
@@ -182,11 +160,9 @@ class DirectListener implements Listener, Watcher {
         this.#adopt(got);
         continue;
       }
-      if (got === -EAGAIN) return false;
-      const code = errnoName(got);
-      // The peer left before its turn came, or a signal: the next one may be fine.
-      if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
-      this.#rest(code);
+      const refused = refusedBy(got);
+      if (refused === Refused.Next) continue;
+      if (refused === Refused.Short) this.#rest(errnoName(got));
       return false;
     }
     return true;
@@ -194,7 +170,7 @@ class DirectListener implements Listener, Watcher {
 
   #adopt(fd: number): void {
     const stream = new DirectStream(this.#shared, {
-      events: nobody,
+      events: noEvents,
       connected: true,
       remoteAddress: peerText(this.#peer),
       remotePort: this.#peer.port,

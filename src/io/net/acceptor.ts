@@ -2,15 +2,11 @@
 //
 // Knows: accept(2) and its errors. Does not know what becomes of a connection.
 
+import { acceptRestMs, acceptsPerTurnMax, Refused, refusedBy } from "../accepting.ts";
 import { errnoName, SocketError } from "../ffi.ts";
 import { PeerAddress } from "../sockets.ts";
 import type { Listener } from "../stream.ts";
 import { acceptWatched, watchHasDescriptors, watchReadable } from "./accept-watch.ts";
-
-/** Connections accepted in one go before others get a turn. */
-const acceptsPerTurnMax = 64;
-/** How long accepting rests when there are no descriptors left: else the poll would spin (accept(2), EMFILE). */
-const acceptRestMs = 100;
 
 export interface AcceptorOptions {
   /** Runs an action once after some ms. */
@@ -74,12 +70,10 @@ export class Acceptor implements Listener {
         this.#options.adopt(got, this.#peer);
         continue;
       }
-      const code = errnoName(got);
-      if (code === "EAGAIN") return true;
-      // The peer left before its turn came, or a signal: the next one may be fine.
-      if (code === "ECONNABORTED" || code === "EINTR" || code === "EPROTO") continue;
-      this.#rest(code);
-      return false;
+      const refused = refusedBy(got);
+      if (refused === Refused.Next) continue;
+      if (refused === Refused.Short) this.#rest(errnoName(got));
+      return refused === Refused.Empty;
     }
     return true;
   }

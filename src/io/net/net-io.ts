@@ -2,35 +2,18 @@
 // it accepts from a lent listening socket; elsewhere every worker listens itself with reusePort.
 
 import { createServer, Socket } from "node:net";
-import type { Io, ListenPlace } from "../io.ts";
+import type { Io, IoOptions, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
 import { type PeerAddress, setNoDelay, socketsAvailable } from "../sockets.ts";
-import type { Listener, Stream, StreamEvents } from "../stream.ts";
+import { type Listener, noEvents, type Stream, type StreamEvents } from "../stream.ts";
 import { Acceptor } from "./acceptor.ts";
 import { type NetShared, NetStream } from "./net-stream.ts";
 import { SendBatch } from "./send-batch.ts";
 
-export interface NetIoOptions {
-  /** Runs an action once after some ms. */
-  readonly after: (delayMs: number, action: () => void) => () => void;
+export interface NetIoOptions extends IoOptions {
   /** Runs an action once, when this turn's events have been handled. */
   readonly atTurnEnd: (action: () => void) => void;
-  readonly receiveBytes: number;
-  readonly sendQueueBytesHigh: number;
-  /** What the kernel takes towards a backend without being able to send it; undefined: what it likes. */
-  readonly unsentBytesMax: number | undefined;
-  /** Told whenever accepting had to rest, with the cause. */
-  readonly onAcceptTrouble?: (message: string) => void;
 }
-
-/** Events of a stream that nobody has taken yet. */
-const nobody: StreamEvents = {
-  onConnect() {},
-  onData() {},
-  onEnd() {},
-  onWritable() {},
-  onClose() {},
-};
 
 export class NetIo implements Io {
   readonly name = "net";
@@ -94,7 +77,7 @@ export class NetIo implements Io {
       },
     });
     stream = new NetStream(socket, this.#shared, {
-      events: nobody,
+      events: noEvents,
       connected: true,
       remoteAddress: peerText(peer),
       remotePort: peer.port,
@@ -107,7 +90,7 @@ export class NetIo implements Io {
   #listenItself(place: ListenPlace, accept: (stream: Stream) => void): Promise<Listener> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const stream = new NetStream(socket, this.#shared, {
-        events: nobody,
+        events: noEvents,
         connected: true,
         remoteAddress: socket.remoteAddress ?? "",
         remotePort: socket.remotePort ?? 0,
