@@ -89,8 +89,8 @@ describe("an etcd with simple tokens", () => {
   ] as const)("refuses %s in words, without the password", async ([, login, says]) => {
     const etcd = await openClient(server.endpoint, login);
     const watch = new WatchRecord(etcd, { ...ok, startRevision: 1 });
-    for (const call of [etcd.range(ok), put(etcd, "ok/1", "v")]) {
-      const error = await failureOf(call);
+    const calls = [etcd.range(ok), put(etcd, "ok/1", "v")];
+    for (const error of await Promise.all(calls.map(failureOf))) {
       expect([error.code, error.details.reason]).toEqual(["store-unavailable", "ETCD_AUTH"]);
       expect(error.message).toMatch(says);
       expect(JSON.stringify([error.message, error.details])).not.toContain("wr0ng");
