@@ -154,8 +154,9 @@ export type ToWorker =
 
 export type FromWorker =
   /** Listens to its port; has no table yet. */
-  /** `ioTrouble`: why the adapter is not the one that was asked for; "" when it is. */
-  | { readonly kind: "ready"; readonly ioTrouble: string }
+  | { readonly kind: "ready" }
+  /** For people: it serves, but not as it should (another adapter than was asked for, no descriptors to accept with). */
+  | { readonly kind: "trouble"; readonly reason: string }
   /** This table serves, and its listeners accept. */
   | (TableVersion & { readonly kind: "ack"; readonly refused: readonly RefusedListener[] })
   /** This table was refused as a whole; the old one serves on. */

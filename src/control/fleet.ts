@@ -106,11 +106,9 @@ export class Fleet implements Serving {
       run: (start, port, signal) => this.#pool.run(start, { transferList: [port], signal }),
       endIdleThread: () => this.#endIdleThread(),
       events: {
-        ready: (link, ioTrouble) => {
-          const { slot } = link;
-          if (ioTrouble !== "") options.log.warn("a worker's adapter", { slot, reason: ioTrouble });
-          this.#join(link);
-        },
+        ready: (link) => this.#join(link),
+        trouble: ({ slot }, reason) =>
+          options.log.warn("a worker does not serve as it should", { worker: slot, reason }),
         acked: (link, served, refused) => this.#acked(link, served, refused),
         nacked: (link, refused, reason) => this.#nacked(link, refused, reason),
         ended: (link) => this.#leave(link),

@@ -58,7 +58,8 @@ export interface SupervisorOptions {
 
 export interface SupervisorEvents {
   /** An incarnation listens to its port and has no table. */
-  ready(link: WorkerLink, ioTrouble: string): void;
+  ready(link: WorkerLink): void;
+  trouble(link: WorkerLink, reason: string): void;
   acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
   /** The incarnation answers no more; its thread may take a moment to be gone. */
@@ -241,11 +242,11 @@ export class Supervisor {
   #eventsOf(incarnation: () => Incarnation): ConstructorParameters<typeof WorkerLink>[0]["events"] {
     const { events } = this.#options;
     return {
-      ready: (ioTrouble) => {
+      ready: () => {
         const { link, reason, thread } = incarnation();
         incarnation().ready = true;
         if (reason !== undefined) thread.abort();
-        else events.ready(link, ioTrouble);
+        else events.ready(link);
       },
       acked: (served, refused) => this.#acked(incarnation(), served, refused),
       nacked: ({ position, revision }, reason) => {
@@ -256,9 +257,8 @@ export class Supervisor {
         events.nacked(link, { position, revision }, reason);
       },
       log: (lines, release) => events.log(lines, release),
-      drained: (cut) => {
-        this.#cut += cut;
-      },
+      trouble: (reason) => events.trouble(incarnation().link, reason),
+      drained: (cut) => void (this.#cut += cut),
     };
   }
 

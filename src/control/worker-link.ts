@@ -26,8 +26,9 @@ export interface Loans {
 
 /** What an incarnation tells the fleet. */
 export interface LinkEvents {
-  /** @param ioTrouble Why its adapter is not the one that was asked for; "" when it is. */
-  ready(ioTrouble: string): void;
+  ready(): void;
+  /** It serves, but not as it should. */
+  trouble(reason: string): void;
   acked(served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(refused: TableVersion, reason: string): void;
   /** Whole access-log lines, valid until `release`. */
@@ -165,7 +166,9 @@ export class WorkerLink {
     if (this.#ended !== undefined && !ofThePast) return;
     switch (message.kind) {
       case "ready":
-        return this.#events.ready(message.ioTrouble);
+        return this.#events.ready();
+      case "trouble":
+        return this.#events.trouble(message.reason);
       case "ack":
         this.#held = without(this.#offered, message.refused);
         this.#deaf = message.refused;

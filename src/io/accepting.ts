@@ -27,3 +27,12 @@ export function refusedBy(errno: number): number {
     ? Refused.Next
     : Refused.Short;
 }
+
+/** For people: the cause and what to do. */
+export function acceptTrouble(port: number, code: string): string {
+  const fullBy =
+    code === "EMFILE" || code === "ENFILE"
+      ? ": no descriptors are left, so clients wait: allow more (ulimit -n), or fewer connections (--limit)"
+      : "";
+  return `cannot accept on port ${port} (${code})${fullBy}`;
+}

@@ -6,7 +6,7 @@ import type { Driver } from "../io/direct/driver.ts";
 import { Timers } from "../io/direct/timers.ts";
 import { TurnLoop } from "../io/direct/turn-loop.ts";
 import { EpollDriver } from "../io/epoll/epoll-driver.ts";
-import type { Io, ThreadLedger } from "../io/io.ts";
+import type { Io, IoOptions, ThreadLedger } from "../io/io.ts";
 import { NetIo } from "../io/net/net-io.ts";
 import { openUringDriver } from "../io/uring/uring-driver.ts";
 import { unlimited } from "../limits.ts";
@@ -32,6 +32,8 @@ export interface OpenIoOptions {
   readonly ledger: ThreadLedger;
   /** The thread's timers are all set by `OpenedIo.system`: else it looks every ms whether one is due. */
   readonly ownsThread: boolean;
+  /** Told whenever accepting had to rest, with the cause. */
+  readonly onAcceptTrouble: (message: string) => void;
 }
 
 export interface OpenedIo {
@@ -50,19 +52,18 @@ export function openIo(options: OpenIoOptions): OpenedIo {
   return options.name === "net" ? openNet(options) : openDirect(options);
 }
 
-function openNet({ system, limits }: OpenIoOptions): OpenedIo {
+function openNet(options: OpenIoOptions): OpenedIo {
+  const { system } = options;
   const io = new NetIo({
-    after: (delayMs, action) => system.after(delayMs, action),
+    ...commonOptions(options, system),
     atTurnEnd: (action) => system.atTurnEnd(action),
-    receiveBytes: limits.receiveBytes,
-    sendQueueBytesHigh: limits.sendQueueBytesHigh,
-    unsentBytesMax: unsentBytesMaxOf(limits),
   });
   const nextTurn = (): Promise<void> => new Promise((resolve) => system.atTurnEnd(resolve));
   return { io, system, trouble: "", nextTurn, close() {} };
 }
 
-function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions): OpenedIo {
+function openDirect(options: OpenIoOptions): OpenedIo {
+  const { name, system, limits, ledger, ownsThread } = options;
   const timers = new Timers(system);
   const { driver, trouble } = openDriver(name, ledger);
   const loop = new TurnLoop({
@@ -72,12 +73,9 @@ function openDirect({ name, system, limits, ledger, ownsThread }: OpenIoOptions)
     sharesThread: !ownsThread,
   });
   const io = new DirectIo({
+    ...commonOptions(options, timers),
     loop,
     ledger,
-    after: (delayMs, action) => timers.after(delayMs, action),
-    receiveBytes: limits.receiveBytes,
-    sendQueueBytesHigh: limits.sendQueueBytesHigh,
-    unsentBytesMax: unsentBytesMaxOf(limits),
     pipes: { fillBytes: limits.receiveBytes, pipesMax: limits.pipesMax, pipesKeptMax },
   });
   const known: System = {
@@ -109,5 +107,16 @@ function openDriver(
   return { driver: new EpollDriver(ledger), trouble: "" };
 }
 
-const unsentBytesMaxOf = ({ unsentBytesMax }: IoLimits): number | undefined =>
-  unsentBytesMax === unlimited ? undefined : unsentBytesMax;
+function commonOptions(
+  { limits, onAcceptTrouble }: OpenIoOptions,
+  timers: Pick<System, "after">,
+): IoOptions {
+  const { receiveBytes, sendQueueBytesHigh, unsentBytesMax } = limits;
+  return {
+    after: (delayMs, action) => timers.after(delayMs, action),
+    receiveBytes,
+    sendQueueBytesHigh,
+    unsentBytesMax: unsentBytesMax === unlimited ? undefined : unsentBytesMax,
+    onAcceptTrouble,
+  };
+}

@@ -2,12 +2,15 @@
 
 import { threadId } from "node:worker_threads";
 import { HeldDescriptors } from "../channel/descriptors.ts";
-import type { WorkerStart } from "../channel/messages.ts";
+import type { FromWorker, WorkerStart } from "../channel/messages.ts";
 import type { Io } from "../io/io.ts";
 import { realSystem } from "../system.ts";
 import { makeContext, type WorkerLimits } from "./make-context.ts";
 import { openIo } from "./open-io.ts";
 import { WorkerLoop } from "./worker-loop.ts";
+
+/** Accepting rests ten times a second while there are no descriptors: people hear of it so often. */
+const troubleEveryMs = 10_000;
 
 export interface RunOptions {
   /** Nothing else runs in this thread, and nobody else sets timers in it. */
@@ -21,12 +24,20 @@ export async function runWorker(
   limits: WorkerLimits,
   { ownsThread = false, ioOf = (io) => io }: RunOptions = {},
 ): Promise<void> {
+  const { control } = start;
+  let toldMs = Number.NEGATIVE_INFINITY;
   const opened = openIo({
     name: start.settings.io,
     system: realSystem,
     limits,
     ledger: new HeldDescriptors(start.descriptors),
     ownsThread,
+    onAcceptTrouble: (reason) => {
+      const nowMs = realSystem.monotonicMs();
+      if (nowMs - toldMs < troubleEveryMs) return;
+      toldMs = nowMs;
+      control.postMessage({ kind: "trouble", reason } satisfies FromWorker);
+    },
   });
   const { system } = opened;
   const context = makeContext(start, limits, system, ioOf(opened.io));
@@ -52,8 +63,11 @@ export async function runWorker(
       while (system.monotonicMs() < until);
     },
   });
-  await loop.run(opened.trouble);
+  const { trouble } = opened;
+  if (trouble !== "")
+    control.postMessage({ kind: "trouble", reason: trouble } satisfies FromWorker);
+  await loop.run();
   for (const end of ends) end();
   opened.close();
-  start.control.close();
+  control.close();
 }

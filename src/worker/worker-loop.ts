@@ -61,8 +61,8 @@ export class WorkerLoop {
     this.#room = new Room(context, this.#sessions);
   }
 
-  /** Serves until it has drained. @param ioTrouble Why the adapter is not the one that was asked for; "" when it is. */
-  run(ioTrouble = ""): Promise<void> {
+  /** Serves until it has drained. */
+  run(): Promise<void> {
     const { control } = this.#start;
     const beat = (): void => {
       this.#context.counters[Counter.heartbeatMs] = this.#thread.heartbeatMs();
@@ -70,7 +70,7 @@ export class WorkerLoop {
     beat();
     this.#thread.every(heartbeatEveryMs, beat);
     control.on("message", (message: ToWorker) => this.#receive(message));
-    this.#post({ kind: "ready", ioTrouble });
+    this.#post({ kind: "ready" });
     return new Promise((resolve) => (this.#finish = resolve));
   }
 

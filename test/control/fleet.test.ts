@@ -185,6 +185,17 @@ describe("a fleet", () => {
     expect(await fleet.whenServed(source.write(removeRoute("bad")), never)).toEqual([]);
   });
 
+  test("logs what a worker says of itself that people should know", async () => {
+    const { fleet, source, log } = await startFleet();
+    expect(await fleet.whenServed(source.write(stub("odd", "troubled")), never)).toEqual([]);
+    const said = log.entries.filter(({ message }) => message.startsWith("a worker does not serve"));
+    expect(said).toContainEqual({
+      level: "warn",
+      message: "a worker does not serve as it should",
+      fields: { worker: 0, reason: "the stub is troubled" },
+    });
+  });
+
   test("repairs a delta that does not fit with a snapshot", async () => {
     const { fleet, source } = await startFleet();
     expect(await fleet.whenServed(source.write(stub("odd", "nack-delta")), never)).toEqual([]);

@@ -20,6 +20,7 @@ test("after its end a link hears the last log lines and the count of cut connect
     logPages: pages,
     events: {
       ready: () => heard.push("ready"),
+      trouble: (reason) => heard.push(reason),
       acked: ({ revision }) => heard.push(`ack ${revision}`),
       nacked: () => heard.push("nack"),
       log: (lines) => heard.push(Buffer.from(lines).toString("latin1")),
@@ -30,7 +31,7 @@ test("after its end a link hears the last log lines and the count of cut connect
   link.end("it has drained");
   const asked = link.explain({ kind: "tcp", port: 1 }, new AbortController().signal);
   await expect(asked).rejects.toThrow("worker 0 has ended: it has drained");
-  say({ kind: "ready", ioTrouble: "" });
+  say({ kind: "ready" });
   say({ kind: "ack", position: 3 as Position, revision: parseRevision(3), refused: [] });
   const page = pages.take();
   pages.bytesOf(page).set(new TextEncoder().encode("last words\n"));

@@ -58,6 +58,6 @@ export default function work(start: WorkerStart): Promise<void> {
           return;
       }
     });
-    post({ kind: "ready", ioTrouble: "" });
+    post({ kind: "ready" });
   });
 }

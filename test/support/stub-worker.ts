@@ -22,6 +22,7 @@ export type StubLabel =
   | "nack" // refuses any revision with this route
   | "nack-delta" // refuses it as a delta, takes it in a snapshot
   | "deaf" // takes it, and cannot listen for it
+  | "troubled" // takes it, and says that something is wrong with itself
   | "silent" // never answers a revision with this route
   | "quit" // its task ends
   | "die-at-start"; // throws when its first snapshot has this route
@@ -55,7 +56,7 @@ class Stub {
     beat();
     setInterval(beat, 20).unref();
     this.#start.control.on("message", (message: ToWorker) => this.#receive(message));
-    this.#post({ kind: "ready", ioTrouble: "" });
+    this.#post({ kind: "ready" });
   }
 
   #post(message: FromWorker): void {
@@ -118,6 +119,7 @@ class Stub {
     const labels = new Set(changes.map(labelOf));
     if (labels.has("die-at-start") && this.#first) throw new Error("cannot start with this table");
     this.#first = false;
+    if (labels.has("troubled")) this.#post({ kind: "trouble", reason: "the stub is troubled" });
     if (labels.has("silent")) return;
     if (labels.has("quit")) {
       this.#finish();

@@ -4,7 +4,13 @@
 
 import { lookup } from "node:dns";
 import { isIP } from "node:net";
-import { acceptRestMs, acceptsPerTurnMax, Refused, refusedBy } from "../accepting.ts";
+import {
+  acceptRestMs,
+  acceptsPerTurnMax,
+  acceptTrouble,
+  Refused,
+  refusedBy,
+} from "../accepting.ts";
 import { errnoName, pin } from "../ffi.ts";
 import type { DescriptorLedger, Io, IoOptions, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
@@ -182,7 +188,7 @@ class DirectListener implements Listener, Watcher {
   }
 
   #rest(code: string): void {
-    this.#options.onAcceptTrouble?.(`cannot accept on port ${this.#port}: ${code}`);
+    this.#options.onAcceptTrouble?.(acceptTrouble(this.#port, code));
     if (!this.#open) return;
     this.#isResting = true;
     this.#options.after(acceptRestMs, () => {

@@ -2,6 +2,7 @@
 // it accepts from a lent listening socket; elsewhere every worker listens itself with reusePort.
 
 import { createServer, Socket } from "node:net";
+import { acceptTrouble } from "../accepting.ts";
 import type { Io, IoOptions, ListenPlace } from "../io.ts";
 import { peerText } from "../peer-text.ts";
 import { type PeerAddress, setNoDelay, socketsAvailable } from "../sockets.ts";
@@ -35,8 +36,7 @@ export class NetIo implements Io {
     if (place.fd === undefined) return this.#listenItself(place, accept);
     const { fd, port } = place;
     const { after, onAcceptTrouble } = this.#options;
-    const trouble = (code: string): void =>
-      onAcceptTrouble?.(`cannot accept on port ${port}: ${code}`);
+    const trouble = (code: string): void => onAcceptTrouble?.(acceptTrouble(port, code));
     const adopt = (got: number, peer: PeerAddress): void => this.#adopt(got, peer, port, accept);
     return Promise.resolve(new Acceptor(fd, { after, adopt, trouble }));
   }
