@@ -2,6 +2,8 @@
 
 import { assert } from "./model/errors.ts";
 
+export * from "./limits-balancing.ts";
+
 /** What a limit is that is set to none. */
 export const unlimited = Number.MAX_SAFE_INTEGER;
 /** Bytes of request line and fields before 431. Node's own default (--max-http-header-size) is 16 KiB. */
@@ -68,16 +70,6 @@ export const connectMsMax = 1_000;
 export const connectTriesMax = 4;
 /** Bytes of the body of an idempotent request that are kept until its answer begins, for sending it again when the connection breaks. */
 export const replayBodyBytesMax = 16 * 1024;
-/** Times that one request is sent again after connections broke. Envoy's num_retries is 1, HAProxy's retries 3; a request that kills whoever gets it kills no more than three. */
-export const retriesMax = 2;
-/** Answers that buy one retry after a fresh connection broke: retries stay under 20 % of what is answered, as in Finagle, Linkerd and Envoy's retry budget. */
-export const retryFreshAnswers = 5;
-/** Answers that buy one retry after a connection broke that had answered before: that answer has paid for it, and an old connection tells little of its backend. */
-export const retryReusedAnswers = 1;
-/** Answers that a service may spend on retries before it has given any: ten retries, the least that Finagle and Linkerd allow in a second. */
-export const retryReserveAnswers = 50;
-/** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
-export const retryAnswersMax = 5_000;
 /** Idle time after which a connection gets no request that could not be repeated on another, in ms: far below the shortest time that common servers keep one (gunicorn: 2 s). */
 export const unrepeatableIdleMsMax = 1_000;
 /** Interim answers (1xx) to one request before 502. Go's client takes 5; a backend that says 102 every second for a minute needs more. */

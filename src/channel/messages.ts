@@ -125,6 +125,25 @@ export interface BackendMeasure {
   readonly lastFailure: string;
 }
 
+/** What the checks say of one backend of one service. */
+export interface CheckVerdict {
+  readonly service: string;
+  readonly address: string;
+  /** "unknown": there are no checks, or they have said nothing yet. */
+  readonly state: "unknown" | "healthy" | "unhealthy";
+  /** "HTTP 500 (3 times)"; "" while it is unknown. */
+  readonly reason: string;
+}
+
+/** A backend that a worker leaves out after failures; told to the other workers of its node. */
+export interface SharedEjection {
+  readonly service: string;
+  readonly address: string;
+  /** For how long, from now; 0: it is back. */
+  readonly forMs: number;
+  readonly reason: string;
+}
+
 export type ToWorker =
   | (TableVersion & {
       /** Everything; replaces whatever the worker had. Pieces so that no single turn is long. */
@@ -146,6 +165,10 @@ export type ToWorker =
     })
   | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
+  /** Replaces what the worker knew of these. */
+  | { readonly kind: "health"; readonly verdicts: readonly CheckVerdict[] }
+  /** What other workers have found. */
+  | { readonly kind: "ejected"; readonly ejections: readonly SharedEjection[] }
   /** Replaces the keys that the worker has. */
   | { readonly kind: "sticky-keys"; readonly keys: StickyKeys }
   | { readonly kind: "drain"; readonly deadlineMs: number }
@@ -163,6 +186,8 @@ export type FromWorker =
   | (TableVersion & { readonly kind: "nack"; readonly reason: string })
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
+  /** For the other workers. */
+  | { readonly kind: "ejected"; readonly ejections: readonly SharedEjection[] }
   /** A page of `logMemory` with whole access-log lines; the receiver releases it. */
   | { readonly kind: "log"; readonly page: number; readonly length: number }
   /** Work has ended; `cut` is what was still open at the deadline. */

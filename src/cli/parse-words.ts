@@ -59,7 +59,10 @@ export function parseCheck(text: string, source: string): NonNullable<HealthChec
   const kind = colon === -1 ? text : text.slice(0, colon);
   const rest = colon === -1 ? "" : text.slice(colon + 1);
   if (kind === "http" && rest.startsWith("/")) {
-    return { $case: "http", value: { path: rest, host: "", expectedStatuses: [] } };
+    return {
+      $case: "http",
+      value: { path: rest, host: "", expectedStatuses: [], expectedBody: "" },
+    };
   }
   if (text === "tcp") return { $case: "tcp", value: {} };
   if (text === "grpc" || (kind === "grpc" && rest !== "")) {

@@ -1,6 +1,6 @@
 // What a fleet is started with.
 
-import type { WorkerSettings } from "../channel/messages.ts";
+import type { ToWorker, WorkerSettings } from "../channel/messages.ts";
 import type { ChangeSet } from "../model/change.ts";
 import type { Table } from "../model/table.ts";
 import type { System } from "../system.ts";
@@ -32,6 +32,8 @@ export interface FleetOptions {
   readonly workerFile: URL;
   readonly system: System;
   readonly log: Log;
+  /** What a worker hears before its first table, beside its settings; absent: nothing. */
+  readonly greetings?: () => readonly ToWorker[];
   /** Takes whole access-log lines; they are valid until it calls `release`. */
   readonly onLog: (lines: Uint8Array, release: () => void) => void;
 }

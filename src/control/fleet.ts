@@ -13,13 +13,14 @@ import type {
   ExplainQuestion,
   Explanation,
   RefusedListener,
+  SharedEjection,
   StickyKeys,
   TableVersion,
+  ToWorker,
 } from "../channel/messages.ts";
 import { rateMemory } from "../channel/rate-buckets.ts";
-import { changeLogChangesMax, portRetryMsMax, workerAnswerMsMax } from "../limits.ts";
+import { changeLogChangesMax, portRetryMsMax } from "../limits.ts";
 import type { Change, ChangeSet } from "../model/change.ts";
-import { RouterError } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
 import type { Unserved } from "../store/members.ts";
@@ -27,13 +28,13 @@ import { descriptorsMax } from "./connection-budget.ts";
 import type { FleetOptions } from "./fleet-options.ts";
 import { LeftDescriptors } from "./left-descriptors.ts";
 import type { ListenerProblem } from "./listeners.ts";
-import { sumMeasures } from "./measures.ts";
 import { type Lag, Publisher } from "./publisher.ts";
 import { ServedWaiters } from "./served-waiters.ts";
 import type { NodeLag, PortReservation, Serving } from "./serving.ts";
 import { Supervisor } from "./supervisor.ts";
 import { newestUnserved, routesOfPorts, type UnservedRoute, unservedAt } from "./unserved.ts";
 import type { WorkerLink } from "./worker-link.ts";
+import { WorkerQuestions } from "./worker-questions.ts";
 import type { FleetCounters, WorkerStatus } from "./worker-status.ts";
 
 export class Fleet implements Serving {
@@ -44,6 +45,7 @@ export class Fleet implements Serving {
   readonly #supervisor: Supervisor;
   readonly #descriptors: LeftDescriptors;
   readonly #waiters = new ServedWaiters();
+  readonly #questions: WorkerQuestions;
   /** By worker id: whom the publisher may name. */
   readonly #links = new Map<number, WorkerLink>();
   readonly #unsubscribe: () => void;
@@ -87,6 +89,7 @@ export class Fleet implements Serving {
       atomics: "disabled",
       recordTiming: false,
     });
+    this.#questions = new WorkerQuestions(system, () => this.#supervisor.serving());
     const seed = (): number => 1 + Math.floor(system.random() * 2 ** 31);
     const addressSeed = settings.limits.connectionsPerAddressMax === undefined ? 0 : seed();
     this.#descriptors = new LeftDescriptors({
@@ -109,6 +112,7 @@ export class Fleet implements Serving {
         ready: (link) => this.#join(link),
         trouble: ({ slot }, reason) =>
           options.log.warn("a worker does not serve as it should", { worker: slot, reason }),
+        ejected: (link, ejections) => this.#shareEjections(link, ejections),
         acked: (link, served, refused) => this.#acked(link, served, refused),
         nacked: (link, refused, reason) => this.#nacked(link, refused, reason),
         ended: (link) => this.#leave(link),
@@ -146,33 +150,23 @@ export class Fleet implements Serving {
     return this.#options.listeners.reservePort(port, taken);
   }
 
-  async explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
-    const [link] = this.#supervisor.serving();
-    if (link === undefined) throw noWorker();
-    return await this.#withTimeout(signal, (either) => link.explain(question, either));
+  explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
+    return this.#questions.explain(question, signal);
   }
 
-  async measure(
-    service: string | undefined,
-    signal: AbortSignal,
-  ): Promise<readonly BackendMeasure[]> {
-    const links = this.#supervisor.serving();
-    if (links.length === 0) throw noWorker();
-    return await this.#withTimeout(signal, async (either) => {
-      const answers = await Promise.allSettled(links.map((link) => link.measure(service, either)));
-      const measured = answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-      // A worker that is being replaced has measured nothing worth waiting for; silence of all is an error.
-      const [first] = answers;
-      if (measured.length === 0 && first?.status === "rejected")
-        throw RouterError.from(first.reason);
-      return sumMeasures(measured);
-    });
+  measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]> {
+    return this.#questions.measure(service, signal);
   }
 
   /** For every worker, and for each that comes from now on before its first table. */
   setStickyKeys(keys: StickyKeys): void {
     this.#stickyKeys = keys;
-    for (const link of this.#links.values()) link.post({ kind: "sticky-keys", keys });
+    this.post({ kind: "sticky-keys", keys });
+  }
+
+  /** To every worker that has its port; those that come later hear `greetings`. */
+  post(message: ToWorker): void {
+    for (const link of this.#links.values()) link.post(message);
   }
 
   /** Ports that routes want and that nobody can be served on. */
@@ -255,6 +249,7 @@ export class Fleet implements Serving {
   #join(link: WorkerLink): void {
     const keys = this.#stickyKeys;
     if (keys !== this.#options.settings.stickyKeys) link.post({ kind: "sticky-keys", keys });
+    for (const greeting of this.#options.greetings?.() ?? []) link.post(greeting);
     this.#links.set(link.workerId, link);
     this.#publisher.addWorker(link.workerId);
     this.#pump();
@@ -280,6 +275,13 @@ export class Fleet implements Serving {
     this.#publisher.nack(link.workerId, position, reason);
     this.#pump();
     this.#waiters.reconsider((waited) => this.#refused(waited));
+  }
+
+  /** What one worker found out spares the others their own failures. */
+  #shareEjections(from: WorkerLink, ejections: readonly SharedEjection[]): void {
+    for (const link of this.#links.values()) {
+      if (link !== from) link.post({ kind: "ejected", ejections });
+    }
   }
 
   #offerAgain(link: WorkerLink, refused: readonly RefusedListener[]): void {
@@ -346,19 +348,6 @@ export class Fleet implements Serving {
     return [{ node: this.nodeName, servedRevision, reason: reasons.join("; ") }];
   }
 
-  async #withTimeout<T>(
-    signal: AbortSignal,
-    work: (either: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const late = new AbortController();
-    const cancel = this.#options.system.after(workerAnswerMsMax, () => late.abort());
-    try {
-      return await work(AbortSignal.any([signal, late.signal]));
-    } finally {
-      cancel();
-    }
-  }
-
   /** The one idle thread takes the next task; aborting a task ends its thread (all others run one). */
   #endIdleThread(): void {
     const end = new AbortController();
@@ -376,8 +365,4 @@ function reasonOf(slot: number, { servedRevision, refusal }: Lag, revision: Revi
     return `worker ${slot} refused revision ${refusal.revision}: ${refusal.reason} (serves ${servedRevision})`;
   }
   return `worker ${slot} has not acknowledged revision ${revision} (serves ${servedRevision})`;
-}
-
-function noWorker(): RouterError {
-  return new RouterError("unavailable", "no worker serves at the moment: try again");
 }

@@ -86,23 +86,19 @@ function parseProxyProtocol(version: number, field: string): ProxyProtocol | und
   }
 }
 
+const policies: ReadonlyMap<number, Policy | undefined> = new Map([
+  [proto.Policy.UNSPECIFIED, undefined],
+  [proto.Policy.RANDOM, Policy.Random],
+  [proto.Policy.ROUND_ROBIN, Policy.RoundRobin],
+  [proto.Policy.LEAST_LOADED, Policy.LeastLoaded],
+  [proto.Policy.PEAK_EWMA, Policy.PeakEwma],
+  [proto.Policy.RING_HASH, Policy.RingHash],
+  [proto.Policy.LEADER, Policy.Leader],
+]);
+
 function parsePolicy(policy: number, field: string): Policy | undefined {
-  switch (policy) {
-    case proto.Policy.UNSPECIFIED:
-      return undefined;
-    case proto.Policy.RANDOM:
-      return Policy.Random;
-    case proto.Policy.ROUND_ROBIN:
-      return Policy.RoundRobin;
-    case proto.Policy.LEAST_LOADED:
-      return Policy.LeastLoaded;
-    case proto.Policy.PEAK_EWMA:
-      throw notBuilt(field, "POLICY_PEAK_EWMA is not built yet: use POLICY_LEAST_LOADED");
-    case proto.Policy.RING_HASH:
-      throw notBuilt(field, "POLICY_RING_HASH is not built yet: use POLICY_LEAST_LOADED");
-    default:
-      throw invalidField(field, `${policy} is not a policy`);
-  }
+  if (!policies.has(policy)) throw invalidField(field, `${policy} is not a policy`);
+  return policies.get(policy);
 }
 
 export function parseChanges(messages: readonly proto.Change[]): ChangeDraft[] {

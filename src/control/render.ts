@@ -30,19 +30,17 @@ function renderProxyProtocol(version: ProxyProtocol | undefined): proto.ProxyPro
   return version === ProxyProtocol.V1 ? proto.ProxyProtocol.V1 : proto.ProxyProtocol.V2;
 }
 
+const policies: Readonly<Record<Policy, proto.Policy>> = {
+  [Policy.Random]: proto.Policy.RANDOM,
+  [Policy.RoundRobin]: proto.Policy.ROUND_ROBIN,
+  [Policy.LeastLoaded]: proto.Policy.LEAST_LOADED,
+  [Policy.PeakEwma]: proto.Policy.PEAK_EWMA,
+  [Policy.RingHash]: proto.Policy.RING_HASH,
+  [Policy.Leader]: proto.Policy.LEADER,
+};
+
 function renderPolicy(policy: Policy | undefined): proto.Policy {
-  switch (policy) {
-    case undefined:
-      return proto.Policy.UNSPECIFIED;
-    case Policy.Random:
-      return proto.Policy.RANDOM;
-    case Policy.RoundRobin:
-      return proto.Policy.ROUND_ROBIN;
-    case Policy.LeastLoaded:
-      return proto.Policy.LEAST_LOADED;
-    default:
-      return unreachable(policy);
-  }
+  return policy === undefined ? proto.Policy.UNSPECIFIED : policies[policy];
 }
 
 export function renderBackend(backend: Backend): proto.Backend {
@@ -76,6 +74,12 @@ export function renderBackendStatus(
     requestsTotal: BigInt(measure?.total ?? 0),
     failuresTotal: BigInt(measure?.failures ?? 0),
     routes: [...routes.keys().take(backendRoutesListedMax)].toSorted(),
+    ejectionsTotal: 0,
+    latencyP50Ms: 0,
+    latencyP90Ms: 0,
+    latencyP99Ms: 0,
+    lastFailure: failure,
+    connectionsOpen: 0,
   };
 }
 

@@ -51,6 +51,9 @@ export interface RouterCalls {
     proto.DeregisterBackendResponse
   >;
   readonly listBackends: Unary<proto.ListBackendsRequest, proto.ListBackendsResponse>;
+  readonly pauseService: Unary<proto.PauseServiceRequest, proto.PauseServiceResponse>;
+  readonly resumeService: Unary<proto.ResumeServiceRequest, proto.ResumeServiceResponse>;
+  readonly drainNode: Unary<proto.DrainNodeRequest, proto.DrainNodeResponse>;
   readonly explain: Unary<proto.ExplainRequest, proto.ExplainResponse>;
   readonly listNodes: Unary<proto.ListNodesRequest, proto.ListNodesResponse>;
   readonly listRejectedEntries: Unary<
@@ -91,6 +94,9 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
     registerBackend: unary((request, patience) => service.registerBackend(request, patience)),
     deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
+    pauseService: unary(() => notBuilt("PauseService")),
+    resumeService: unary(() => notBuilt("ResumeService")),
+    drainNode: unary(() => notBuilt("DrainNode")),
     explain: unary((request, patience) => service.explain(request, patience)),
     listNodes: unary((_request: proto.ListNodesRequest, patience) => service.listNodes(patience)),
     listRejectedEntries: unary(async (request: proto.ListRejectedEntriesRequest) => {
@@ -350,6 +356,10 @@ class RouterService {
     await caughtUp(view, this.#writer.lastRevision, patience, "this node saw its own last write");
     return view.table;
   }
+}
+
+function notBuilt(call: string): Promise<never> {
+  return Promise.reject(new RouterError("unimplemented", `${call} is not built yet`));
 }
 
 /** Of a node that was told nothing about itself. */

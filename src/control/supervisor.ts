@@ -5,20 +5,14 @@
 //
 // A worker id names one incarnation. A slot, 0 to N-1, outlives it.
 
-import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { type ConnectionMemory, clearColumn } from "../channel/connection-counts.ts";
-import type {
-  RefusedListener,
-  TableVersion,
-  WorkerSettings,
-  WorkerStart,
-} from "../channel/messages.ts";
-import type { RateMemory } from "../channel/rate-buckets.ts";
+import { MessageChannel } from "node:worker_threads";
+import { clearColumn } from "../channel/connection-counts.ts";
+import type { RefusedListener, TableVersion, WorkerStart } from "../channel/messages.ts";
 import * as limits from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import { positionZero } from "../model/position.ts";
 import { revisionZero } from "../model/revision.ts";
-import { type System, sleep } from "../system.ts";
+import { sleep } from "../system.ts";
 import {
   addRetired,
   Counter,
@@ -27,47 +21,11 @@ import {
   zeroCounters,
 } from "../telemetry/counters.ts";
 import { LogPages, logPagesByteLength } from "../telemetry/log-pages.ts";
-import type { Log } from "../telemetry/log-port.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { LeftDescriptors } from "./left-descriptors.ts";
 import { RestartPace } from "./restart-pace.ts";
+import type { SupervisorOptions } from "./supervisor-options.ts";
 import { WorkerLink } from "./worker-link.ts";
 import type { FleetCounters, WorkerStatus } from "./worker-status.ts";
-
-/** Runs a worker in a thread: settles when its task ends; `signal` ends the thread. */
-export type RunWorker = (
-  start: WorkerStart,
-  port: MessagePort,
-  signal: AbortSignal,
-) => Promise<unknown>;
-
-export interface SupervisorOptions {
-  readonly slots: number;
-  readonly settings: WorkerSettings;
-  /** With a column for each slot. */
-  readonly connections: ConnectionMemory;
-  readonly rates: RateMemory;
-  readonly descriptors: LeftDescriptors;
-  readonly run: RunWorker;
-  /** Ends a thread whose task ended by itself and whose leftovers may still accept connections. */
-  readonly endIdleThread: () => void;
-  readonly system: System;
-  readonly log: Log;
-  readonly events: SupervisorEvents;
-}
-
-export interface SupervisorEvents {
-  /** An incarnation listens to its port and has no table. */
-  ready(link: WorkerLink): void;
-  trouble(link: WorkerLink, reason: string): void;
-  acked(link: WorkerLink, served: TableVersion, refused: readonly RefusedListener[]): void;
-  nacked(link: WorkerLink, refused: TableVersion, reason: string): void;
-  /** The incarnation answers no more; its thread may take a moment to be gone. */
-  ended(link: WorkerLink): void;
-  /** The thread is gone: nobody accepts from the slot's sockets. */
-  gone(slot: number): void;
-  log(lines: Uint8Array, release: () => void): void;
-}
 
 interface Slot {
   readonly index: number;
@@ -258,6 +216,7 @@ export class Supervisor {
       },
       log: (lines, release) => events.log(lines, release),
       trouble: (reason) => events.trouble(incarnation().link, reason),
+      ejected: (ejections) => events.ejected(incarnation().link, ejections),
       drained: (cut) => void (this.#cut += cut),
     };
   }

@@ -11,6 +11,7 @@ import type {
   FromWorker,
   ListenerLoan,
   RefusedListener,
+  SharedEjection,
   TableVersion,
   ToWorker,
 } from "../channel/messages.ts";
@@ -31,6 +32,8 @@ export interface LinkEvents {
   trouble(reason: string): void;
   acked(served: TableVersion, refused: readonly RefusedListener[]): void;
   nacked(refused: TableVersion, reason: string): void;
+  /** It leaves backends out, or takes them back. */
+  ejected(ejections: readonly SharedEjection[]): void;
   /** Whole access-log lines, valid until `release`. */
   log(lines: Uint8Array, release: () => void): void;
   drained(cut: number): void;
@@ -175,6 +178,8 @@ export class WorkerLink {
         return this.#events.acked(message, message.refused);
       case "nack":
         return this.#events.nacked(message, message.reason);
+      case "ejected":
+        return this.#events.ejected(message.ejections);
       case "explained":
         return this.#answer(message.id, message.explanation);
       case "measured":

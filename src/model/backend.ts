@@ -3,6 +3,7 @@
 import type { Address } from "./address.ts";
 import { type Branded, minted } from "./brand.ts";
 import type { Labels, ServiceName } from "./names.ts";
+import type { Revision } from "./revision.ts";
 import { sameLabels } from "./route.ts";
 
 /** Weight of a backend that names none. */
@@ -17,6 +18,20 @@ export interface Backend {
   readonly labels: Labels;
   /** Gone this long after its last registration, in ms; undefined: stays until deregistered. */
   readonly ttlMs: number | undefined;
+  /** The revision that brought it: of two backends the one with the smaller is older. Absent: not known. */
+  readonly joined?: Revision;
+  /** It leaves: nothing new is sent there. Absent: it takes its share. */
+  readonly drain?: BackendDrain;
+}
+
+/** How far a backend is that leaves; DeregisterBackend with a drain makes it, and nothing else. */
+export interface BackendDrain {
+  /** "drained": nothing is open there on any node any more, or what was has been cut; the removal follows. */
+  readonly state: "draining" | "drained";
+  /** When what is still open is cut; ms since the epoch. */
+  readonly deadlineMs: number;
+  /** Requests and connections that were cut, on all nodes; with "drained". */
+  readonly cut?: number;
 }
 
 /** "web 10.0.0.7:8080". */
@@ -35,6 +50,11 @@ export function sameBackend(a: Backend, b: Backend): boolean {
     a.address === b.address &&
     a.weight === b.weight &&
     a.ttlMs === b.ttlMs &&
-    sameLabels(a.labels, b.labels)
+    sameLabels(a.labels, b.labels) &&
+    sameDrain(a.drain, b.drain)
   );
+}
+
+function sameDrain(a: BackendDrain | undefined, b: BackendDrain | undefined): boolean {
+  return a?.state === b?.state && a?.deadlineMs === b?.deadlineMs && a?.cut === b?.cut;
 }

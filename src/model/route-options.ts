@@ -14,6 +14,35 @@ export interface RouteOptions {
   readonly access?: Access;
   readonly rateLimit?: RateLimit;
   readonly pages?: readonly Page[];
+  readonly retry?: Retry;
+  /** From the end of the request's head to the end of its answer, over all tries; absent: as the node's limits say. */
+  readonly timeoutMs?: number;
+}
+
+/** Failures after which a request is tried again, as long as it may be (RFC 9110 section 9.2.2). */
+export type RetryOn =
+  /** Nothing was sent: any method. */
+  | "connect"
+  /** The connection broke before a byte of the answer: idempotent methods. */
+  | "reset"
+  /** The try's own time was over: idempotent methods. */
+  | "timeout"
+  /** One of `statuses`: idempotent methods. */
+  | "status";
+
+/** How often and when a request is tried again; what is absent is as for a route that says nothing. */
+export interface Retry {
+  /** All tries, the first one among them; 1: none again. */
+  readonly tries?: number;
+  /** Until the head of the answer, for each try. */
+  readonly perTryMs?: number;
+  /** Absent: "connect" and "reset", "timeout" when `perTryMs` is there, "status" when `statuses` is. */
+  readonly on?: readonly RetryOn[];
+  readonly statuses?: readonly number[];
+  /** Retries among 100 requests of a service, at most. */
+  readonly budgetPercent?: number;
+  /** An idempotent request without an answer after so long goes to a second backend as well; the first answer counts. Absent: never. */
+  readonly hedgeMs?: number;
 }
 
 /** One of several services. */

@@ -2,12 +2,19 @@
 // names it; then its settings are the defaults.
 
 import type { ServiceName } from "./names.ts";
+import { type ServiceOptions, sameServiceOptions } from "./service-options.ts";
 
-/** How a Backend is chosen. Peak EWMA and ring hash are part of the contract and come later. */
+/** How a Backend is chosen. */
 export const Policy = {
   Random: "random",
   RoundRobin: "round-robin",
   LeastLoaded: "least-loaded",
+  /** The least expected time to answer, of two drawn at random. */
+  PeakEwma: "peak-ewma",
+  /** The same key, the same backend: Maglev, with bounded load. */
+  RingHash: "ring-hash",
+  /** The oldest backend alone. */
+  Leader: "leader",
 } as const;
 export type Policy = (typeof Policy)[keyof typeof Policy];
 
@@ -21,8 +28,14 @@ export interface Service {
   readonly policy: Policy | undefined;
   /** Absent: connections to backends begin without a preface. */
   readonly proxyProtocol?: ProxyProtocol;
+  readonly options?: ServiceOptions;
 }
 
 export function sameService(a: Service, b: Service): boolean {
-  return a.name === b.name && a.policy === b.policy && a.proxyProtocol === b.proxyProtocol;
+  return (
+    a.name === b.name &&
+    a.policy === b.policy &&
+    a.proxyProtocol === b.proxyProtocol &&
+    sameServiceOptions(a.options, b.options)
+  );
 }

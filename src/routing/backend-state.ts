@@ -28,12 +28,44 @@ export class Endpoint {
   }
 }
 
+/** What its checks say of a backend; "unknown" until they have said something, and where there are none. */
+export type CheckState = "unknown" | "healthy" | "unhealthy";
+
+/** How a backend stands beside its weight; replaced, never edited, and one for all that are plain. */
+export interface Standing {
+  /** Of its label "zone"; "" without one. */
+  readonly zone: string;
+  /** It leaves: nothing new goes there. */
+  readonly draining: boolean;
+  readonly check: CheckState;
+  /** Why; "" while it is unknown. */
+  readonly checkReason: string;
+  /** Left out after failures until then, in ms, monotonic; 0: it is not. */
+  readonly ejectedUntilMs: number;
+}
+
+/** Of most backends. */
+export const plainStanding: Standing = {
+  zone: "",
+  draining: false,
+  check: "unknown",
+  checkReason: "",
+  ejectedUntilMs: 0,
+};
+
 /** One backend of one service inside a worker; measurements survive snapshots. */
 export class BackendState {
   readonly service: ServiceName;
   readonly endpoint: Endpoint;
   /** 1 to 1000; a share of the service's traffic. */
   weight: number;
+  /** What it weighs at the moment, for pickers: its weight, less while it starts slowly. Set by its ServiceState alone. */
+  share: number;
+  /** The revision that brought it; the oldest backend has the smallest. */
+  joined = 0;
+  standing = plainStanding;
+  /** Requests and connections that this worker has open there for this service; counted by the worker. */
+  inFlight = 0;
   requestsTotal = 0;
   failuresTotal = 0;
   /** In words; "" when the last try succeeded. */
@@ -45,6 +77,12 @@ export class BackendState {
     this.service = service;
     this.endpoint = endpoint;
     this.weight = weight;
+    this.share = weight;
+  }
+
+  /** Changes how it stands; its service is to be refreshed then. */
+  stand(change: Partial<Standing>): void {
+    this.standing = { ...this.standing, ...change };
   }
 
   get address(): Address {

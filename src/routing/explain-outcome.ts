@@ -5,6 +5,7 @@ import { CidrSet } from "../model/cidr.ts";
 import type { Access, RateLimit, RouteOptions } from "../model/route-options.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
+import { anybody } from "./picker.ts";
 import type { HttpQuestion } from "./question-facts.ts";
 import { type AskedUrl, redirectTarget, replacedPrefix } from "./redirect-target.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -53,7 +54,7 @@ export function explainHttpOutcome(
   const service = explainService(route, steps, random);
   if (service === undefined) return ownAnswer(404);
   explainChanges(route, asked.path, steps);
-  const backend = service.picker.peek(random);
+  const backend = service.picker.peek(anybody(random));
   if (backend === undefined) {
     steps.push(`service ${service.name} has no backend: 503 no-backend`);
     return { ...ownAnswer(503), service: service.name };
@@ -75,7 +76,7 @@ export function explainTcpOutcome(
   }
   const service = explainService(route, steps, random);
   const answer = { route: route.name, service: service?.name ?? "", steps, status: 0 };
-  const backend = service?.picker.peek(random);
+  const backend = service?.picker.peek(anybody(random));
   if (service === undefined || backend === undefined) {
     steps.push(`service ${answer.service} has no backend: the connection is closed`);
     return { ...answer, backend: "" };

@@ -9,7 +9,7 @@
 // backends, the one that is stuck gets nothing.
 
 import type { BackendState } from "./backend-state.ts";
-import type { Picker } from "./picker.ts";
+import type { Picker, PickQuestion } from "./picker.ts";
 import { drawUntried, WeightedDraw } from "./weighted-draw.ts";
 
 export class LeastLoadedPicker implements Picker {
@@ -22,18 +22,15 @@ export class LeastLoadedPicker implements Picker {
     this.#weights = backends.length === 1 ? undefined : new WeightedDraw(backends);
   }
 
-  pick(
-    random: () => number,
-    tried: readonly BackendState[],
-    triedCount: number,
-  ): BackendState | undefined {
-    if (triedCount === 0) return this.peek(random);
+  pick(question: PickQuestion): BackendState | undefined {
+    const { random, tried, triedCount } = question;
+    if (triedCount === 0) return this.peek(question);
     const first = drawUntried(this.#backends, random, tried, triedCount, undefined);
     if (first === undefined) return undefined;
     return lessLoaded(first, drawUntried(this.#backends, random, tried, triedCount, first));
   }
 
-  peek(random: () => number): BackendState | undefined {
+  peek({ random }: PickQuestion): BackendState | undefined {
     const backends = this.#backends;
     const weights = this.#weights;
     if (weights === undefined) return backends[0];
@@ -45,7 +42,7 @@ export class LeastLoadedPicker implements Picker {
 function lessLoaded(first: BackendState, second: BackendState | undefined): BackendState {
   if (second === undefined) return first;
   // a/w <= b/v without a division
-  const firstLoad = first.endpoint.inFlight * second.weight;
-  const secondLoad = second.endpoint.inFlight * first.weight;
+  const firstLoad = first.endpoint.inFlight * second.share;
+  const secondLoad = second.endpoint.inFlight * first.share;
   return firstLoad <= secondLoad ? first : second;
 }

@@ -1,7 +1,7 @@
 // Policy "random": each backend as often as its weight says, whatever it is doing.
 
 import type { BackendState } from "./backend-state.ts";
-import type { Picker } from "./picker.ts";
+import type { Picker, PickQuestion } from "./picker.ts";
 import { drawUntried, WeightedDraw } from "./weighted-draw.ts";
 
 export class RandomPicker implements Picker {
@@ -13,16 +13,13 @@ export class RandomPicker implements Picker {
     this.#weights = new WeightedDraw(backends);
   }
 
-  pick(
-    random: () => number,
-    tried: readonly BackendState[],
-    triedCount: number,
-  ): BackendState | undefined {
-    if (triedCount === 0) return this.peek(random);
+  pick(question: PickQuestion): BackendState | undefined {
+    const { random, tried, triedCount } = question;
+    if (triedCount === 0) return this.peek(question);
     return drawUntried(this.#backends, random, tried, triedCount, undefined);
   }
 
-  peek(random: () => number): BackendState | undefined {
+  peek({ random }: PickQuestion): BackendState | undefined {
     return this.#backends[this.#weights.draw(random)];
   }
 }

@@ -8,7 +8,7 @@
 // the same backend.
 
 import type { BackendState } from "./backend-state.ts";
-import { isTried, type Picker } from "./picker.ts";
+import { isTried, type Picker, type PickQuestion } from "./picker.ts";
 import { allWeighTheSame } from "./weighted-draw.ts";
 
 export class RoundRobinPicker implements Picker {
@@ -24,11 +24,8 @@ export class RoundRobinPicker implements Picker {
     this.#savings = allWeighTheSame(backends) ? undefined : new Float64Array(backends.length);
   }
 
-  pick(
-    random: () => number,
-    tried: readonly BackendState[],
-    triedCount: number,
-  ): BackendState | undefined {
+  pick(question: PickQuestion): BackendState | undefined {
+    const { random, tried, triedCount } = question;
     this.#begin(random);
     const position = this.#next(tried, triedCount);
     if (position < 0) return undefined;
@@ -37,7 +34,7 @@ export class RoundRobinPicker implements Picker {
     return this.#backends[position];
   }
 
-  peek(random: () => number): BackendState | undefined {
+  peek({ random }: PickQuestion): BackendState | undefined {
     this.#begin(random);
     return this.#backends[this.#next([], 0)];
   }
@@ -50,7 +47,7 @@ export class RoundRobinPicker implements Picker {
       return;
     }
     for (const [position, backend] of this.#backends.entries()) {
-      this.#savings[position] = random() * backend.weight;
+      this.#savings[position] = random() * backend.share;
     }
   }
 
@@ -75,8 +72,8 @@ export class RoundRobinPicker implements Picker {
     for (let i = 0; i < savings.length; i++) {
       const backend = this.#backends[i]!;
       if (triedCount > 0 && isTried(backend, tried, triedCount)) continue;
-      savings[i]! += backend.weight;
-      savings[chosen]! -= backend.weight;
+      savings[i]! += backend.share;
+      savings[chosen]! -= backend.share;
     }
   }
 }
@@ -92,7 +89,7 @@ function richest(
   let most = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < backends.length; i++) {
     const backend = backends[i]!;
-    const saved = savings[i]! + backend.weight;
+    const saved = savings[i]! + backend.share;
     if (saved <= most || (triedCount > 0 && isTried(backend, tried, triedCount))) continue;
     best = i;
     most = saved;

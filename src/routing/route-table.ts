@@ -23,7 +23,7 @@ import { type NetChange, netChangeOf } from "./net-change.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import { RoutesByName } from "./routes-by-name.ts";
 import { ServiceRegistry } from "./service-registry.ts";
-import type { ServiceState } from "./service-state.ts";
+import type { ServiceState, ServiceWatcher } from "./service-state.ts";
 
 /** A change that was checked against the table and may now be applied, once, before any other. */
 export interface PreparedChange {
@@ -43,11 +43,11 @@ export class RouteTable {
   readonly #routes = new RoutesByName();
   readonly #domains = new DomainIndex();
   readonly #byPort = new ChurnMap<number, CompiledRoute>();
-  readonly #registry = new ServiceRegistry();
+  readonly #registry: ServiceRegistry;
 
   /** A new table, made piece by piece while another one serves. */
-  static build(): TableBuilder {
-    const table = new RouteTable();
+  static build(watcher?: ServiceWatcher): TableBuilder {
+    const table = new RouteTable(watcher);
     let finished = false;
     return {
       add(changes) {
@@ -62,6 +62,10 @@ export class RouteTable {
         return table;
       },
     };
+  }
+
+  private constructor(watcher: ServiceWatcher | undefined) {
+    this.#registry = new ServiceRegistry(watcher);
   }
 
   get revision(): Revision {

@@ -10,15 +10,20 @@ import type { Backend } from "../model/backend.ts";
 import { ChurnMap } from "../model/churn-map.ts";
 import type { ServiceName } from "../model/names.ts";
 import type { Service } from "../model/service.ts";
-import { BackendState, Endpoint } from "./backend-state.ts";
-import { ServiceState } from "./service-state.ts";
+import { BackendState, Endpoint, type Standing } from "./backend-state.ts";
+import { ServiceState, type ServiceWatcher, unwatched } from "./service-state.ts";
 
 export class ServiceRegistry {
   readonly #services = new ChurnMap<string, ServiceState>();
   readonly #endpoints = new ChurnMap<string, Endpoint>();
+  readonly #watcher: ServiceWatcher;
   /** What lost a user in the change under way. */
   #doubtfulServices: ServiceState[] = [];
   #doubtfulEndpoints: Endpoint[] = [];
+
+  constructor(watcher: ServiceWatcher = unwatched) {
+    this.#watcher = watcher;
+  }
 
   get(name: string): ServiceState | undefined {
     return this.#services.get(name);
@@ -69,8 +74,7 @@ export class ServiceRegistry {
       next.push(backend);
       if (change === undefined) continue;
       wanted.delete(backend.address);
-      differs ||= backend.weight !== change.weight;
-      backend.weight = change.weight;
+      differs = updated(backend, change) || differs;
     }
     for (const added of wanted.values()) {
       if (added === undefined) continue;
@@ -124,15 +128,19 @@ export class ServiceRegistry {
     if (endpoint === undefined) return own;
     endpoint.users++;
     this.#endpoints.set(endpoint.address, endpoint);
-    if (before === undefined) return new BackendState(own.service, endpoint, own.weight);
-    before.weight = own.weight;
+    if (before === undefined) return this.#made(own, endpoint);
+    before.weight = before.share = own.weight;
+    before.joined = own.joined;
+    standAs(before, own.standing);
     before.removed = false;
     return before;
   }
 
   #ensure(name: ServiceName): ServiceState {
     let service = this.#services.get(name);
-    if (service === undefined) this.#services.set(name, (service = new ServiceState(name)));
+    if (service === undefined) {
+      this.#services.set(name, (service = new ServiceState(name, this.#watcher)));
+    }
     return service;
   }
 
@@ -145,7 +153,19 @@ export class ServiceRegistry {
   #join(service: ServiceName, backend: Backend): BackendState {
     const endpoint = this.#endpoint(backend.address);
     endpoint.users++;
-    return new BackendState(service, endpoint, backend.weight);
+    const state = new BackendState(service, endpoint, backend.weight);
+    updated(state, backend);
+    this.#watcher.joined(state);
+    return state;
+  }
+
+  /** The same membership of another Endpoint. */
+  #made(own: BackendState, endpoint: Endpoint): BackendState {
+    const state = new BackendState(own.service, endpoint, own.weight);
+    state.joined = own.joined;
+    standAs(state, own.standing);
+    this.#watcher.joined(state);
+    return state;
   }
 
   #remove(backend: BackendState): void {
@@ -153,4 +173,25 @@ export class ServiceRegistry {
     backend.endpoint.users--;
     this.#doubtfulEndpoints.push(backend.endpoint);
   }
+}
+
+/** Makes the state what `backend` says; whether that differs. */
+function updated(state: BackendState, backend: Backend): boolean {
+  const { weight, joined = 0 } = backend;
+  const same = state.weight === weight && state.joined === joined;
+  state.weight = state.share = weight;
+  state.joined = joined;
+  const zone = backend.labels["zone"] ?? "";
+  const stood = standAs(state, { zone, draining: backend.drain !== undefined });
+  return stood || !same;
+}
+
+/** What the table says of it; what was learned of it stays. Whether that differs. */
+function standAs(
+  state: BackendState,
+  { zone, draining }: Pick<Standing, "zone" | "draining">,
+): boolean {
+  if (state.standing.zone === zone && state.standing.draining === draining) return false;
+  state.stand({ zone, draining });
+  return true;
 }

@@ -2,10 +2,25 @@
 
 import type { ServiceName } from "../model/names.ts";
 import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
-import type { BackendState } from "./backend-state.ts";
+import { type Pause, type ServiceOptions, sameServiceOptions } from "../model/service-options.ts";
+import { type BackendState, plainStanding } from "./backend-state.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { usableOf } from "./usable-backends.ts";
+
+/** What a table's services need of the worker around them. */
+export interface ServiceWatcher {
+  /** ms, monotonic. */
+  readonly nowMs: () => number;
+  /** The backend has just become one of its service: what is known of it is to be put into it. */
+  joined(backend: BackendState): void;
+  /** What the service uses changes with time alone: call `refresh` from time to time, until it is not `restless`. */
+  restless(service: ServiceState): void;
+}
+
+/** Of a table that no worker watches. */
+export const unwatched: ServiceWatcher = { nowMs: () => 0, joined() {}, restless() {} };
 
 /** From so many backends on, looking one up goes through a map rather than along the list. */
 const indexedBackendsMin = 16;
@@ -19,15 +34,20 @@ export class ServiceState {
   routeCount = 0;
   /** What its answers have earned for retries; goes on in the table that replaces its own. */
   retryBudget = new RetryBudget();
+  /** A backend will be used again, or more, by time alone. */
+  restless = false;
+  readonly #watcher: ServiceWatcher;
   #policy: Policy = policyDefault;
   #picker: Picker = nobodyPicker;
   #backends: BackendState[] = [];
+  #usable: readonly BackendState[] = [];
   /** Who answers for it in the table that replaced its own. */
   #successor: ServiceState | undefined = undefined;
   #byAddress: Map<string, BackendState> | undefined = undefined;
 
-  constructor(name: ServiceName) {
+  constructor(name: ServiceName, watcher: ServiceWatcher = unwatched) {
     this.name = name;
+    this.#watcher = watcher;
   }
 
   get policy(): Policy {
@@ -39,12 +59,23 @@ export class ServiceState {
       ? this.settings?.proxyProtocol
       : this.#successor.proxyProtocol;
   }
+  get options(): ServiceOptions | undefined {
+    return this.#successor === undefined ? this.settings?.options : this.#successor.options;
+  }
+  /** New requests and connections are to wait; undefined: it is not paused. */
+  get pause(): Pause | undefined {
+    return this.options?.pause;
+  }
   /** Replaced, not edited: read it again for every pick. */
   get picker(): Picker {
     return this.#successor === undefined ? this.#picker : this.#successor.picker;
   }
   get backends(): readonly BackendState[] {
     return this.#successor === undefined ? this.#backends : this.#successor.backends;
+  }
+  /** Those that the picker chooses among. */
+  get usable(): readonly BackendState[] {
+    return this.#successor === undefined ? this.#usable : this.#successor.usable;
   }
   /** Nothing names it any more: neither a route, nor a backend, nor settings. */
   get isUnused(): boolean {
@@ -69,29 +100,46 @@ export class ServiceState {
 
   /** Undefined: back to the defaults. The same policy again does not disturb the picker. */
   configure(settings: Service | undefined): void {
+    const before = this.settings;
     this.settings = settings;
     const policy = settings?.policy ?? policyDefault;
-    if (policy === this.#policy) return;
+    if (policy === this.#policy && sameServiceOptions(before?.options, settings?.options)) return;
     this.#policy = policy;
-    this.#picker = pickerOfPolicy(policy, this.#backends);
+    this.refresh();
+  }
+
+  /**
+   * Something about a backend has changed (its health, its draining, its share), or time has: uses what is usable
+   * now. O(backends).
+   */
+  refresh(): void {
+    if (this.#successor !== undefined) return this.#successor.refresh();
+    const nowMs = this.#watcher.nowMs();
+    this.#usable = usableOf(this.#backends, nowMs);
+    this.#picker = pickerOfPolicy(this.#policy, this.#usable);
+    this.restless = this.#backends.some(({ standing }) => standing.ejectedUntilMs > nowMs);
+    if (this.restless) this.#watcher.restless(this);
   }
 
   /** Other backends, or the same with other weights. */
   replaceBackends(backends: BackendState[]): void {
     this.#backends = backends;
     this.#byAddress = undefined;
-    this.#picker = pickerOfPolicy(this.#policy, backends);
+    this.refresh();
   }
 
   /**
-   * Puts other states in the places of these, each of the same address and weight. The picker was
-   * made for this list and goes on with it.
+   * Puts other states in the places of these, each of the same address and weight.
    */
   adoptBackends(adopted: (own: BackendState) => BackendState): void {
+    let isPlain = this.#usable === this.#backends;
     for (const [position, own] of this.#backends.entries()) {
-      this.#backends[position] = adopted(own);
+      const state = (this.#backends[position] = adopted(own));
+      isPlain &&= state.standing === plainStanding;
     }
     this.#byAddress = undefined;
+    // The picker was made for this very list: where all of it is used it goes on with it.
+    if (!isPlain) this.refresh();
   }
 
   /**
@@ -102,6 +150,7 @@ export class ServiceState {
     this.#successor = newer;
     newer.retryBudget = this.retryBudget;
     this.#backends = [];
+    this.#usable = [];
     this.#byAddress = undefined;
     this.#picker = nobodyPicker;
   }

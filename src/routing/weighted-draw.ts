@@ -52,27 +52,27 @@ export function drawUntried(
 ): BackendState | undefined {
   let total = 0;
   for (const backend of backends) {
-    if (backend !== except && !isTried(backend, tried, triedCount)) total += backend.weight;
+    if (backend !== except && !isTried(backend, tried, triedCount)) total += backend.share;
   }
   let point = random() * total;
   let last: BackendState | undefined;
   for (const backend of backends) {
     if (backend === except || isTried(backend, tried, triedCount)) continue;
     last = backend;
-    point -= backend.weight;
+    point -= backend.share;
     if (point < 0) break;
   }
   return last;
 }
 
 export function allWeighTheSame(backends: readonly BackendState[]): boolean {
-  return backends.every((backend) => backend.weight === backends[0]?.weight);
+  return backends.every((backend) => backend.share === backends[0]?.share);
 }
 
 function runningSums(backends: readonly BackendState[]): Float64Array {
   const ends = new Float64Array(backends.length);
   let end = 0;
-  for (const [position, backend] of backends.entries()) ends[position] = end += backend.weight;
+  for (const [position, backend] of backends.entries()) ends[position] = end += backend.share;
   return ends;
 }
 

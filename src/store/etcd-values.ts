@@ -82,6 +82,9 @@ const policyNames: Readonly<Record<Policy, string>> = {
   [Policy.Random]: "POLICY_RANDOM",
   [Policy.RoundRobin]: "POLICY_ROUND_ROBIN",
   [Policy.LeastLoaded]: "POLICY_LEAST_LOADED",
+  [Policy.PeakEwma]: "POLICY_PEAK_EWMA",
+  [Policy.RingHash]: "POLICY_RING_HASH",
+  [Policy.Leader]: "POLICY_LEADER",
 };
 /** By their numbers in crosspoint.v1.Policy; undefined: not set. */
 const policies: readonly (readonly [string, Policy | undefined])[] = [
@@ -89,6 +92,9 @@ const policies: readonly (readonly [string, Policy | undefined])[] = [
   [policyNames[Policy.Random], Policy.Random],
   [policyNames[Policy.RoundRobin], Policy.RoundRobin],
   [policyNames[Policy.LeastLoaded], Policy.LeastLoaded],
+  [policyNames[Policy.PeakEwma], Policy.PeakEwma],
+  [policyNames[Policy.RingHash], Policy.RingHash],
+  [policyNames[Policy.Leader], Policy.Leader],
 ];
 
 const proxyProtocolNames: Readonly<Record<ProxyProtocol, string>> = {

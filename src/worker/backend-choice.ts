@@ -3,6 +3,7 @@
 // connection there, which begins with a preface about the client where the service wants one.
 
 import type { BackendState } from "../routing/backend-state.ts";
+import type { PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
@@ -13,9 +14,9 @@ export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
   current: BackendState | undefined;
   readonly #context: WorkerContext;
-  /** The first `#triedCount` count; the array keeps its length, which costs more to change than to count. */
+  /** The array keeps its length, which costs more to change than to count. */
   readonly #tried: BackendState[] = [];
-  #triedCount = 0;
+  readonly #question: PickQuestion;
   #service: ServiceState | undefined;
   /** Times that the request was sent again. */
   #retries = 0;
@@ -25,10 +26,12 @@ export class BackendChoice {
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    const { random } = context;
+    this.#question = { random, nowMs: 0, hash: 0, tried: this.#tried, triedCount: 0 };
   }
 
   get tries(): number {
-    return this.#triedCount;
+    return this.#question.triedCount;
   }
 
   /** The request, or a part of it, was sent to a backend before the current one. */
@@ -40,7 +43,7 @@ export class BackendChoice {
   reset(): void {
     this.#service = undefined;
     this.#client = undefined;
-    this.#triedCount = 0;
+    this.#question.triedCount = 0;
     this.#retries = 0;
     this.#spare = undefined;
   }
@@ -56,15 +59,20 @@ export class BackendChoice {
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (service === undefined || this.#triedCount >= this.#context.limits.connectTriesMax) {
+    if (
+      service === undefined ||
+      this.#question.triedCount >= this.#context.limits.connectTriesMax
+    ) {
       return undefined;
     }
-    const usable = preferred !== undefined && !preferred.removed && this.#triedCount === 0;
-    const chosen = usable
-      ? preferred
-      : (service.picker.pick(this.#context.random, this.#tried, this.#triedCount) ??
-        this.#takeSpare());
+    const usable = preferred !== undefined && !preferred.removed && this.#question.triedCount === 0;
+    const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
+  }
+
+  #pick({ picker }: ServiceState): BackendState | undefined {
+    this.#question.nowMs = this.#context.nowMs();
+    return picker.pick(this.#question);
   }
 
   /**
@@ -91,7 +99,7 @@ export class BackendChoice {
   }
 
   #again(stays: boolean): BackendState | undefined {
-    const same = stays && this.#triedCount < this.#context.limits.connectTriesMax;
+    const same = stays && this.#question.triedCount < this.#context.limits.connectTriesMax;
     const spare = same ? this.#takeSpare() : undefined;
     if (spare === undefined) return this.next(undefined);
     this.done();
@@ -105,9 +113,10 @@ export class BackendChoice {
   }
 
   #use(chosen: BackendState): BackendState {
-    this.#tried[this.#triedCount++] = chosen;
+    this.#tried[this.#question.triedCount++] = chosen;
     this.current = chosen;
     chosen.endpoint.inFlight += 1;
+    chosen.inFlight += 1;
     chosen.requestsTotal += 1;
     this.#context.counters[Counter.upstreamTries]! += 1;
     return chosen;
@@ -153,6 +162,7 @@ export class BackendChoice {
   done(): void {
     if (this.current === undefined) return;
     this.current.endpoint.inFlight -= 1;
+    this.current.inFlight -= 1;
     this.current = undefined;
   }
 }

@@ -18,6 +18,7 @@ import type { ExchangePool } from "./exchange-pool.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
+import type { ServiceUpkeep } from "./service-upkeep.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
@@ -80,6 +81,8 @@ export interface WorkerContext {
   /** What routes have let in, of all workers together. */
   readonly rates: RateBuckets;
   readonly wheel: TimerWheel;
+  /** Watches the services of every table. */
+  readonly upkeep: ServiceUpkeep;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;

@@ -22,6 +22,7 @@ import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
+import { ServiceUpkeep } from "./service-upkeep.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -33,6 +34,7 @@ export interface WorkerLimits extends SessionLimits, HeadLimits, IoLimits {
   readonly headBytesMax: number;
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
+  readonly serviceUpkeepMs: number;
 }
 
 /** Heads, small bodies and a chunk's edges; grows once if a head needs more. */
@@ -57,15 +59,19 @@ export function makeContext(
         })
       : undefined;
   const requestHeads = new RequestHeads(limits);
+  const nowMs = (): number => clock.monotonicMs();
+  const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
+  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs });
   const context: WorkerContext = {
-    table: RouteTable.build().finish(revisionZero),
+    table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
     io,
     limits,
     counters,
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
-    wheel: new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() }),
+    wheel,
+    upkeep,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
@@ -84,7 +90,7 @@ export function makeContext(
     responseHead: new ResponseHead(limits),
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
-    nowMs: () => clock.monotonicMs(),
+    nowMs,
     sharedMs: () => system.heartbeatMs(),
     wallMs: () => clock.wallMs(),
   };

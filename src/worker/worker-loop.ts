@@ -100,6 +100,9 @@ export class WorkerLoop {
           measures: measure(this.#context.table, message.service),
         });
         return;
+      case "health":
+      case "ejected":
+        return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
         return;
@@ -138,7 +141,7 @@ export class WorkerLoop {
 
   /** A whole table, built aside in pieces so that requests are served in between. */
   async #replace(message: Extract<ToWorker, { kind: "snapshot" }>): Promise<void> {
-    const builder = RouteTable.build();
+    const builder = RouteTable.build(this.#context.upkeep);
     for (const piece of message.pieces) {
       builder.add(decodePiece(piece));
       if (this.#served) await this.#thread.nextTurn();

@@ -22,6 +22,7 @@ test("after its end a link hears the last log lines and the count of cut connect
       ready: () => heard.push("ready"),
       trouble: (reason) => heard.push(reason),
       acked: ({ revision }) => heard.push(`ack ${revision}`),
+      ejected: () => heard.push("ejected"),
       nacked: () => heard.push("nack"),
       log: (lines) => heard.push(Buffer.from(lines).toString("latin1")),
       drained: (cut) => heard.push(`cut ${cut}`),

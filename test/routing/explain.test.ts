@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { Policy } from "../../src/model/service.ts";
+import { asked } from "../support/picks.ts";
 import { asking, backend, route, service, tableOf } from "./changes.ts";
 
 const random = (): number => 0;
@@ -48,7 +49,7 @@ describe("explain", () => {
   test("does not take a turn in the rotation", () => {
     const ask = (): string => table.explain(asking("app.example.com", "/api"), random).backend;
     expect([ask(), ask(), ask()]).toEqual([ask(), ask(), ask()]);
-    const picked = table.service("api")?.picker.pick(random, [], 0)?.address;
+    const picked = table.service("api")?.picker.pick(asked(random, [], 0))?.address;
     expect(picked).toBe("10.0.0.1:80");
   });
 

@@ -8,6 +8,7 @@ import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { Policy } from "../../src/model/service.ts";
 import type { Endpoint } from "../../src/routing/backend-state.ts";
+import { asked } from "../support/picks.ts";
 import {
   backend,
   backendRemoved,
@@ -242,7 +243,10 @@ describe("services and backends", () => {
   test("a new policy holds for the backends that are there, and its end too", () => {
     const table = tableOf(backend("s", "10.0.0.1:80"), backend("s", "10.0.0.2:80"));
     const picks = (): string[] =>
-      Array.from({ length: 4 }, () => table.service("s")!.picker.pick(() => 0, [], 0)!.address);
+      Array.from(
+        { length: 4 },
+        () => table.service("s")!.picker.pick(asked(() => 0, [], 0))!.address,
+      );
     change(table, service("s", Policy.RoundRobin));
     expect(new Set(picks()).size).toBe(2);
     change(table, serviceRemoved("s"));

@@ -6,6 +6,7 @@ import type { Change } from "../../src/model/change.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { ProxyProtocol } from "../../src/model/service.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
+import { asked } from "../support/picks.ts";
 import { backend, backendRemoved, change, matchHttp, rev, route, tableOf } from "./changes.ts";
 
 const rebuilt = (previous: RouteTable, ...changes: readonly Change[]): RouteTable => {
@@ -53,7 +54,7 @@ describe("a table that replaces another", () => {
     const after = rebuilt(before, backend("s", "10.0.0.2:80"), backend("s", "10.0.0.1:80"));
     const idle = before.service("s")?.backendAt("10.0.0.2:80");
     for (const draw of [0, 0.49, 0.51, 0.99]) {
-      expect(after.service("s")?.picker.pick(() => draw, [], 0)).toBe(idle);
+      expect(after.service("s")?.picker.pick(asked(() => draw, [], 0))).toBe(idle);
     }
   });
 
@@ -78,11 +79,11 @@ describe("a table that replaces another", () => {
     const held = matchHttp(before, "a.com", "/")!;
     const heldToo = before.service("t")!;
     const after = rebuilt(before, backend("s", "10.0.0.2:80"));
-    expect(held.service!.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.2:80");
+    expect(held.service!.picker.pick(asked(Math.random, [], 0))?.address).toBe("10.0.0.2:80");
     expect(held.service!.backendAt("10.0.0.1:80")).toBeUndefined();
-    expect(heldToo.picker.pick(Math.random, [], 0)).toBeUndefined();
+    expect(heldToo.picker.pick(asked(Math.random, [], 0))).toBeUndefined();
     change(after, backendRemoved("s", "10.0.0.2:80"), backend("s", "10.0.0.3:80"));
-    expect(held.service!.picker.pick(Math.random, [], 0)?.address).toBe("10.0.0.3:80");
+    expect(held.service!.picker.pick(asked(Math.random, [], 0))?.address).toBe("10.0.0.3:80");
     expect(after.service("t")).toBeUndefined();
   });
 

@@ -20,6 +20,7 @@ import {
   service,
 } from "../routing/changes.ts";
 import { FakeSystem } from "../support/fake-system.ts";
+import { asked } from "../support/picks.ts";
 
 const seeds =
   process.env["SEED"] === undefined
@@ -94,7 +95,7 @@ class World {
 
   #pick({ route: found, tried }: Request): boolean {
     const state = found.service!;
-    const chosen = state.picker.pick(this.#random, tried, tried.length);
+    const chosen = state.picker.pick(asked(this.#random, tried, tried.length));
     if (chosen === undefined) return false;
     expect(tried).not.toContain(chosen);
     expect(chosen.removed).toBe(false);

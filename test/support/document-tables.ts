@@ -117,7 +117,9 @@ const accessMeanings: Readonly<Record<keyof typeof AccessField, string>> = {
 
 /** The constants of limits.ts with the comment above each. */
 function limitsText(): { readonly name: string; readonly comment: string }[] {
-  const text = readFileSync(`${root}/src/limits.ts`, "utf8");
+  const text = ["limits", "limits-balancing"]
+    .map((name) => readFileSync(`${root}/src/${name}.ts`, "utf8"))
+    .join("\n");
   return [...text.matchAll(/^\/\*\* (.*) \*\/\nexport const (\w+) = /gm)].map(
     ([, comment = "", name = ""]) => ({ name, comment }),
   );

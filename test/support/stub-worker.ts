@@ -81,6 +81,9 @@ class Stub {
             steps: [],
           },
         });
+      case "health":
+      case "ejected":
+        return;
       case "sticky-keys":
         this.#stickyKeys = message.keys;
         return;

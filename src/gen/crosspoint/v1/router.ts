@@ -137,10 +137,12 @@ export const Policy = {
   ROUND_ROBIN: 2,
   /** LEAST_LOADED - power of two choices on requests in flight */
   LEAST_LOADED: 3,
-  /** PEAK_EWMA - not built yet: UNIMPLEMENTED */
+  /** PEAK_EWMA - power of two choices on the time that an answer is expected to take */
   PEAK_EWMA: 4,
-  /** RING_HASH - Maglev, bounded load; not built yet: UNIMPLEMENTED */
+  /** RING_HASH - the same key goes to the same backend: Maglev, bounded load */
   RING_HASH: 5,
+  /** LEADER - the oldest backend alone */
+  LEADER: 6,
 } as const;
 
 export type Policy = typeof Policy[keyof typeof Policy];
@@ -152,6 +154,7 @@ export namespace Policy {
   export type LEAST_LOADED = typeof Policy.LEAST_LOADED;
   export type PEAK_EWMA = typeof Policy.PEAK_EWMA;
   export type RING_HASH = typeof Policy.RING_HASH;
+  export type LEADER = typeof Policy.LEADER;
 }
 
 export function policyFromJSON(object: any): Policy {
@@ -174,6 +177,9 @@ export function policyFromJSON(object: any): Policy {
     case 5:
     case "POLICY_RING_HASH":
       return Policy.RING_HASH;
+    case 6:
+    case "POLICY_LEADER":
+      return Policy.LEADER;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum Policy");
   }
@@ -193,6 +199,8 @@ export function policyToJSON(object: Policy): string {
       return "POLICY_PEAK_EWMA";
     case Policy.RING_HASH:
       return "POLICY_RING_HASH";
+    case Policy.LEADER:
+      return "POLICY_LEADER";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum Policy");
   }
@@ -312,11 +320,108 @@ export interface Route {
     | undefined;
   /** What the client gets instead of the router's own words, by status. HTTP routes only; at most 16. */
   pages: Page[];
+  /**
+   * How often and when a request is tried again. HTTP routes only. Absent: 3 backends while nothing was sent, and
+   * once more when the connection of an idempotent request broke before a byte of its answer.
+   */
+  retry?:
+    | Retry
+    | undefined;
+  /**
+   * For a whole request, over all tries, to the end of its answer: then 504, or the answer is cut. HTTP routes only;
+   * upgraded connections are not bound by it. 1 ms to 1 h; absent: the node's (--limit request-time).
+   */
+  timeout?: Duration | undefined;
 }
 
 export interface Route_LabelsEntry {
   key: string;
   value: string;
+}
+
+/**
+ * A request is never sent twice that is not idempotent (RFC 9110 section 9.2.2), nor one whose body is larger than
+ * what is kept (64 KiB), nor after a byte of an answer went to the client.
+ */
+export interface Retry {
+  /** All tries, the first one among them: 1 to 10; 1 means never again. 0: the default. */
+  tries: number;
+  /** Until the head of the answer, of each try. 1 ms to 1 h. */
+  perTryTimeout?:
+    | Duration
+    | undefined;
+  /** Empty: connect and reset; timeout when per_try_timeout is set; status when `statuses` are. */
+  on: Retry_On[];
+  /** 500 to 599, and 429; at most 16. */
+  statuses: number[];
+  /** Retries among 100 requests of the service, at most, beside a small reserve: 1 to 100. 0: the default (20). */
+  budgetPercent: number;
+  /**
+   * An idempotent request that has no answer after so long goes to a second backend as well, within the budget; the
+   * first answer counts. 1 ms to 1 h; absent: never.
+   */
+  hedgeAfter?: Duration | undefined;
+}
+
+export const Retry_On = {
+  UNSPECIFIED: 0,
+  /** CONNECT - nothing was sent; any method */
+  CONNECT: 1,
+  /** RESET - the connection broke before the answer */
+  RESET: 2,
+  /** TIMEOUT - per_try_timeout is over */
+  TIMEOUT: 3,
+  /** STATUS - one of `statuses` */
+  STATUS: 4,
+} as const;
+
+export type Retry_On = typeof Retry_On[keyof typeof Retry_On];
+
+export namespace Retry_On {
+  export type UNSPECIFIED = typeof Retry_On.UNSPECIFIED;
+  export type CONNECT = typeof Retry_On.CONNECT;
+  export type RESET = typeof Retry_On.RESET;
+  export type TIMEOUT = typeof Retry_On.TIMEOUT;
+  export type STATUS = typeof Retry_On.STATUS;
+}
+
+export function retry_OnFromJSON(object: any): Retry_On {
+  switch (object) {
+    case 0:
+    case "ON_UNSPECIFIED":
+      return Retry_On.UNSPECIFIED;
+    case 1:
+    case "ON_CONNECT":
+      return Retry_On.CONNECT;
+    case 2:
+    case "ON_RESET":
+      return Retry_On.RESET;
+    case 3:
+    case "ON_TIMEOUT":
+      return Retry_On.TIMEOUT;
+    case 4:
+    case "ON_STATUS":
+      return Retry_On.STATUS;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Retry_On");
+  }
+}
+
+export function retry_OnToJSON(object: Retry_On): string {
+  switch (object) {
+    case Retry_On.UNSPECIFIED:
+      return "ON_UNSPECIFIED";
+    case Retry_On.CONNECT:
+      return "ON_CONNECT";
+    case Retry_On.RESET:
+      return "ON_RESET";
+    case Retry_On.TIMEOUT:
+      return "ON_TIMEOUT";
+    case Retry_On.STATUS:
+      return "ON_STATUS";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Retry_On");
+  }
 }
 
 /**
@@ -698,7 +803,7 @@ export interface Service {
   /** 1 to 128 characters of A-Z, a-z, 0-9, ".", "_", "-"; a letter or digit at both ends. */
   name: string;
   policy: Policy;
-  /** Not built yet: UNIMPLEMENTED. */
+  /** Absent: backends are not asked; what requests learn of them (ejection) is all that is known. */
   healthCheck?:
     | HealthCheck
     | undefined;
@@ -707,6 +812,118 @@ export interface Service {
    * must expect it. An HTTP connection to a backend then serves one connection of one client only.
    */
   proxyProtocol: ProxyProtocol;
+  /** For POLICY_RING_HASH: what is kept together. Absent: the client's address. */
+  hashKey?:
+    | HashKey
+    | undefined;
+  /** Absent: backends of all zones alike. */
+  zonePreference?:
+    | ZonePreference
+    | undefined;
+  /** How long a backend that is new or back takes to come to its full share. 1 s to 1 h; absent: at once. */
+  slowStart?: Duration | undefined;
+  limits?:
+    | ServiceLimits
+    | undefined;
+  /** Absent: with its defaults. */
+  ejection?:
+    | Ejection
+    | undefined;
+  /** TCP routes and upgraded connections. Absent: as the node's limits say. */
+  tcp?:
+    | TcpSettings
+    | undefined;
+  /** Output only, see PauseService. Absent: it is not paused. PutService leaves it as it is. */
+  pause?: Pause | undefined;
+}
+
+/** None: as client_address. */
+export interface HashKey {
+  key?:
+    | //
+    /** Of the request; one without it goes by the client's address. */
+    { $case: "header"; value: string }
+    | { $case: "cookie"; value: string }
+    | //
+    /** As sent, without the query. */
+    { $case: "path"; value: boolean }
+    | { $case: "clientAddress"; value: boolean }
+    | undefined;
+}
+
+/** Backends whose label "zone" says the same as --zone of the node come first, while enough of them are usable. */
+export interface ZonePreference {
+  /** Share of the weight of the zone's backends: 1 to 100; 0: 70. Below it the others get their part. */
+  usablePercentMin: number;
+}
+
+/**
+ * Counted over all workers of a node, each node for itself; upgraded and TCP connections count as one request each.
+ * 0: no limit.
+ */
+export interface ServiceLimits {
+  /** In flight to one backend. */
+  requestsPerBackend: number;
+  /** Open to one backend, idle ones too. */
+  connectionsPerBackend: number;
+  /** In flight of the whole service. */
+  requests: number;
+  /** TCP and upgraded connections of the whole service. */
+  connections: number;
+  /** Who may wait for room, in the order of coming: at most 100,000. 0: nobody; 503 "service-full" at once. */
+  queue: number;
+  /** How long: 1 ms to 10 min; absent: 5 s. Then 503 "queue-time". */
+  queueTime?: Duration | undefined;
+}
+
+/**
+ * A backend that fails is left out for a while: base_time, and longer each time. Never more than half of a service's
+ * backends at once; when fewer than half are usable, all are used.
+ */
+export interface Ejection {
+  /** Nothing is ejected. */
+  off: boolean;
+  /** Failures in a row (5xx answers, broken connections, timeouts); a connection refused counts at once. 0: 5. */
+  consecutiveFailures: number;
+  /**
+   * Of 100 requests of the last 10 s, at least so many must have succeeded, if there were 20 or more. 0: 50; above
+   * 100 is INVALID_ARGUMENT.
+   */
+  successPercentMin: number;
+  /** 100 ms to 1 h; absent: 10 s. */
+  baseTime?:
+    | Duration
+    | undefined;
+  /** Absent: 5 min. */
+  maxTime?: Duration | undefined;
+}
+
+/** 0 and absent: as the node's limits say. */
+export interface TcpSettings {
+  /** Backends that are tried for one connection: 1 to 10. */
+  connectTries: number;
+  /** For each. */
+  connectTimeout?:
+    | Duration
+    | undefined;
+  /** Nothing came from either side. */
+  idleTime?:
+    | Duration
+    | undefined;
+  /** The same once one side has ended. */
+  halfClosedTime?:
+    | Duration
+    | undefined;
+  /** Idle time before the kernel asks the peers whether they are there. 1 s to 2 h. */
+  keepalive?: Duration | undefined;
+}
+
+export interface Pause {
+  /** Requests and TCP connections that may wait, on each node. */
+  queue: number;
+  /** How long each may. */
+  queueTime?: Duration | undefined;
+  since?: Date | undefined;
 }
 
 export interface HealthCheck {
@@ -715,22 +932,39 @@ export interface HealthCheck {
     | { $case: "tcp"; value: TcpProbe }
     | { $case: "grpc"; value: GrpcProbe }
     | undefined;
-  interval?: Duration | undefined;
-  timeout?: Duration | undefined;
+  /** From one probe to the next of one backend on one node, with a jitter of a tenth. 100 ms to 1 h; absent: 10 s. */
+  interval?:
+    | Duration
+    | undefined;
+  /** For a whole probe; at most the interval. Absent: 1 s, or the interval when it is shorter. */
+  timeout?:
+    | Duration
+    | undefined;
+  /** In a row, until it is used again: 1 to 100. 0: 1. */
   healthyThreshold: number;
+  /** In a row, until it is not: 1 to 100. 0: 3. */
   unhealthyThreshold: number;
 }
 
+/** GET on a connection of its own. */
 export interface HttpProbe {
+  /** Empty: "/". */
   path: string;
+  /** Of the Host field; empty: the backend's address. */
   host: string;
+  /** 100 to 599; empty: 200 to 399. */
   expectedStatuses: number[];
+  /** What the first 64 KiB of the body must contain; empty: anything. At most 1,024 bytes. */
+  expectedBody: string;
 }
 
+/** That it accepts a connection. */
 export interface TcpProbe {
 }
 
+/** grpc.health.v1.Health/Check. */
 export interface GrpcProbe {
+  /** Empty: the server as a whole. */
   service: string;
 }
 
@@ -777,12 +1011,71 @@ export interface Backend {
   weight: number;
   labels: { [key: string]: string };
   /** Output only: gone this long after its last registration. Absent: stays until deregistered. */
-  ttl?: Duration | undefined;
+  ttl?:
+    | Duration
+    | undefined;
+  /** Output only: it leaves. Registering it again while it does renews its TTL and nothing else. Absent: it takes its share. */
+  drain?: BackendDrain | undefined;
 }
 
 export interface Backend_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface BackendDrain {
+  state: BackendDrain_State;
+  /** When what is still open is cut. */
+  deadline?:
+    | Date
+    | undefined;
+  /** With STATE_DRAINED: requests and connections that were cut, on all nodes. */
+  cut: number;
+}
+
+export const BackendDrain_State = {
+  UNSPECIFIED: 0,
+  /** DRAINING - Nothing new is sent there; what is open goes on. */
+  DRAINING: 1,
+  /** DRAINED - Nothing is open there any more, on any node; its removal follows. */
+  DRAINED: 2,
+} as const;
+
+export type BackendDrain_State = typeof BackendDrain_State[keyof typeof BackendDrain_State];
+
+export namespace BackendDrain_State {
+  export type UNSPECIFIED = typeof BackendDrain_State.UNSPECIFIED;
+  export type DRAINING = typeof BackendDrain_State.DRAINING;
+  export type DRAINED = typeof BackendDrain_State.DRAINED;
+}
+
+export function backendDrain_StateFromJSON(object: any): BackendDrain_State {
+  switch (object) {
+    case 0:
+    case "STATE_UNSPECIFIED":
+      return BackendDrain_State.UNSPECIFIED;
+    case 1:
+    case "STATE_DRAINING":
+      return BackendDrain_State.DRAINING;
+    case 2:
+    case "STATE_DRAINED":
+      return BackendDrain_State.DRAINED;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BackendDrain_State");
+  }
+}
+
+export function backendDrain_StateToJSON(object: BackendDrain_State): string {
+  switch (object) {
+    case BackendDrain_State.UNSPECIFIED:
+      return "STATE_UNSPECIFIED";
+    case BackendDrain_State.DRAINING:
+      return "STATE_DRAINING";
+    case BackendDrain_State.DRAINED:
+      return "STATE_DRAINED";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BackendDrain_State");
+  }
 }
 
 export interface RegisterBackendRequest {
@@ -803,16 +1096,57 @@ export interface DeregisterBackendRequest {
   service: string;
   address: string;
   /**
-   * Absent: at once. Otherwise no new work goes there, and the call answers
-   * when the last request and connection has ended, or at this deadline.
-   * Not built yet: UNIMPLEMENTED when set.
+   * Absent: at once, and what is open goes on. Otherwise no new work goes there, HTTP requests, upgraded and TCP
+   * connections may end by themselves, and are cut after this time: 1 ms to 24 h. Watch tells of each step.
    */
   drain?: Duration | undefined;
 }
 
 export interface DeregisterBackendResponse {
   revision: bigint;
-  /** What was still open when the drain's deadline came. */
+  /** Requests and connections that were still open at the drain's deadline, on all nodes. */
+  cut: number;
+}
+
+export interface PauseServiceRequest {
+  service: string;
+  /** Who may wait, on each node: 1 to 100,000; 0: 1,000. */
+  queue: number;
+  /** How long each may: 100 ms to 10 min; absent: 30 s. */
+  queueTime?: Duration | undefined;
+}
+
+export interface PauseServiceResponse {
+  revision: bigint;
+  /** Still in flight to the service's backends when the call's time was over, on all nodes; 0: nothing is. */
+  inFlight: number;
+  /** Nodes that did not confirm before the deadline: they may still send requests there. */
+  lagging: NodeLag[];
+}
+
+export interface ResumeServiceRequest {
+  service: string;
+  wait: Wait;
+}
+
+export interface ResumeServiceResponse {
+  revision: bigint;
+  lagging: NodeLag[];
+}
+
+export interface DrainNodeRequest {
+  /** As given by --node-name; empty: the one that is asked. */
+  node: string;
+  /** How long it still accepts while it says that it is not ready, for what stands before it to notice. Absent: 0. */
+  notice?:
+    | Duration
+    | undefined;
+  /** How long open work may take then; absent: the node's --drain. */
+  drain?: Duration | undefined;
+}
+
+export interface DrainNodeResponse {
+  /** Connections that were cut. */
   cut: number;
 }
 
@@ -832,7 +1166,7 @@ export interface ListBackendsResponse {
 export interface BackendStatus {
   backend?: Backend | undefined;
   health: Health;
-  /** Why the health is what it is: "connect refused 3 times", "HTTP 500"; "not checked". */
+  /** Why the health is what it is: "connect refused 3 times", "HTTP 500"; "not checked". An ejection says so here too. */
   healthReason: string;
   /** Where it comes from: "api", "etcd:/services/web/1", "docker:3f2a". */
   source: string;
@@ -844,6 +1178,23 @@ export interface BackendStatus {
   failuresTotal: bigint;
   /** Names of the routes that lead here; at most 100. */
   routes: string[];
+  /** It is left out after failures until then, on this node. Absent: it is not. */
+  ejectedUntil?:
+    | Date
+    | undefined;
+  /** On this node since it started. */
+  ejectionsTotal: number;
+  /**
+   * From the request's sending to the head of its answer, of the requests of the last minute or more on this node, in ms; 0: there
+   * were none. Connections of TCP routes count with the time to connect.
+   */
+  latencyP50Ms: number;
+  latencyP90Ms: number;
+  latencyP99Ms: number;
+  /** What the last failure was, and not yet followed by a success: "connect refused". */
+  lastFailure: string;
+  /** Connections to it of this node, idle ones too. */
+  connectionsOpen: number;
 }
 
 export interface ExplainRequest {
@@ -1105,6 +1456,8 @@ function createBaseRoute(): Route {
     access: undefined,
     rateLimit: undefined,
     pages: [],
+    retry: undefined,
+    timeout: undefined,
   };
 }
 
@@ -1165,6 +1518,12 @@ export const Route: MessageFns<Route> = {
     }
     for (const v of message.pages) {
       Page.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.retry !== undefined) {
+      Retry.encode(message.retry, writer.uint32(146).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -1321,6 +1680,22 @@ export const Route: MessageFns<Route> = {
             message.pages.push(Page.decode(reader, reader.uint32()));
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.retry = Retry.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1384,6 +1759,8 @@ export const Route: MessageFns<Route> = {
       pages: globalThis.Array.isArray(object?.pages)
         ? object.pages.map((e: any) => Page.fromJSON(e))
         : [],
+      retry: isSet(object.retry) ? Retry.fromJSON(object.retry) : undefined,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
     };
   },
 
@@ -1445,6 +1822,12 @@ export const Route: MessageFns<Route> = {
     if (message.pages?.length) {
       obj.pages = message.pages.map((e) => Page.toJSON(e));
     }
+    if (message.retry !== undefined) {
+      obj.retry = Retry.toJSON(message.retry);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
     return obj;
   },
 
@@ -1502,6 +1885,10 @@ export const Route: MessageFns<Route> = {
       ? RateLimit.fromPartial(object.rateLimit)
       : undefined;
     message.pages = object.pages?.map((e) => Page.fromPartial(e)) || [];
+    message.retry = (object.retry !== undefined && object.retry !== null) ? Retry.fromPartial(object.retry) : undefined;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
     return message;
   },
 };
@@ -1587,6 +1974,199 @@ export const Route_LabelsEntry: MessageFns<Route_LabelsEntry> = {
     const message = createBaseRoute_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRetry(): Retry {
+  return { tries: 0, perTryTimeout: undefined, on: [], statuses: [], budgetPercent: 0, hedgeAfter: undefined };
+}
+
+export const Retry: MessageFns<Retry> = {
+  encode(message: Retry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tries !== 0) {
+      writer.uint32(8).uint32(message.tries);
+    }
+    if (message.perTryTimeout !== undefined) {
+      Duration.encode(message.perTryTimeout, writer.uint32(18).fork()).join();
+    }
+    if (message.on.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.on) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.statuses.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.statuses) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.budgetPercent !== 0) {
+      writer.uint32(40).uint32(message.budgetPercent);
+    }
+    if (message.hedgeAfter !== undefined) {
+      Duration.encode(message.hedgeAfter, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tries = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.perTryTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.on.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.on.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.statuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.statuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.budgetPercent = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.hedgeAfter = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Retry {
+    return {
+      tries: isSet(object.tries) ? globalThis.Number(object.tries) : 0,
+      perTryTimeout: isSet(object.perTryTimeout)
+        ? Duration.fromJSON(object.perTryTimeout)
+        : isSet(object.per_try_timeout)
+        ? Duration.fromJSON(object.per_try_timeout)
+        : undefined,
+      on: globalThis.Array.isArray(object?.on) ? object.on.map((e: any) => retry_OnFromJSON(e)) : [],
+      statuses: globalThis.Array.isArray(object?.statuses) ? object.statuses.map((e: any) => globalThis.Number(e)) : [],
+      budgetPercent: isSet(object.budgetPercent)
+        ? globalThis.Number(object.budgetPercent)
+        : isSet(object.budget_percent)
+        ? globalThis.Number(object.budget_percent)
+        : 0,
+      hedgeAfter: isSet(object.hedgeAfter)
+        ? Duration.fromJSON(object.hedgeAfter)
+        : isSet(object.hedge_after)
+        ? Duration.fromJSON(object.hedge_after)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Retry): unknown {
+    const obj: any = {};
+    if (message.tries !== 0) {
+      obj.tries = Math.round(message.tries);
+    }
+    if (message.perTryTimeout !== undefined) {
+      obj.perTryTimeout = Duration.toJSON(message.perTryTimeout);
+    }
+    if (message.on?.length) {
+      obj.on = message.on.map((e) => retry_OnToJSON(e));
+    }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => Math.round(e));
+    }
+    if (message.budgetPercent !== 0) {
+      obj.budgetPercent = Math.round(message.budgetPercent);
+    }
+    if (message.hedgeAfter !== undefined) {
+      obj.hedgeAfter = Duration.toJSON(message.hedgeAfter);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Retry>, I>>(base?: I): Retry {
+    return Retry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Retry>, I>>(object: I): Retry {
+    const message = createBaseRetry();
+    message.tries = object.tries ?? 0;
+    message.perTryTimeout = (object.perTryTimeout !== undefined && object.perTryTimeout !== null)
+      ? Duration.fromPartial(object.perTryTimeout)
+      : undefined;
+    message.on = object.on?.map((e) => e) || [];
+    message.statuses = object.statuses?.map((e) => e) || [];
+    message.budgetPercent = object.budgetPercent ?? 0;
+    message.hedgeAfter = (object.hedgeAfter !== undefined && object.hedgeAfter !== null)
+      ? Duration.fromPartial(object.hedgeAfter)
+      : undefined;
     return message;
   },
 };
@@ -4832,7 +5412,19 @@ export const Bookmark: MessageFns<Bookmark> = {
 };
 
 function createBaseService(): Service {
-  return { name: "", policy: 0, healthCheck: undefined, proxyProtocol: 0 };
+  return {
+    name: "",
+    policy: 0,
+    healthCheck: undefined,
+    proxyProtocol: 0,
+    hashKey: undefined,
+    zonePreference: undefined,
+    slowStart: undefined,
+    limits: undefined,
+    ejection: undefined,
+    tcp: undefined,
+    pause: undefined,
+  };
 }
 
 export const Service: MessageFns<Service> = {
@@ -4848,6 +5440,27 @@ export const Service: MessageFns<Service> = {
     }
     if (message.proxyProtocol !== 0) {
       writer.uint32(32).int32(message.proxyProtocol);
+    }
+    if (message.hashKey !== undefined) {
+      HashKey.encode(message.hashKey, writer.uint32(42).fork()).join();
+    }
+    if (message.zonePreference !== undefined) {
+      ZonePreference.encode(message.zonePreference, writer.uint32(50).fork()).join();
+    }
+    if (message.slowStart !== undefined) {
+      Duration.encode(message.slowStart, writer.uint32(58).fork()).join();
+    }
+    if (message.limits !== undefined) {
+      ServiceLimits.encode(message.limits, writer.uint32(66).fork()).join();
+    }
+    if (message.ejection !== undefined) {
+      Ejection.encode(message.ejection, writer.uint32(74).fork()).join();
+    }
+    if (message.tcp !== undefined) {
+      TcpSettings.encode(message.tcp, writer.uint32(82).fork()).join();
+    }
+    if (message.pause !== undefined) {
+      Pause.encode(message.pause, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -4897,6 +5510,62 @@ export const Service: MessageFns<Service> = {
             message.proxyProtocol = reader.int32() as any;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hashKey = HashKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.zonePreference = ZonePreference.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.slowStart = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.limits = ServiceLimits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ejection = Ejection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.tcp = TcpSettings.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.pause = Pause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4923,6 +5592,25 @@ export const Service: MessageFns<Service> = {
         : isSet(object.proxy_protocol)
         ? proxyProtocolFromJSON(object.proxy_protocol)
         : 0,
+      hashKey: isSet(object.hashKey)
+        ? HashKey.fromJSON(object.hashKey)
+        : isSet(object.hash_key)
+        ? HashKey.fromJSON(object.hash_key)
+        : undefined,
+      zonePreference: isSet(object.zonePreference)
+        ? ZonePreference.fromJSON(object.zonePreference)
+        : isSet(object.zone_preference)
+        ? ZonePreference.fromJSON(object.zone_preference)
+        : undefined,
+      slowStart: isSet(object.slowStart)
+        ? Duration.fromJSON(object.slowStart)
+        : isSet(object.slow_start)
+        ? Duration.fromJSON(object.slow_start)
+        : undefined,
+      limits: isSet(object.limits) ? ServiceLimits.fromJSON(object.limits) : undefined,
+      ejection: isSet(object.ejection) ? Ejection.fromJSON(object.ejection) : undefined,
+      tcp: isSet(object.tcp) ? TcpSettings.fromJSON(object.tcp) : undefined,
+      pause: isSet(object.pause) ? Pause.fromJSON(object.pause) : undefined,
     };
   },
 
@@ -4940,6 +5628,27 @@ export const Service: MessageFns<Service> = {
     if (message.proxyProtocol !== 0) {
       obj.proxyProtocol = proxyProtocolToJSON(message.proxyProtocol);
     }
+    if (message.hashKey !== undefined) {
+      obj.hashKey = HashKey.toJSON(message.hashKey);
+    }
+    if (message.zonePreference !== undefined) {
+      obj.zonePreference = ZonePreference.toJSON(message.zonePreference);
+    }
+    if (message.slowStart !== undefined) {
+      obj.slowStart = Duration.toJSON(message.slowStart);
+    }
+    if (message.limits !== undefined) {
+      obj.limits = ServiceLimits.toJSON(message.limits);
+    }
+    if (message.ejection !== undefined) {
+      obj.ejection = Ejection.toJSON(message.ejection);
+    }
+    if (message.tcp !== undefined) {
+      obj.tcp = TcpSettings.toJSON(message.tcp);
+    }
+    if (message.pause !== undefined) {
+      obj.pause = Pause.toJSON(message.pause);
+    }
     return obj;
   },
 
@@ -4954,6 +5663,834 @@ export const Service: MessageFns<Service> = {
       ? HealthCheck.fromPartial(object.healthCheck)
       : undefined;
     message.proxyProtocol = object.proxyProtocol ?? 0;
+    message.hashKey = (object.hashKey !== undefined && object.hashKey !== null)
+      ? HashKey.fromPartial(object.hashKey)
+      : undefined;
+    message.zonePreference = (object.zonePreference !== undefined && object.zonePreference !== null)
+      ? ZonePreference.fromPartial(object.zonePreference)
+      : undefined;
+    message.slowStart = (object.slowStart !== undefined && object.slowStart !== null)
+      ? Duration.fromPartial(object.slowStart)
+      : undefined;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? ServiceLimits.fromPartial(object.limits)
+      : undefined;
+    message.ejection = (object.ejection !== undefined && object.ejection !== null)
+      ? Ejection.fromPartial(object.ejection)
+      : undefined;
+    message.tcp = (object.tcp !== undefined && object.tcp !== null) ? TcpSettings.fromPartial(object.tcp) : undefined;
+    message.pause = (object.pause !== undefined && object.pause !== null) ? Pause.fromPartial(object.pause) : undefined;
+    return message;
+  },
+};
+
+function createBaseHashKey(): HashKey {
+  return { key: undefined };
+}
+
+export const HashKey: MessageFns<HashKey> = {
+  encode(message: HashKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.key?.$case) {
+      case "header":
+        writer.uint32(10).string(message.key.value);
+        break;
+      case "cookie":
+        writer.uint32(18).string(message.key.value);
+        break;
+      case "path":
+        writer.uint32(24).bool(message.key.value);
+        break;
+      case "clientAddress":
+        writer.uint32(32).bool(message.key.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HashKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHashKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = { $case: "header", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = { $case: "cookie", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.key = { $case: "path", value: reader.bool() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.key = { $case: "clientAddress", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HashKey {
+    return {
+      key: isSet(object.header)
+        ? { $case: "header", value: globalThis.String(object.header) }
+        : isSet(object.cookie)
+        ? { $case: "cookie", value: globalThis.String(object.cookie) }
+        : isSet(object.path)
+        ? { $case: "path", value: globalThis.Boolean(object.path) }
+        : isSet(object.clientAddress)
+        ? { $case: "clientAddress", value: globalThis.Boolean(object.clientAddress) }
+        : isSet(object.client_address)
+        ? { $case: "clientAddress", value: globalThis.Boolean(object.client_address) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: HashKey): unknown {
+    const obj: any = {};
+    if (message.key?.$case === "header") {
+      obj.header = message.key.value;
+    } else if (message.key?.$case === "cookie") {
+      obj.cookie = message.key.value;
+    } else if (message.key?.$case === "path") {
+      obj.path = message.key.value;
+    } else if (message.key?.$case === "clientAddress") {
+      obj.clientAddress = message.key.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HashKey>, I>>(base?: I): HashKey {
+    return HashKey.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HashKey>, I>>(object: I): HashKey {
+    const message = createBaseHashKey();
+    switch (object.key?.$case) {
+      case "header": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "header", value: object.key.value };
+        }
+        break;
+      }
+      case "cookie": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "cookie", value: object.key.value };
+        }
+        break;
+      }
+      case "path": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "path", value: object.key.value };
+        }
+        break;
+      }
+      case "clientAddress": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "clientAddress", value: object.key.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseZonePreference(): ZonePreference {
+  return { usablePercentMin: 0 };
+}
+
+export const ZonePreference: MessageFns<ZonePreference> = {
+  encode(message: ZonePreference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.usablePercentMin !== 0) {
+      writer.uint32(8).uint32(message.usablePercentMin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ZonePreference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseZonePreference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.usablePercentMin = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ZonePreference {
+    return {
+      usablePercentMin: isSet(object.usablePercentMin)
+        ? globalThis.Number(object.usablePercentMin)
+        : isSet(object.usable_percent_min)
+        ? globalThis.Number(object.usable_percent_min)
+        : 0,
+    };
+  },
+
+  toJSON(message: ZonePreference): unknown {
+    const obj: any = {};
+    if (message.usablePercentMin !== 0) {
+      obj.usablePercentMin = Math.round(message.usablePercentMin);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ZonePreference>, I>>(base?: I): ZonePreference {
+    return ZonePreference.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ZonePreference>, I>>(object: I): ZonePreference {
+    const message = createBaseZonePreference();
+    message.usablePercentMin = object.usablePercentMin ?? 0;
+    return message;
+  },
+};
+
+function createBaseServiceLimits(): ServiceLimits {
+  return {
+    requestsPerBackend: 0,
+    connectionsPerBackend: 0,
+    requests: 0,
+    connections: 0,
+    queue: 0,
+    queueTime: undefined,
+  };
+}
+
+export const ServiceLimits: MessageFns<ServiceLimits> = {
+  encode(message: ServiceLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestsPerBackend !== 0) {
+      writer.uint32(8).uint32(message.requestsPerBackend);
+    }
+    if (message.connectionsPerBackend !== 0) {
+      writer.uint32(16).uint32(message.connectionsPerBackend);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(24).uint32(message.requests);
+    }
+    if (message.connections !== 0) {
+      writer.uint32(32).uint32(message.connections);
+    }
+    if (message.queue !== 0) {
+      writer.uint32(40).uint32(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      Duration.encode(message.queueTime, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestsPerBackend = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connectionsPerBackend = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.requests = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.queue = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.queueTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServiceLimits {
+    return {
+      requestsPerBackend: isSet(object.requestsPerBackend)
+        ? globalThis.Number(object.requestsPerBackend)
+        : isSet(object.requests_per_backend)
+        ? globalThis.Number(object.requests_per_backend)
+        : 0,
+      connectionsPerBackend: isSet(object.connectionsPerBackend)
+        ? globalThis.Number(object.connectionsPerBackend)
+        : isSet(object.connections_per_backend)
+        ? globalThis.Number(object.connections_per_backend)
+        : 0,
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      queue: isSet(object.queue) ? globalThis.Number(object.queue) : 0,
+      queueTime: isSet(object.queueTime)
+        ? Duration.fromJSON(object.queueTime)
+        : isSet(object.queue_time)
+        ? Duration.fromJSON(object.queue_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ServiceLimits): unknown {
+    const obj: any = {};
+    if (message.requestsPerBackend !== 0) {
+      obj.requestsPerBackend = Math.round(message.requestsPerBackend);
+    }
+    if (message.connectionsPerBackend !== 0) {
+      obj.connectionsPerBackend = Math.round(message.connectionsPerBackend);
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.queue !== 0) {
+      obj.queue = Math.round(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      obj.queueTime = Duration.toJSON(message.queueTime);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ServiceLimits>, I>>(base?: I): ServiceLimits {
+    return ServiceLimits.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ServiceLimits>, I>>(object: I): ServiceLimits {
+    const message = createBaseServiceLimits();
+    message.requestsPerBackend = object.requestsPerBackend ?? 0;
+    message.connectionsPerBackend = object.connectionsPerBackend ?? 0;
+    message.requests = object.requests ?? 0;
+    message.connections = object.connections ?? 0;
+    message.queue = object.queue ?? 0;
+    message.queueTime = (object.queueTime !== undefined && object.queueTime !== null)
+      ? Duration.fromPartial(object.queueTime)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEjection(): Ejection {
+  return { off: false, consecutiveFailures: 0, successPercentMin: 0, baseTime: undefined, maxTime: undefined };
+}
+
+export const Ejection: MessageFns<Ejection> = {
+  encode(message: Ejection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.off !== false) {
+      writer.uint32(8).bool(message.off);
+    }
+    if (message.consecutiveFailures !== 0) {
+      writer.uint32(16).uint32(message.consecutiveFailures);
+    }
+    if (message.successPercentMin !== 0) {
+      writer.uint32(24).uint32(message.successPercentMin);
+    }
+    if (message.baseTime !== undefined) {
+      Duration.encode(message.baseTime, writer.uint32(34).fork()).join();
+    }
+    if (message.maxTime !== undefined) {
+      Duration.encode(message.maxTime, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Ejection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.off = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.consecutiveFailures = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.successPercentMin = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.baseTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.maxTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Ejection {
+    return {
+      off: isSet(object.off) ? globalThis.Boolean(object.off) : false,
+      consecutiveFailures: isSet(object.consecutiveFailures)
+        ? globalThis.Number(object.consecutiveFailures)
+        : isSet(object.consecutive_failures)
+        ? globalThis.Number(object.consecutive_failures)
+        : 0,
+      successPercentMin: isSet(object.successPercentMin)
+        ? globalThis.Number(object.successPercentMin)
+        : isSet(object.success_percent_min)
+        ? globalThis.Number(object.success_percent_min)
+        : 0,
+      baseTime: isSet(object.baseTime)
+        ? Duration.fromJSON(object.baseTime)
+        : isSet(object.base_time)
+        ? Duration.fromJSON(object.base_time)
+        : undefined,
+      maxTime: isSet(object.maxTime)
+        ? Duration.fromJSON(object.maxTime)
+        : isSet(object.max_time)
+        ? Duration.fromJSON(object.max_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Ejection): unknown {
+    const obj: any = {};
+    if (message.off !== false) {
+      obj.off = message.off;
+    }
+    if (message.consecutiveFailures !== 0) {
+      obj.consecutiveFailures = Math.round(message.consecutiveFailures);
+    }
+    if (message.successPercentMin !== 0) {
+      obj.successPercentMin = Math.round(message.successPercentMin);
+    }
+    if (message.baseTime !== undefined) {
+      obj.baseTime = Duration.toJSON(message.baseTime);
+    }
+    if (message.maxTime !== undefined) {
+      obj.maxTime = Duration.toJSON(message.maxTime);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Ejection>, I>>(base?: I): Ejection {
+    return Ejection.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Ejection>, I>>(object: I): Ejection {
+    const message = createBaseEjection();
+    message.off = object.off ?? false;
+    message.consecutiveFailures = object.consecutiveFailures ?? 0;
+    message.successPercentMin = object.successPercentMin ?? 0;
+    message.baseTime = (object.baseTime !== undefined && object.baseTime !== null)
+      ? Duration.fromPartial(object.baseTime)
+      : undefined;
+    message.maxTime = (object.maxTime !== undefined && object.maxTime !== null)
+      ? Duration.fromPartial(object.maxTime)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTcpSettings(): TcpSettings {
+  return {
+    connectTries: 0,
+    connectTimeout: undefined,
+    idleTime: undefined,
+    halfClosedTime: undefined,
+    keepalive: undefined,
+  };
+}
+
+export const TcpSettings: MessageFns<TcpSettings> = {
+  encode(message: TcpSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectTries !== 0) {
+      writer.uint32(8).uint32(message.connectTries);
+    }
+    if (message.connectTimeout !== undefined) {
+      Duration.encode(message.connectTimeout, writer.uint32(18).fork()).join();
+    }
+    if (message.idleTime !== undefined) {
+      Duration.encode(message.idleTime, writer.uint32(26).fork()).join();
+    }
+    if (message.halfClosedTime !== undefined) {
+      Duration.encode(message.halfClosedTime, writer.uint32(34).fork()).join();
+    }
+    if (message.keepalive !== undefined) {
+      Duration.encode(message.keepalive, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TcpSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTcpSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectTries = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.connectTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.idleTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.halfClosedTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.keepalive = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TcpSettings {
+    return {
+      connectTries: isSet(object.connectTries)
+        ? globalThis.Number(object.connectTries)
+        : isSet(object.connect_tries)
+        ? globalThis.Number(object.connect_tries)
+        : 0,
+      connectTimeout: isSet(object.connectTimeout)
+        ? Duration.fromJSON(object.connectTimeout)
+        : isSet(object.connect_timeout)
+        ? Duration.fromJSON(object.connect_timeout)
+        : undefined,
+      idleTime: isSet(object.idleTime)
+        ? Duration.fromJSON(object.idleTime)
+        : isSet(object.idle_time)
+        ? Duration.fromJSON(object.idle_time)
+        : undefined,
+      halfClosedTime: isSet(object.halfClosedTime)
+        ? Duration.fromJSON(object.halfClosedTime)
+        : isSet(object.half_closed_time)
+        ? Duration.fromJSON(object.half_closed_time)
+        : undefined,
+      keepalive: isSet(object.keepalive) ? Duration.fromJSON(object.keepalive) : undefined,
+    };
+  },
+
+  toJSON(message: TcpSettings): unknown {
+    const obj: any = {};
+    if (message.connectTries !== 0) {
+      obj.connectTries = Math.round(message.connectTries);
+    }
+    if (message.connectTimeout !== undefined) {
+      obj.connectTimeout = Duration.toJSON(message.connectTimeout);
+    }
+    if (message.idleTime !== undefined) {
+      obj.idleTime = Duration.toJSON(message.idleTime);
+    }
+    if (message.halfClosedTime !== undefined) {
+      obj.halfClosedTime = Duration.toJSON(message.halfClosedTime);
+    }
+    if (message.keepalive !== undefined) {
+      obj.keepalive = Duration.toJSON(message.keepalive);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TcpSettings>, I>>(base?: I): TcpSettings {
+    return TcpSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TcpSettings>, I>>(object: I): TcpSettings {
+    const message = createBaseTcpSettings();
+    message.connectTries = object.connectTries ?? 0;
+    message.connectTimeout = (object.connectTimeout !== undefined && object.connectTimeout !== null)
+      ? Duration.fromPartial(object.connectTimeout)
+      : undefined;
+    message.idleTime = (object.idleTime !== undefined && object.idleTime !== null)
+      ? Duration.fromPartial(object.idleTime)
+      : undefined;
+    message.halfClosedTime = (object.halfClosedTime !== undefined && object.halfClosedTime !== null)
+      ? Duration.fromPartial(object.halfClosedTime)
+      : undefined;
+    message.keepalive = (object.keepalive !== undefined && object.keepalive !== null)
+      ? Duration.fromPartial(object.keepalive)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePause(): Pause {
+  return { queue: 0, queueTime: undefined, since: undefined };
+}
+
+export const Pause: MessageFns<Pause> = {
+  encode(message: Pause, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queue !== 0) {
+      writer.uint32(8).uint32(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      Duration.encode(message.queueTime, writer.uint32(18).fork()).join();
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pause {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePause();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.queue = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.queueTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pause {
+    return {
+      queue: isSet(object.queue) ? globalThis.Number(object.queue) : 0,
+      queueTime: isSet(object.queueTime)
+        ? Duration.fromJSON(object.queueTime)
+        : isSet(object.queue_time)
+        ? Duration.fromJSON(object.queue_time)
+        : undefined,
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+    };
+  },
+
+  toJSON(message: Pause): unknown {
+    const obj: any = {};
+    if (message.queue !== 0) {
+      obj.queue = Math.round(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      obj.queueTime = Duration.toJSON(message.queueTime);
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Pause>, I>>(base?: I): Pause {
+    return Pause.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Pause>, I>>(object: I): Pause {
+    const message = createBasePause();
+    message.queue = object.queue ?? 0;
+    message.queueTime = (object.queueTime !== undefined && object.queueTime !== null)
+      ? Duration.fromPartial(object.queueTime)
+      : undefined;
+    message.since = object.since ?? undefined;
     return message;
   },
 };
@@ -5157,7 +6694,7 @@ export const HealthCheck: MessageFns<HealthCheck> = {
 };
 
 function createBaseHttpProbe(): HttpProbe {
-  return { path: "", host: "", expectedStatuses: [] };
+  return { path: "", host: "", expectedStatuses: [], expectedBody: "" };
 }
 
 export const HttpProbe: MessageFns<HttpProbe> = {
@@ -5174,6 +6711,9 @@ export const HttpProbe: MessageFns<HttpProbe> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.expectedBody !== "") {
+      writer.uint32(34).string(message.expectedBody);
     }
     return writer;
   },
@@ -5225,6 +6765,14 @@ export const HttpProbe: MessageFns<HttpProbe> = {
 
             break;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expectedBody = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5246,6 +6794,11 @@ export const HttpProbe: MessageFns<HttpProbe> = {
         : globalThis.Array.isArray(object?.expected_statuses)
         ? object.expected_statuses.map((e: any) => globalThis.Number(e))
         : [],
+      expectedBody: isSet(object.expectedBody)
+        ? globalThis.String(object.expectedBody)
+        : isSet(object.expected_body)
+        ? globalThis.String(object.expected_body)
+        : "",
     };
   },
 
@@ -5260,6 +6813,9 @@ export const HttpProbe: MessageFns<HttpProbe> = {
     if (message.expectedStatuses?.length) {
       obj.expectedStatuses = message.expectedStatuses.map((e) => Math.round(e));
     }
+    if (message.expectedBody !== "") {
+      obj.expectedBody = message.expectedBody;
+    }
     return obj;
   },
 
@@ -5271,6 +6827,7 @@ export const HttpProbe: MessageFns<HttpProbe> = {
     message.path = object.path ?? "";
     message.host = object.host ?? "";
     message.expectedStatuses = object.expectedStatuses?.map((e) => e) || [];
+    message.expectedBody = object.expectedBody ?? "";
     return message;
   },
 };
@@ -5988,7 +7545,7 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
 };
 
 function createBaseBackend(): Backend {
-  return { service: "", address: "", weight: 0, labels: {}, ttl: undefined };
+  return { service: "", address: "", weight: 0, labels: {}, ttl: undefined, drain: undefined };
 }
 
 export const Backend: MessageFns<Backend> = {
@@ -6007,6 +7564,9 @@ export const Backend: MessageFns<Backend> = {
     });
     if (message.ttl !== undefined) {
       Duration.encode(message.ttl, writer.uint32(42).fork()).join();
+    }
+    if (message.drain !== undefined) {
+      BackendDrain.encode(message.drain, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -6067,6 +7627,14 @@ export const Backend: MessageFns<Backend> = {
             message.ttl = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.drain = BackendDrain.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6099,6 +7667,7 @@ export const Backend: MessageFns<Backend> = {
         )
         : {},
       ttl: isSet(object.ttl) ? Duration.fromJSON(object.ttl) : undefined,
+      drain: isSet(object.drain) ? BackendDrain.fromJSON(object.drain) : undefined,
     };
   },
 
@@ -6125,6 +7694,9 @@ export const Backend: MessageFns<Backend> = {
     if (message.ttl !== undefined) {
       obj.ttl = Duration.toJSON(message.ttl);
     }
+    if (message.drain !== undefined) {
+      obj.drain = BackendDrain.toJSON(message.drain);
+    }
     return obj;
   },
 
@@ -6146,6 +7718,9 @@ export const Backend: MessageFns<Backend> = {
       {},
     );
     message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
+    message.drain = (object.drain !== undefined && object.drain !== null)
+      ? BackendDrain.fromPartial(object.drain)
+      : undefined;
     return message;
   },
 };
@@ -6231,6 +7806,107 @@ export const Backend_LabelsEntry: MessageFns<Backend_LabelsEntry> = {
     const message = createBaseBackend_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseBackendDrain(): BackendDrain {
+  return { state: 0, deadline: undefined, cut: 0 };
+}
+
+export const BackendDrain: MessageFns<BackendDrain> = {
+  encode(message: BackendDrain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.deadline !== undefined) {
+      Timestamp.encode(toTimestamp(message.deadline), writer.uint32(18).fork()).join();
+    }
+    if (message.cut !== 0) {
+      writer.uint32(24).uint32(message.cut);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackendDrain {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackendDrain();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.deadline = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cut = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BackendDrain {
+    return {
+      state: isSet(object.state) ? backendDrain_StateFromJSON(object.state) : 0,
+      deadline: isSet(object.deadline) ? fromJsonTimestamp(object.deadline) : undefined,
+      cut: isSet(object.cut) ? globalThis.Number(object.cut) : 0,
+    };
+  },
+
+  toJSON(message: BackendDrain): unknown {
+    const obj: any = {};
+    if (message.state !== 0) {
+      obj.state = backendDrain_StateToJSON(message.state);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = message.deadline.toISOString();
+    }
+    if (message.cut !== 0) {
+      obj.cut = Math.round(message.cut);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<BackendDrain>, I>>(base?: I): BackendDrain {
+    return BackendDrain.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackendDrain>, I>>(object: I): BackendDrain {
+    const message = createBaseBackendDrain();
+    message.state = object.state ?? 0;
+    message.deadline = object.deadline ?? undefined;
+    message.cut = object.cut ?? 0;
     return message;
   },
 };
@@ -6617,6 +8293,566 @@ export const DeregisterBackendResponse: MessageFns<DeregisterBackendResponse> = 
   },
 };
 
+function createBasePauseServiceRequest(): PauseServiceRequest {
+  return { service: "", queue: 0, queueTime: undefined };
+}
+
+export const PauseServiceRequest: MessageFns<PauseServiceRequest> = {
+  encode(message: PauseServiceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.queue !== 0) {
+      writer.uint32(16).uint32(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      Duration.encode(message.queueTime, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseServiceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseServiceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queue = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queueTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PauseServiceRequest {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      queue: isSet(object.queue) ? globalThis.Number(object.queue) : 0,
+      queueTime: isSet(object.queueTime)
+        ? Duration.fromJSON(object.queueTime)
+        : isSet(object.queue_time)
+        ? Duration.fromJSON(object.queue_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: PauseServiceRequest): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.queue !== 0) {
+      obj.queue = Math.round(message.queue);
+    }
+    if (message.queueTime !== undefined) {
+      obj.queueTime = Duration.toJSON(message.queueTime);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PauseServiceRequest>, I>>(base?: I): PauseServiceRequest {
+    return PauseServiceRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PauseServiceRequest>, I>>(object: I): PauseServiceRequest {
+    const message = createBasePauseServiceRequest();
+    message.service = object.service ?? "";
+    message.queue = object.queue ?? 0;
+    message.queueTime = (object.queueTime !== undefined && object.queueTime !== null)
+      ? Duration.fromPartial(object.queueTime)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePauseServiceResponse(): PauseServiceResponse {
+  return { revision: 0n, inFlight: 0, lagging: [] };
+}
+
+export const PauseServiceResponse: MessageFns<PauseServiceResponse> = {
+  encode(message: PauseServiceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    if (message.inFlight !== 0) {
+      writer.uint32(16).uint32(message.inFlight);
+    }
+    for (const v of message.lagging) {
+      NodeLag.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseServiceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseServiceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.inFlight = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lagging.push(NodeLag.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PauseServiceResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      inFlight: isSet(object.inFlight)
+        ? globalThis.Number(object.inFlight)
+        : isSet(object.in_flight)
+        ? globalThis.Number(object.in_flight)
+        : 0,
+      lagging: globalThis.Array.isArray(object?.lagging) ? object.lagging.map((e: any) => NodeLag.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PauseServiceResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.inFlight !== 0) {
+      obj.inFlight = Math.round(message.inFlight);
+    }
+    if (message.lagging?.length) {
+      obj.lagging = message.lagging.map((e) => NodeLag.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PauseServiceResponse>, I>>(base?: I): PauseServiceResponse {
+    return PauseServiceResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PauseServiceResponse>, I>>(object: I): PauseServiceResponse {
+    const message = createBasePauseServiceResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.inFlight = object.inFlight ?? 0;
+    message.lagging = object.lagging?.map((e) => NodeLag.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseResumeServiceRequest(): ResumeServiceRequest {
+  return { service: "", wait: 0 };
+}
+
+export const ResumeServiceRequest: MessageFns<ResumeServiceRequest> = {
+  encode(message: ResumeServiceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.wait !== 0) {
+      writer.uint32(16).int32(message.wait);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeServiceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeServiceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wait = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumeServiceRequest {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      wait: isSet(object.wait) ? waitFromJSON(object.wait) : 0,
+    };
+  },
+
+  toJSON(message: ResumeServiceRequest): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.wait !== 0) {
+      obj.wait = waitToJSON(message.wait);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ResumeServiceRequest>, I>>(base?: I): ResumeServiceRequest {
+    return ResumeServiceRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeServiceRequest>, I>>(object: I): ResumeServiceRequest {
+    const message = createBaseResumeServiceRequest();
+    message.service = object.service ?? "";
+    message.wait = object.wait ?? 0;
+    return message;
+  },
+};
+
+function createBaseResumeServiceResponse(): ResumeServiceResponse {
+  return { revision: 0n, lagging: [] };
+}
+
+export const ResumeServiceResponse: MessageFns<ResumeServiceResponse> = {
+  encode(message: ResumeServiceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    for (const v of message.lagging) {
+      NodeLag.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeServiceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeServiceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lagging.push(NodeLag.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumeServiceResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      lagging: globalThis.Array.isArray(object?.lagging) ? object.lagging.map((e: any) => NodeLag.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ResumeServiceResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.lagging?.length) {
+      obj.lagging = message.lagging.map((e) => NodeLag.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ResumeServiceResponse>, I>>(base?: I): ResumeServiceResponse {
+    return ResumeServiceResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeServiceResponse>, I>>(object: I): ResumeServiceResponse {
+    const message = createBaseResumeServiceResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.lagging = object.lagging?.map((e) => NodeLag.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDrainNodeRequest(): DrainNodeRequest {
+  return { node: "", notice: undefined, drain: undefined };
+}
+
+export const DrainNodeRequest: MessageFns<DrainNodeRequest> = {
+  encode(message: DrainNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.notice !== undefined) {
+      Duration.encode(message.notice, writer.uint32(18).fork()).join();
+    }
+    if (message.drain !== undefined) {
+      Duration.encode(message.drain, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.notice = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.drain = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainNodeRequest {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      notice: isSet(object.notice) ? Duration.fromJSON(object.notice) : undefined,
+      drain: isSet(object.drain) ? Duration.fromJSON(object.drain) : undefined,
+    };
+  },
+
+  toJSON(message: DrainNodeRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.notice !== undefined) {
+      obj.notice = Duration.toJSON(message.notice);
+    }
+    if (message.drain !== undefined) {
+      obj.drain = Duration.toJSON(message.drain);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainNodeRequest>, I>>(base?: I): DrainNodeRequest {
+    return DrainNodeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainNodeRequest>, I>>(object: I): DrainNodeRequest {
+    const message = createBaseDrainNodeRequest();
+    message.node = object.node ?? "";
+    message.notice = (object.notice !== undefined && object.notice !== null)
+      ? Duration.fromPartial(object.notice)
+      : undefined;
+    message.drain = (object.drain !== undefined && object.drain !== null)
+      ? Duration.fromPartial(object.drain)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDrainNodeResponse(): DrainNodeResponse {
+  return { cut: 0 };
+}
+
+export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
+  encode(message: DrainNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cut !== 0) {
+      writer.uint32(8).uint32(message.cut);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.cut = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainNodeResponse {
+    return { cut: isSet(object.cut) ? globalThis.Number(object.cut) : 0 };
+  },
+
+  toJSON(message: DrainNodeResponse): unknown {
+    const obj: any = {};
+    if (message.cut !== 0) {
+      obj.cut = Math.round(message.cut);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainNodeResponse>, I>>(base?: I): DrainNodeResponse {
+    return DrainNodeResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainNodeResponse>, I>>(object: I): DrainNodeResponse {
+    const message = createBaseDrainNodeResponse();
+    message.cut = object.cut ?? 0;
+    return message;
+  },
+};
+
 function createBaseListBackendsRequest(): ListBackendsRequest {
   return { service: "", pageSize: 0, pageToken: "" };
 }
@@ -6846,6 +9082,13 @@ function createBaseBackendStatus(): BackendStatus {
     requestsTotal: 0n,
     failuresTotal: 0n,
     routes: [],
+    ejectedUntil: undefined,
+    ejectionsTotal: 0,
+    latencyP50Ms: 0,
+    latencyP90Ms: 0,
+    latencyP99Ms: 0,
+    lastFailure: "",
+    connectionsOpen: 0,
   };
 }
 
@@ -6880,6 +9123,27 @@ export const BackendStatus: MessageFns<BackendStatus> = {
     }
     for (const v of message.routes) {
       writer.uint32(66).string(v!);
+    }
+    if (message.ejectedUntil !== undefined) {
+      Timestamp.encode(toTimestamp(message.ejectedUntil), writer.uint32(74).fork()).join();
+    }
+    if (message.ejectionsTotal !== 0) {
+      writer.uint32(80).uint32(message.ejectionsTotal);
+    }
+    if (message.latencyP50Ms !== 0) {
+      writer.uint32(89).double(message.latencyP50Ms);
+    }
+    if (message.latencyP90Ms !== 0) {
+      writer.uint32(97).double(message.latencyP90Ms);
+    }
+    if (message.latencyP99Ms !== 0) {
+      writer.uint32(105).double(message.latencyP99Ms);
+    }
+    if (message.lastFailure !== "") {
+      writer.uint32(114).string(message.lastFailure);
+    }
+    if (message.connectionsOpen !== 0) {
+      writer.uint32(120).uint32(message.connectionsOpen);
     }
     return writer;
   },
@@ -6961,6 +9225,62 @@ export const BackendStatus: MessageFns<BackendStatus> = {
             message.routes.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ejectedUntil = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.ejectionsTotal = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.latencyP50Ms = reader.double();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.latencyP90Ms = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.latencyP99Ms = reader.double();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.lastFailure = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.connectionsOpen = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7001,6 +9321,41 @@ export const BackendStatus: MessageFns<BackendStatus> = {
       routes: globalThis.Array.isArray(object?.routes)
         ? object.routes.map((e: any) => globalThis.String(e))
         : [],
+      ejectedUntil: isSet(object.ejectedUntil)
+        ? fromJsonTimestamp(object.ejectedUntil)
+        : isSet(object.ejected_until)
+        ? fromJsonTimestamp(object.ejected_until)
+        : undefined,
+      ejectionsTotal: isSet(object.ejectionsTotal)
+        ? globalThis.Number(object.ejectionsTotal)
+        : isSet(object.ejections_total)
+        ? globalThis.Number(object.ejections_total)
+        : 0,
+      latencyP50Ms: isSet(object.latencyP50Ms)
+        ? globalThis.Number(object.latencyP50Ms)
+        : isSet(object.latency_p50_ms)
+        ? globalThis.Number(object.latency_p50_ms)
+        : 0,
+      latencyP90Ms: isSet(object.latencyP90Ms)
+        ? globalThis.Number(object.latencyP90Ms)
+        : isSet(object.latency_p90_ms)
+        ? globalThis.Number(object.latency_p90_ms)
+        : 0,
+      latencyP99Ms: isSet(object.latencyP99Ms)
+        ? globalThis.Number(object.latencyP99Ms)
+        : isSet(object.latency_p99_ms)
+        ? globalThis.Number(object.latency_p99_ms)
+        : 0,
+      lastFailure: isSet(object.lastFailure)
+        ? globalThis.String(object.lastFailure)
+        : isSet(object.last_failure)
+        ? globalThis.String(object.last_failure)
+        : "",
+      connectionsOpen: isSet(object.connectionsOpen)
+        ? globalThis.Number(object.connectionsOpen)
+        : isSet(object.connections_open)
+        ? globalThis.Number(object.connections_open)
+        : 0,
     };
   },
 
@@ -7030,6 +9385,27 @@ export const BackendStatus: MessageFns<BackendStatus> = {
     if (message.routes?.length) {
       obj.routes = message.routes;
     }
+    if (message.ejectedUntil !== undefined) {
+      obj.ejectedUntil = message.ejectedUntil.toISOString();
+    }
+    if (message.ejectionsTotal !== 0) {
+      obj.ejectionsTotal = Math.round(message.ejectionsTotal);
+    }
+    if (message.latencyP50Ms !== 0) {
+      obj.latencyP50Ms = floatToJson(message.latencyP50Ms);
+    }
+    if (message.latencyP90Ms !== 0) {
+      obj.latencyP90Ms = floatToJson(message.latencyP90Ms);
+    }
+    if (message.latencyP99Ms !== 0) {
+      obj.latencyP99Ms = floatToJson(message.latencyP99Ms);
+    }
+    if (message.lastFailure !== "") {
+      obj.lastFailure = message.lastFailure;
+    }
+    if (message.connectionsOpen !== 0) {
+      obj.connectionsOpen = Math.round(message.connectionsOpen);
+    }
     return obj;
   },
 
@@ -7052,6 +9428,13 @@ export const BackendStatus: MessageFns<BackendStatus> = {
       ? BigInt(object.failuresTotal)
       : 0n;
     message.routes = object.routes?.map((e) => e) || [];
+    message.ejectedUntil = object.ejectedUntil ?? undefined;
+    message.ejectionsTotal = object.ejectionsTotal ?? 0;
+    message.latencyP50Ms = object.latencyP50Ms ?? 0;
+    message.latencyP90Ms = object.latencyP90Ms ?? 0;
+    message.latencyP99Ms = object.latencyP99Ms ?? 0;
+    message.lastFailure = object.lastFailure ?? "";
+    message.connectionsOpen = object.connectionsOpen ?? 0;
     return message;
   },
 };
@@ -8959,7 +11342,9 @@ export const RouterServiceService = {
   },
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
-   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
+   * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
+   * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
    * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
@@ -8984,6 +11369,46 @@ export const RouterServiceService = {
     responseSerialize: (value: ListBackendsResponse): Buffer =>
       Buffer.from(ListBackendsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListBackendsResponse => ListBackendsResponse.decode(value),
+  },
+  /**
+   * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
+   * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
+   * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
+   * it only changes its bounds.
+   */
+  pauseService: {
+    path: "/crosspoint.v1.RouterService/PauseService" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PauseServiceRequest): Buffer => Buffer.from(PauseServiceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PauseServiceRequest => PauseServiceRequest.decode(value),
+    responseSerialize: (value: PauseServiceResponse): Buffer =>
+      Buffer.from(PauseServiceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PauseServiceResponse => PauseServiceResponse.decode(value),
+  },
+  /** Lets what waits go, in its order. NOT_FOUND when there is no such service; harmless when it is not paused. */
+  resumeService: {
+    path: "/crosspoint.v1.RouterService/ResumeService" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResumeServiceRequest): Buffer => Buffer.from(ResumeServiceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResumeServiceRequest => ResumeServiceRequest.decode(value),
+    responseSerialize: (value: ResumeServiceResponse): Buffer =>
+      Buffer.from(ResumeServiceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeServiceResponse => ResumeServiceResponse.decode(value),
+  },
+  /**
+   * This node leaves: it says that it is not ready, its answers carry Connection: close, then it accepts no more, lets
+   * open work finish, and exits. Answers just before its end. FAILED_PRECONDITION when `node` is another one.
+   */
+  drainNode: {
+    path: "/crosspoint.v1.RouterService/DrainNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainNodeRequest): Buffer => Buffer.from(DrainNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainNodeRequest => DrainNodeRequest.decode(value),
+    responseSerialize: (value: DrainNodeResponse): Buffer => Buffer.from(DrainNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainNodeResponse => DrainNodeResponse.decode(value),
   },
   /**
    * Where a request would go, and why: every candidate, and why each lost.
@@ -9097,13 +11522,29 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
   registerBackend: handleUnaryCall<RegisterBackendRequest, RegisterBackendResponse>;
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
-   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
+   * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
+   * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
    * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
   deregisterBackend: handleUnaryCall<DeregisterBackendRequest, DeregisterBackendResponse>;
   /** Backends with what this node knows of them: health, load, where they came from, which routes use them. */
   listBackends: handleUnaryCall<ListBackendsRequest, ListBackendsResponse>;
+  /**
+   * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
+   * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
+   * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
+   * it only changes its bounds.
+   */
+  pauseService: handleUnaryCall<PauseServiceRequest, PauseServiceResponse>;
+  /** Lets what waits go, in its order. NOT_FOUND when there is no such service; harmless when it is not paused. */
+  resumeService: handleUnaryCall<ResumeServiceRequest, ResumeServiceResponse>;
+  /**
+   * This node leaves: it says that it is not ready, its answers carry Connection: close, then it accepts no more, lets
+   * open work finish, and exits. Answers just before its end. FAILED_PRECONDITION when `node` is another one.
+   */
+  drainNode: handleUnaryCall<DrainNodeRequest, DrainNodeResponse>;
   /**
    * Where a request would go, and why: every candidate, and why each lost.
    * Answered inside a live worker, from the table that serves traffic.
@@ -9305,7 +11746,9 @@ export interface RouterServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Removes a backend; NOT_FOUND when it is not registered. Answers when no worker of this node sends
-   * new work there; DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
+   * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
+   * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
+   * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
    * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
@@ -9339,6 +11782,62 @@ export interface RouterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListBackendsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
+   * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
+   * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
+   * it only changes its bounds.
+   */
+  pauseService(
+    request: PauseServiceRequest,
+    callback: (error: ServiceError | null, response: PauseServiceResponse) => void,
+  ): ClientUnaryCall;
+  pauseService(
+    request: PauseServiceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PauseServiceResponse) => void,
+  ): ClientUnaryCall;
+  pauseService(
+    request: PauseServiceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PauseServiceResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets what waits go, in its order. NOT_FOUND when there is no such service; harmless when it is not paused. */
+  resumeService(
+    request: ResumeServiceRequest,
+    callback: (error: ServiceError | null, response: ResumeServiceResponse) => void,
+  ): ClientUnaryCall;
+  resumeService(
+    request: ResumeServiceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResumeServiceResponse) => void,
+  ): ClientUnaryCall;
+  resumeService(
+    request: ResumeServiceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResumeServiceResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * This node leaves: it says that it is not ready, its answers carry Connection: close, then it accepts no more, lets
+   * open work finish, and exits. Answers just before its end. FAILED_PRECONDITION when `node` is another one.
+   */
+  drainNode(
+    request: DrainNodeRequest,
+    callback: (error: ServiceError | null, response: DrainNodeResponse) => void,
+  ): ClientUnaryCall;
+  drainNode(
+    request: DrainNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainNodeResponse) => void,
+  ): ClientUnaryCall;
+  drainNode(
+    request: DrainNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainNodeResponse) => void,
   ): ClientUnaryCall;
   /**
    * Where a request would go, and why: every candidate, and why each lost.
@@ -9443,6 +11942,10 @@ export const RouterServiceClient = makeGenericClientConstructor(
   service: typeof RouterServiceService;
   serviceName: string;
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

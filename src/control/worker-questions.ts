@@ -1,0 +1,59 @@
+// What the workers of a node are asked: by one of them, why a request goes where it goes; by all, what they measured.
+
+import type { BackendMeasure, ExplainQuestion, Explanation } from "../channel/messages.ts";
+import { workerAnswerMsMax } from "../limits.ts";
+import { RouterError } from "../model/errors.ts";
+import type { System } from "../system.ts";
+import { sumMeasures } from "./measures.ts";
+import type { WorkerLink } from "./worker-link.ts";
+
+export class WorkerQuestions {
+  readonly #system: System;
+  readonly #serving: () => readonly WorkerLink[];
+
+  /** @param serving The workers that serve at the moment. */
+  constructor(system: System, serving: () => readonly WorkerLink[]) {
+    this.#system = system;
+    this.#serving = serving;
+  }
+
+  async explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation> {
+    const [link] = this.#serving();
+    if (link === undefined) throw noWorker();
+    return await this.#withTimeout(signal, (either) => link.explain(question, either));
+  }
+
+  async measure(
+    service: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly BackendMeasure[]> {
+    const links = this.#serving();
+    if (links.length === 0) throw noWorker();
+    return await this.#withTimeout(signal, async (either) => {
+      const answers = await Promise.allSettled(links.map((link) => link.measure(service, either)));
+      const measured = answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      // A worker that is being replaced has measured nothing worth waiting for; silence of all is an error.
+      const [first] = answers;
+      if (measured.length === 0 && first?.status === "rejected")
+        throw RouterError.from(first.reason);
+      return sumMeasures(measured);
+    });
+  }
+
+  async #withTimeout<T>(
+    signal: AbortSignal,
+    work: (either: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const late = new AbortController();
+    const cancel = this.#system.after(workerAnswerMsMax, () => late.abort());
+    try {
+      return await work(AbortSignal.any([signal, late.signal]));
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function noWorker(): RouterError {
+  return new RouterError("unavailable", "no worker serves at the moment: try again");
+}

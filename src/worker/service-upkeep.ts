@@ -1,0 +1,42 @@
+// Keeps what the services of a worker use up to date where time alone changes it: a backend that was left out comes
+// back, one that starts slowly gets more. And hands to each backend that joins what is known of it already.
+//
+// Looks at restless services only, from time to time; a worker without any has no timer on.
+
+import type { BackendState } from "../routing/backend-state.ts";
+import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
+import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
+
+export interface ServiceUpkeepOptions {
+  readonly nowMs: () => number;
+  readonly wheel: TimerWheel;
+  /** How often restless services are looked at, in ms. */
+  readonly everyMs: number;
+}
+
+export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
+  readonly #options: ServiceUpkeepOptions;
+  readonly #timer = new Timer(this);
+  #restless = new Set<ServiceState>();
+
+  constructor(options: ServiceUpkeepOptions) {
+    this.#options = options;
+  }
+
+  nowMs = (): number => this.#options.nowMs();
+
+  /** What is known of each backend is put in here: see the health book. */
+  joined(_backend: BackendState): void {}
+
+  restless(service: ServiceState): void {
+    if (this.#restless.size === 0) this.#options.wheel.arm(this.#timer, this.#options.everyMs);
+    this.#restless.add(service);
+  }
+
+  onTimeout(): void {
+    const due = this.#restless;
+    this.#restless = new Set();
+    // Those that stay restless say so again.
+    for (const service of due) service.refresh();
+  }
+}
