@@ -375,12 +375,13 @@ describe("an upgrade", () => {
         settings: { accessLog: true },
       });
       const client = await served.client();
-      client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-      await client.takeAnswer();
-      client.send(webSocket);
-      await client.takeAnswer();
-      await served.worker.line(2);
-      expect(served.worker.lines.map(({ tries }) => tries)).toEqual([2, 1]);
+      const plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+      for (const request of [plain, webSocket, plain]) {
+        client.send(request);
+        await client.takeAnswer();
+      }
+      await served.worker.line(3);
+      expect(served.worker.lines.map(({ tries }) => tries)).toEqual([2, 1, 2]);
     });
   });
 });
