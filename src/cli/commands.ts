@@ -3,7 +3,8 @@
 import type { Config } from "../config.ts";
 import type { Command } from "./command.ts";
 import { apply, exportTable } from "./commands/apply.ts";
-import { backendAdd, backendList, backendRemove } from "./commands/backend.ts";
+import { backendAdd, backendRemove } from "./commands/backend.ts";
+import { backendList } from "./commands/backend-list.ts";
 import { completion } from "./commands/completion.ts";
 import { explain } from "./commands/explain.ts";
 import { forwardCommand } from "./commands/forward.ts";

@@ -100,12 +100,12 @@ describe("backend", () => {
         lastFailure: "",
       },
     ];
-    const list = await crosspoint(["backend", "list", "web"], { rpc });
+    const list = await crosspoint(["backend", "list", "web", "--wide"], { rpc });
     const [head = "", row = ""] = linesOf(list);
     expect(head).toMatch(
-      /^SERVICE {2}ADDRESS {8}WEIGHT {2}TTL {4}HEALTH {3}IN FLIGHT {2}REQUESTS {2}FAILURES/,
+      /^SERVICE {2}ADDRESS {8}WEIGHT {2}TTL {4}HEALTH {3}BUSY {2}CONNECTIONS {2}REQUESTS {2}FAILED/,
     );
-    expect(row).toMatch(/^web {6}10\.0\.0\.7:8080 {2}5 {7}90\.5s {2}unknown {2}2 {10}9 {9}1 /);
+    expect(row).toMatch(/^web {6}10\.0\.0\.7:8080 {2}5 {7}90\.5s {2}unknown {2}2 {5}0 {12}9 {9}1 /);
     const none = await crosspoint(["backend", "list", "shop", "--json"], { rpc });
     expect(JSON.parse(none.stdout)).toMatchObject({ backends: [] });
     const removed = await crosspoint(["backend", "remove", "web", "10.0.0.7:8080"], { rpc });
