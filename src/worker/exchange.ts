@@ -143,6 +143,7 @@ export class Exchange {
     this.record.service = service.name;
     if (this.#isBeyondLimits()) return;
     this.delivery.choice.begin(service, this.client.downstream);
+    if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;

@@ -33,7 +33,8 @@ export class Upgraded implements TunnelOwner {
     this.#upstream = ends.upstream;
     this.#counters[Counter.upgradedOpen]! += 1;
     ends.upstream.detach();
-    this.tunnel = new Tunnel(context, ends.client, ends.upstream.stream, this);
+    const streams = { client: ends.client, upstream: ends.upstream.stream };
+    this.tunnel = new Tunnel(context, streams, this, exchange.delivery.choice.asConnection());
   }
 
   /** Cuts both sides. */
