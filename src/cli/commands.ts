@@ -11,7 +11,8 @@ import { forwardCommand } from "./commands/forward.ts";
 import { nodeList } from "./commands/node.ts";
 import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
 import { serveCommand } from "./commands/serve.ts";
-import { serviceList, servicePut, serviceRemove } from "./commands/service.ts";
+import { servicePut, serviceRemove } from "./commands/service.ts";
+import { serviceList } from "./commands/service-list.ts";
 import { storeAccept, storeStatus } from "./commands/store.ts";
 import { watch } from "./commands/watch.ts";
 
