@@ -65,8 +65,10 @@ async function become(wanted: FaultMode | "good"): Promise<void> {
 
 const control = createHttpServer((request, response) => {
   const name = (request.url ?? "").slice(modePath.length);
-  const known = name === "good" || Object.hasOwn(faultModes, name);
-  if (!known) return void response.writeHead(404).end();
+  if (name !== "good" && !Object.hasOwn(faultModes, name)) {
+    response.writeHead(404).end();
+    return;
+  }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one of their names
   void become(name as FaultMode | "good").then(() => response.end(name));
 });
