@@ -17,3 +17,9 @@ export const serviceUpkeepMs = 100;
 export const latencyDecayMs = 10_000;
 /** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
 export const latencyMsMin = 0.1;
+/** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
+export const shortTickMs = 5;
+/** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */
+export const shortTimesMsMax = 5_000;
+/** Characters of the retries of one request that its line in the access log tells. */
+export const retriesToldMax = 400;

@@ -1,17 +1,14 @@
 // Goal: what src/store/store.ts promises, for every implementation alike; the numbers are the promises there.
 // Method: each test opens its own store under a clock that it moves itself.
 
-import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { backendKeyOf } from "../../src/model/backend.ts";
-import type { Change } from "../../src/model/change.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { parseRevision, type Revision, revisionZero } from "../../src/model/revision.ts";
 import { Policy } from "../../src/model/service.ts";
 import type { HistoryBounds } from "../../src/store/change-log.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { System } from "../../src/system.ts";
-import { anyService } from "../support/any-service.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import {
   backendAt,
@@ -24,6 +21,7 @@ import {
   sorted,
   take,
 } from "./samples.ts";
+import { describeEntries } from "./store-entries.contract.ts";
 import { describeWatch } from "./store-watch.contract.ts";
 
 export interface OpenOptions {
@@ -46,11 +44,6 @@ export interface Traits {
 }
 
 const embedded: Traits = { keepsTime: true, tellsVoidRemovals: true };
-
-/** With everything in them, one way and another. */
-const services = fc
-  .sample(anyService({ paused: true }), { numRuns: 40, seed: 6 })
-  .map((service, i) => ({ ...service, name: parseServiceName(`s${10 + i}`) }));
 
 const forever = new AbortController().signal;
 const web = parseServiceName("web");
@@ -94,37 +87,6 @@ export function describeStore(name: string, open: Open, traits: Traits = embedde
           backendAt("[2001:db8::7]:8080", { ttlMs: 5000, joined: revision }),
         ],
       });
-    });
-
-    test("1: a backend is as old as the write that brought it, whatever changed since", async () => {
-      const { store } = await opened();
-      const first = await put(store, putBackend("10.0.0.1:1"));
-      const second = await put(store, putBackend("10.0.0.2:1"));
-      await put(store, putBackend("10.0.0.1:1", { weight: 7, joined: first }));
-      const joined = async () => sorted(await store.read()).backends.map((one) => one.joined);
-      expect(await joined()).toEqual([first, second]);
-      const { service, address } = backendAt("10.0.0.1:1");
-      await put(store, { kind: "backend-removed", service, address });
-      const again = await put(store, putBackend("10.0.0.1:1"));
-      expect(await joined()).toEqual([again, second]);
-      const changeSets = await take(store, parseRevision(again - 1), 1);
-      expect(changeSets[0]?.changes).toMatchObject([{ backend: { joined: again } }]);
-    });
-
-    test("1: all that a service and a backend may say comes back", async () => {
-      const { store } = await opened();
-      const drains = [
-        { state: "draining", deadlineMs: 1_790_000_000_123 },
-        { state: "drained", deadlineMs: 1_790_000_000_000, cut: 3 },
-      ] as const;
-      await put(
-        store,
-        ...drains.map((drain, i) => putBackend(`10.0.0.${i}:1`, { drain })),
-        ...services.map((one): Change => ({ kind: "service-put", service: one })),
-      );
-      const read = sorted(await store.read());
-      expect(read.backends.map(({ drain }) => drain)).toEqual(drains);
-      expect(read.services).toEqual(services);
     });
 
     test("1: all changes of a write have one revision, and revisions only grow", async () => {
@@ -217,6 +179,7 @@ export function describeStore(name: string, open: Open, traits: Traits = embedde
     });
   });
 
+  describeEntries(name, open);
   describeWatch(name, open);
 
   if (traits.keepsTime) describeTime(name, open);
