@@ -1,6 +1,6 @@
 // model -> proto: whole messages, since a partial one cannot be encoded.
 
-import type { BackendMeasure } from "../channel/messages.ts";
+import type { BackendMeasure, CheckVerdict } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
 import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
@@ -54,8 +54,9 @@ export function renderBackend(backend: Backend): proto.Backend {
 }
 
 /**
- * A backend with what this node knows of it; active checks are not built, so its health is not known.
+ * A backend with what this node knows of it.
  *
+ * @param verdict Of its checks; undefined: it has none.
  * @param source Where it was discovered; undefined: the store has it.
  */
 export function renderBackendStatus(
@@ -63,12 +64,12 @@ export function renderBackendStatus(
   measure: BackendMeasure | undefined,
   routes: ReadonlyChurnMap<RouteName, unknown>,
   source: string | undefined,
+  verdict?: CheckVerdict,
 ): proto.BackendStatus {
   const failure = measure?.lastFailure ?? "";
   return {
     backend: renderBackend(backend),
-    health: proto.Health.UNSPECIFIED,
-    healthReason: failure === "" ? "not checked" : failure,
+    ...renderHealth(backend, verdict, failure),
     source: source ?? "api",
     requestsInFlight: measure?.inFlight ?? 0,
     requestsTotal: BigInt(measure?.total ?? 0),
@@ -81,6 +82,24 @@ export function renderBackendStatus(
     lastFailure: failure,
     connectionsOpen: 0,
   };
+}
+
+const healths = {
+  unknown: proto.Health.UNSPECIFIED,
+  healthy: proto.Health.HEALTHY,
+  unhealthy: proto.Health.UNHEALTHY,
+} as const;
+
+/** One that leaves is draining, however well it is. @param failure Its last one; of a backend without checks it says most. */
+function renderHealth(
+  { drain }: Backend,
+  verdict: CheckVerdict | undefined,
+  failure: string,
+): Pick<proto.BackendStatus, "health" | "healthReason"> {
+  const unchecked = failure === "" ? "not checked" : failure;
+  const said = verdict?.state === "unknown" ? "no verdict yet" : verdict?.reason;
+  const health = drain === undefined ? healths[verdict?.state ?? "unknown"] : proto.Health.DRAINING;
+  return { health, healthReason: said ?? unchecked };
 }
 
 export function renderLagging(lagging: readonly NodeLag[]): proto.NodeLag[] {

@@ -14,6 +14,7 @@ import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
 import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
+import type { HealthView } from "./health.ts";
 import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
 import { listNodes } from "./node-list.ts";
 import {
@@ -72,6 +73,8 @@ export interface RouterCalls {
 export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
   /** What this node says of itself; asked at each list of nodes. Default: its name. */
   readonly info?: () => MemberInfo;
+  /** What its checks say of each backend. Default: there are none. */
+  readonly health?: HealthView;
 }
 
 export function createRouterService(parts: RouterServiceParts): RouterCalls {
@@ -119,6 +122,7 @@ class RouterService {
       ...given,
       cluster: new Cluster(given),
       info: given.info ?? (() => unknownInfo(given.serving.nodeName)),
+      health: given.health ?? { verdictOf: () => undefined },
     };
     this.#parts = parts;
     this.#writer = new Writer(parts);
@@ -309,6 +313,7 @@ class RouterService {
         measureOf.get(backendKeyOf(backend)),
         table.routesOfService(backend.service),
         stored.sourceOf(backend),
+        this.#parts.health.verdictOf(backend.service, backend.address),
       ),
     );
     return { backends, nextPageToken, revision: BigInt(table.revision) };
