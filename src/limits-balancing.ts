@@ -13,6 +13,10 @@ export const retryReserveAnswers = 50;
 export const retryAnswersMax = 5_000;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
+/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
+export const latencyDecayMs = 10_000;
+/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
+export const latencyMsMin = 0.1;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
 export const probesInFlightMax = 1_000;
 /** Of the file descriptors, probes get 1 of this many: a part of what is kept for everything but clients. */

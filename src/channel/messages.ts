@@ -54,6 +54,8 @@ export interface WorkerSettings {
   readonly via: string | undefined;
   /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */
   readonly forwarded: boolean;
+  /** Where the node stands, as the label "zone" of backends says it; "": it does not say. */
+  readonly zone: string;
   /** Over those of limits.ts, by their names there. */
   readonly limits: LimitOverrides;
   /** As the worker's first table comes; see the message `sticky-keys`. */

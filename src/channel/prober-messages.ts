@@ -3,8 +3,8 @@
 
 import type { Address } from "../model/address.ts";
 import type { HealthCheck } from "../model/service-options.ts";
-import type { CheckVerdict, IoName } from "./messages.ts";
 import type { DescriptorMemory } from "./descriptors.ts";
+import type { CheckVerdict, IoName } from "./messages.ts";
 
 /** One address that is asked in one way, however many services want to know. */
 export interface ProbeTarget {

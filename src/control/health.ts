@@ -83,6 +83,11 @@ export class HealthChecks implements HealthView {
     this.#options = options;
   }
 
+  /** Addresses that are probed, each for every way of being checked. */
+  get targetCount(): number {
+    return this.#targets.size;
+  }
+
   /** Backends that are checked and found unhealthy; one that several services have counts for each. */
   get unhealthyCount(): number {
     let count = 0;

@@ -16,12 +16,12 @@ import {
 } from "../channel/prober-messages.ts";
 import {
   heartbeatEveryMs,
-  probesDescriptorsShare,
-  probesInFlightMax,
-  probesInFlightMin,
   proberHeapMebibytesMax,
   proberRestartMsMax,
   proberRestartMsMin,
+  probesDescriptorsShare,
+  probesInFlightMax,
+  probesInFlightMin,
   workerSilentMsMax,
   workerStartMsMax,
 } from "../limits.ts";

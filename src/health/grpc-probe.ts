@@ -43,6 +43,8 @@ export class GrpcProbe implements Asked {
   /** grpc-status, of the trailers or of an answer that has nothing else. */
   #code: string | undefined;
   #isConnected = false;
+  /** Its head has come. */
+  #isBegun = false;
   #isOver = false;
 
   constructor(question: GrpcQuestion, tell: TellResult) {
@@ -90,6 +92,7 @@ export class GrpcProbe implements Asked {
   }
 
   #began(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
+    this.#isBegun = true;
     const status = headers[":status"];
     if (status !== 200) return this.#over(failed(`HTTP/2, but status ${status ?? "none"}`));
     this.#coded(headers);
@@ -108,6 +111,7 @@ export class GrpcProbe implements Asked {
   }
 
   #ended(): void {
+    if (!this.#isBegun) return this.#closed();
     const code = this.#code ?? "";
     if (code !== "0") {
       return this.#over(failed(code === "" ? "not gRPC: no grpc-status" : grpcCodeName(code)));

@@ -125,7 +125,8 @@ export class HttpAnswer {
     const { statuses, body } = this.#settings;
     const { status } = head;
     this.#status = status;
-    const isGood = statuses === undefined ? status >= 200 && status < 400 : statuses.includes(status);
+    const isGood =
+      statuses === undefined ? status >= 200 && status < 400 : statuses.includes(status);
     const wanted = isGood && body !== undefined ? Buffer.from(body) : undefined;
     if (!isGood) this.#result = failed(`HTTP ${status}`);
     else if (wanted === undefined) this.#result = healthy(`HTTP ${status}`);
@@ -147,7 +148,7 @@ export class HttpAnswer {
     if (this.#result !== undefined) return this.#over(this.#result);
     const said = `HTTP ${this.#status}, but`;
     if (error !== "") return this.#over(failed(`${said} ${error}`));
-    const what = isWhole ? "its body does" : "the first 64 KiB of its body do";
+    const what = body.isCut ? "the first 64 KiB of its body do" : "its body does";
     this.#over(failed(`${said} ${what} not hold ${quoted(this.#settings.body ?? "")}`));
   }
 
@@ -158,7 +159,8 @@ export class HttpAnswer {
 }
 
 function brokenHead(error: string): string {
-  return error === "head-too-long" ? "more than 64 KiB without an end" : `not HTTP: ${error}`;
+  if (error === "head-too-long") return "more than 64 KiB without an end";
+  return error === "too-many-fields" ? `more than ${headFieldsMax} fields` : `not HTTP: ${error}`;
 }
 
 function quoted(text: string): string {

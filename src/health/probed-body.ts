@@ -35,8 +35,12 @@ export class ProbedBody {
       framing === Framing.Chunked
         ? new ChunkedDecoder({ trailerBytesMax, trailerFieldsMax })
         : undefined;
-    this.isWhole =
-      framing === Framing.None || (framing === Framing.Length && contentLength === 0);
+    this.isWhole = framing === Framing.None || (framing === Framing.Length && contentLength === 0);
+  }
+
+  /** There is more of it than was looked at. */
+  get isCut(): boolean {
+    return !this.isWhole || this.#bytes > probeBytesMax;
   }
 
   /** As much has come as is looked at. */

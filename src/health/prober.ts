@@ -3,7 +3,13 @@
 // Knows: one check per target, its probe under way, its state. Does not know services, nor who listens.
 // Whatever a backend does, its probe ends with its timeout and keeps a bounded number of bytes until then.
 
-import { type FromProber, ProbeCounter, type ProbeTarget, type TargetVerdict, type ToProber } from "../channel/prober-messages.ts";
+import {
+  type FromProber,
+  ProbeCounter,
+  type ProbeTarget,
+  type TargetVerdict,
+  type ToProber,
+} from "../channel/prober-messages.ts";
 import type { Io } from "../io/io.ts";
 import { probeLateMs, probesAtOnceMax } from "../limits.ts";
 import { splitAddress } from "../model/address.ts";

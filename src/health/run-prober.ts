@@ -2,8 +2,19 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { HeldDescriptors } from "../channel/descriptors.ts";
-import { type FromProber, ProbeCounter, type ProberStart, type ToProber } from "../channel/prober-messages.ts";
-import { heartbeatEveryMs, pipesMax, receiveBytes, sendQueueBytesHigh, unsentBytesMax } from "../limits.ts";
+import {
+  type FromProber,
+  ProbeCounter,
+  type ProberStart,
+  type ToProber,
+} from "../channel/prober-messages.ts";
+import {
+  heartbeatEveryMs,
+  pipesMax,
+  receiveBytes,
+  sendQueueBytesHigh,
+  unsentBytesMax,
+} from "../limits.ts";
 import { realSystem } from "../system.ts";
 import { openIo } from "../worker/open-io.ts";
 import { Prober } from "./prober.ts";

@@ -6,6 +6,7 @@
 
 import { type Address, splitAddress } from "../model/address.ts";
 import type { ServiceName } from "../model/names.ts";
+import type { LatencyAverage } from "./latency-average.ts";
 
 /** One upstream address inside a worker, shared by every service that lists it; survives snapshots. */
 export class Endpoint {
@@ -70,6 +71,8 @@ export class BackendState {
   failuresTotal = 0;
   /** In words; "" when the last try succeeded. */
   lastFailure = "";
+  /** Made by the policy that picks by it; others measure nothing. */
+  latency: LatencyAverage | undefined = undefined;
   /** No longer a backend of its service: a sticky cookie or a pooled connection must not choose it. */
   removed = false;
 
@@ -83,6 +86,11 @@ export class BackendState {
   /** Changes how it stands; its service is to be refreshed then. */
   stand(change: Partial<Standing>): void {
     this.standing = { ...this.standing, ...change };
+  }
+
+  /** An answer of it has begun, or a try there has ended without one, after `latencyMs`. */
+  observe(latencyMs: number, nowMs: number): void {
+    this.latency?.observe(latencyMs, nowMs);
   }
 
   get address(): Address {

@@ -182,6 +182,7 @@ function table(): Family[] {
     ),
     ...store(),
     ...discovery(),
+    ...checks(),
     value(
       "counter",
       "change_sets_total",
@@ -240,6 +241,35 @@ function discovery(): Family[] {
       "discovery_unreadable_entries",
       "Entries of a discovery that cannot be read.",
       (it) => it.unreadable,
+    ),
+  ];
+}
+
+function checks(): Family[] {
+  return [
+    counter("crosspoint_probes_total", "Health probes of backends, by result.", ({ probes }) => [
+      sample(probes.succeeded, { result: "success" }),
+      sample(probes.failed, { result: "failure" }),
+      sample(probes.timedOut, { result: "timeout" }),
+    ]),
+    value("gauge", "probes_in_flight", "Probes under way.", ({ probes }) => probes.inFlight),
+    value(
+      "gauge",
+      "probed_addresses",
+      "Addresses that are probed.",
+      ({ probes }) => probes.targets,
+    ),
+    value(
+      "gauge",
+      "backends_unhealthy",
+      "Backends that their checks have found unhealthy.",
+      ({ probes }) => probes.unhealthy,
+    ),
+    value(
+      "counter",
+      "prober_restarts_total",
+      "Times the thread that probes was replaced.",
+      ({ probes }) => probes.restarts,
     ),
   ];
 }

@@ -2,6 +2,7 @@
 // the load that is counted while it lasts, the failures, the retries that its service can pay. And the
 // connection there, which begins with a preface about the client where the service wants one.
 
+import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
@@ -23,6 +24,8 @@ export class BackendChoice {
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
+  /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
+  #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -43,6 +46,7 @@ export class BackendChoice {
   reset(): void {
     this.#service = undefined;
     this.#client = undefined;
+    this.#tcp = undefined;
     this.#question.triedCount = 0;
     this.#retries = 0;
     this.#spare = undefined;
@@ -55,16 +59,21 @@ export class BackendChoice {
     this.#client = client;
   }
 
+  /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
+  asConnection(): TcpSettings | undefined {
+    this.#tcp = this.#service?.options?.tcp;
+    return this.#tcp;
+  }
+
+  get #triesMax(): number {
+    return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
+  }
+
   /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (
-      service === undefined ||
-      this.#question.triedCount >= this.#context.limits.connectTriesMax
-    ) {
-      return undefined;
-    }
+    if (service === undefined || this.#question.triedCount >= this.#triesMax) return undefined;
     const usable = preferred !== undefined && !preferred.removed && this.#question.triedCount === 0;
     const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
@@ -99,7 +108,7 @@ export class BackendChoice {
   }
 
   #again(stays: boolean): BackendState | undefined {
-    const same = stays && this.#question.triedCount < this.#context.limits.connectTriesMax;
+    const same = stays && this.#question.triedCount < this.#triesMax;
     const spare = same ? this.#takeSpare() : undefined;
     if (spare === undefined) return this.next(undefined);
     this.done();
@@ -133,7 +142,7 @@ export class BackendChoice {
 
   /** A new connection to the backend, already dialling. */
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
-    return this.#context.pool.dial(endpoint, owner, this.#preface);
+    return this.#context.pool.dial(endpoint, owner, this.#preface, this.#tcp?.connectMs);
   }
 
   get #preface(): SentPreface | undefined {

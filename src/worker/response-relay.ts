@@ -197,7 +197,7 @@ export class ResponseRelay {
     if (switching) exchange.switchProtocols(bytes, next, end);
     else {
       if (head.status === 100) exchange.waitsForContinue = false;
-      this.#exchange.client.progressed(exchange.silentMsMax);
+      this.#exchange.client.progressed(exchange.lateness.silentMsMax);
     }
     return !switching;
   }

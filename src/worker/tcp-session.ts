@@ -1,6 +1,7 @@
 // One client connection of a TCP route: choose a backend, connect, then bytes both ways.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
+import type { TcpSettings } from "../model/service-options.ts";
 import { AccessField } from "../telemetry/access-fields.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { isGuarded, refusedAt } from "./admission.ts";
@@ -22,6 +23,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   readonly #startMs: number;
   readonly #held = new HeldBytes();
   readonly #line = { route: "", service: "", backend: "", reason: "", revision: 0 };
+  /** As they were when it came. */
+  #settings: TcpSettings | undefined;
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
   #inputEnded = false;
@@ -59,6 +62,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (refused !== undefined) return this.#give(refused.reason);
     this.#line.service = service.name;
     this.#choice.begin(service, this.#client);
+    this.#settings = this.#choice.asConnection();
     this.#tryNext("no-backend");
   }
 
@@ -105,7 +109,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     const connection = this.#connection!;
     connection.detach();
     this.#choice.succeeded();
-    const tunnel = new Tunnel(this.#context, this.#stream, connection.stream, this);
+    const ends = { client: this.#stream, upstream: connection.stream };
+    const tunnel = new Tunnel(this.#context, ends, this, this.#settings);
     this.#tunnel = tunnel;
     tunnel.fromClient(this.#held.bytes, this.#held.start, this.#held.end);
     this.#held.clear();

@@ -31,7 +31,8 @@ export class Upgraded implements TunnelOwner {
     this.#owner = owner;
     this.#counters[Counter.upgradedOpen]! += 1;
     ends.upstream.detach();
-    this.tunnel = new Tunnel(context, ends.client, ends.upstream.stream, this);
+    const streams = { client: ends.client, upstream: ends.upstream.stream };
+    this.tunnel = new Tunnel(context, streams, this, exchange.delivery.choice.asConnection());
   }
 
   /** Cuts both sides. */

@@ -86,6 +86,17 @@ function report(faked: Faked = {}) {
         live: [{ slot: 0, counters }],
       }),
     },
+    health: {
+      metrics: () => ({
+        succeeded: 9,
+        failed: 2,
+        timedOut: 1,
+        inFlight: 0,
+        targets: 2,
+        unhealthy: 1,
+        restarts: 0,
+      }),
+    },
     system,
     logLinesDropped: () => 3,
     draining: () => faked.draining ?? false,
