@@ -58,14 +58,14 @@ interface Target {
 interface CheckedService {
   readonly check: HealthCheck;
   readonly checkKey: string;
-  readonly targets: Map<Address, Target>;
+  readonly targets: Map<string, Target>;
 }
 
 const nobody: ProberPort = { change() {}, rest: () => Promise.resolve() };
 
 export class HealthChecks implements HealthView {
   readonly #options: HealthChecksOptions;
-  readonly #services = new Map<ServiceName, CheckedService>();
+  readonly #services = new Map<string, CheckedService>();
   /** By check and address. */
   readonly #targets = new Map<string, Target>();
   readonly #targetsById = new Map<number, Target>();
@@ -118,8 +118,7 @@ export class HealthChecks implements HealthView {
   }
 
   verdictOf(service: string, address: string): KnownHealth | undefined {
-    // What no service or address is called is simply not there.
-    const target = this.#services.get(service as ServiceName)?.targets.get(address as Address);
+    const target = this.#services.get(service)?.targets.get(address);
     if (target === undefined) return undefined;
     const { state, reason, sinceMs } = target;
     return { service, address, state, reason, sinceMs };

@@ -6,4 +6,5 @@ import { assert } from "../model/errors.ts";
 import { runProber } from "./run-prober.ts";
 
 assert(parentPort !== null, "the prober is a thread of its own");
-runProber(workerData as ProberStart, parentPort, true);
+const start: ProberStart = workerData;
+runProber(start, parentPort, true);

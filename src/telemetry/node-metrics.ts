@@ -16,6 +16,7 @@ import {
 } from "./counters.ts";
 import { type MetricFamily, metricsText, type Sample } from "./metrics-text.ts";
 import type { DiscoveryMetrics, NodeMetrics, WorkerMetrics } from "./node-figures.ts";
+import { probeFamilies } from "./probe-metrics.ts";
 
 /** What the samples are made from: the node, and the sums over its workers. */
 interface MetricsView extends NodeMetrics {
@@ -182,7 +183,7 @@ function table(): Family[] {
     ),
     ...store(),
     ...discovery(),
-    ...checks(),
+    ...probeFamilies,
     value(
       "counter",
       "change_sets_total",
@@ -241,35 +242,6 @@ function discovery(): Family[] {
       "discovery_unreadable_entries",
       "Entries of a discovery that cannot be read.",
       (it) => it.unreadable,
-    ),
-  ];
-}
-
-function checks(): Family[] {
-  return [
-    counter("crosspoint_probes_total", "Health probes of backends, by result.", ({ probes }) => [
-      sample(probes.succeeded, { result: "success" }),
-      sample(probes.failed, { result: "failure" }),
-      sample(probes.timedOut, { result: "timeout" }),
-    ]),
-    value("gauge", "probes_in_flight", "Probes under way.", ({ probes }) => probes.inFlight),
-    value(
-      "gauge",
-      "probed_addresses",
-      "Addresses that are probed.",
-      ({ probes }) => probes.targets,
-    ),
-    value(
-      "gauge",
-      "backends_unhealthy",
-      "Backends that their checks have found unhealthy.",
-      ({ probes }) => probes.unhealthy,
-    ),
-    value(
-      "counter",
-      "prober_restarts_total",
-      "Times the thread that probes was replaced.",
-      ({ probes }) => probes.restarts,
     ),
   ];
 }

@@ -109,7 +109,7 @@ function world(...first: readonly Change[]) {
     rests: () => rests,
     addresses: () => [...probed.values()].map(({ address }) => address).toSorted(),
     /** The prober finds the same at every target with this address. */
-    find(address: string, state: "healthy" | "unhealthy", reason = "said so") {
+    find: (address: string, state: "healthy" | "unhealthy", reason = "said so"): void => {
       const found = [...probed.values()].filter((target) => target.address === address);
       checks.learn(found.map(({ id }) => ({ id, state, reason })));
     },

@@ -284,7 +284,7 @@ test("metrics tell the same as the checks, in numbers", () => {
     routes: ending("_routes"),
     services: ending("_services"),
     backends: ending("_backends"),
-    restarts: ending("restarts_total"),
+    restarts: ending("worker_restarts_total"),
     storeUp: ending("store_up"),
     dropped: value('crosspoint_access_log_lines_dropped_total{at="sink"}'),
     heartbeat: ending("heartbeat_age_seconds"),

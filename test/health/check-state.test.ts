@@ -1,6 +1,6 @@
 // Goal: health changes after so many results in a row and no sooner, and the reason says what happened and how often.
 
-import fc from "fast-check";
+import { array, assert, constantFrom, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CheckState } from "../../src/health/check-state.ts";
 import { failed, healthy } from "../../src/health/probe-result.ts";
@@ -70,8 +70,8 @@ describe("the state of a check", () => {
   });
 
   test("never changes before its threshold, whatever comes", () => {
-    fc.assert(
-      fc.property(fc.array(fc.constantFrom("+", "-", "5"), { maxLength: 60 }), (results) => {
+    assert(
+      property(array(constantFrom("+", "-", "5"), { maxLength: 60 }), (results) => {
         const news = told(results.join(""));
         let wasUnhealthy = false;
         for (const [at, said] of news.entries()) {

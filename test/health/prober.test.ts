@@ -39,7 +39,7 @@ interface World {
   /** "1 unhealthy: connect refused". */
   readonly told: string[];
   /** The state changes at the first result of its kind. */
-  check(address: Address, probe: Probe, changes?: Partial<HealthCheck>): number;
+  readonly check: (address: Address, probe: Probe, changes?: Partial<HealthCheck>) => number;
 }
 
 function world(adapter: Adapter, inFlightMax = 100): World {
@@ -66,7 +66,7 @@ function world(adapter: Adapter, inFlightMax = 100): World {
     prober,
     counters,
     told,
-    check(address, probe, changes = {}) {
+    check: (address, probe, changes = {}) => {
       const check: HealthCheck = {
         probe,
         intervalMs: 600,

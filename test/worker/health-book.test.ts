@@ -96,10 +96,10 @@ describe("the health book", () => {
     const pickers = new Set([serviceOf(table).picker]);
     let refreshes = 0;
     const service = serviceOf(table);
-    const { refresh } = service;
+    const refresh = service.refresh.bind(service);
     service.refresh = () => {
       refreshes++;
-      refresh.call(service);
+      refresh();
     };
     book.learn([verdict(a, "unhealthy"), verdict(b, "healthy")], table);
     expect([refreshes, pickers.add(service.picker).size]).toEqual([1, 2]);
