@@ -13,10 +13,6 @@ export const retryReserveAnswers = 50;
 export const retryAnswersMax = 5_000;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
-/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
-export const latencyDecayMs = 10_000;
-/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
-export const latencyMsMin = 0.1;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
 export const probesInFlightMax = 1_000;
 /** Of the file descriptors, probes get 1 of this many: a part of what is kept for everything but clients. */
@@ -39,3 +35,13 @@ export const proberRestartMsMin = 250;
 export const proberRestartMsMax = 10_000;
 /** Changes of health that are written to the log line by line when they come together; the others are counted in one more line. */
 export const verdictsLoggedMax = 20;
+/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
+export const latencyDecayMs = 10_000;
+/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
+export const latencyMsMin = 0.1;
+/** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
+export const shortTickMs = 5;
+/** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */
+export const shortTimesMsMax = 5_000;
+/** Characters of the retries of one request that its line in the access log tells. */
+export const retriesToldMax = 400;

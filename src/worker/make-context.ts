@@ -24,6 +24,7 @@ import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
+import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -73,6 +74,7 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
     wheel,
+    shortTimes: new ShortTimes(system, wheel),
     upkeep,
     health,
     pool: new UpstreamPool(() => context),
