@@ -8,7 +8,9 @@ import type { ServiceFigures } from "../telemetry/service-metrics.ts";
 import type { KnownOfBackend } from "./backend-status.ts";
 import type { MeasuredListParts } from "./measured-lists.ts";
 
-type Parts = Omit<MeasuredListParts, "system">;
+type Parts = Pick<MeasuredListParts, "serving" | "health"> & {
+  readonly view: Pick<MeasuredListParts["view"], "table">;
+};
 const totals = ["total", "failures", "ejections"] as const;
 
 /** What only grows of one service, and what each of its backends last said of it. */

@@ -90,11 +90,13 @@ function family(
 ): Family {
   const samples = (services: readonly ServiceFigures[]): Sample[] =>
     services.flatMap((figuresOfIt) =>
-      figures(figuresOfIt).map(([value, labels]): Sample => ({
-        suffix: "",
-        labels: { service: figuresOfIt.service, ...labels },
-        value,
-      })),
+      figures(figuresOfIt).map(
+        ([value, labels]): Sample => ({
+          suffix: "",
+          labels: { service: figuresOfIt.service, ...labels },
+          value,
+        }),
+      ),
     );
   return { name: `crosspoint_service_${name}`, type, help, samples };
 }
