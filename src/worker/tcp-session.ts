@@ -111,6 +111,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   onUpstreamConnect(): void {
     const connection = this.#connection!;
     connection.detach();
+    this.#choice.answered(0);
     this.#choice.succeeded();
     const ends = { client: this.#stream, upstream: connection.stream };
     const tunnel = new Tunnel(this.#context, ends, this, this.#settings);
@@ -128,12 +129,12 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
 
   onUpstreamClose(reason: CloseReason, message: string): void {
     this.#context.counters[Counter.upstreamConnectFailures]! += 1;
-    this.#choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    this.#choice.connectFailed(reason, message);
     this.#tryNext("no-backend-reachable");
   }
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
-    this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.#connection?.tunnelEnded();
     this.#line.reason = this.#tunnel?.cutBy ?? "";
     this.#leave(bytesFromClient, bytesToClient);
   }

@@ -71,6 +71,7 @@ export class UpstreamConnection implements StreamEvents {
     this.stream = io.dial(this.endpoint.host, this.endpoint.port, this);
     wheel.arm(this.timer, this.#connectMs);
     counters[Counter.upstreamOpen]! += 1;
+    this.endpoint.connections += 1;
   }
 
   /** Keeps a copy of a head until it has been answered. */
@@ -118,7 +119,13 @@ export class UpstreamConnection implements StreamEvents {
   #gone(): void {
     if (!this.#counted) return;
     this.#counted = false;
+    this.tunnelEnded();
+  }
+
+  /** Whoever it was detached for says so when it is over. */
+  tunnelEnded(): void {
     this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.endpoint.connections -= 1;
   }
 
   onConnect(): void {
