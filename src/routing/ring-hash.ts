@@ -91,14 +91,14 @@ export class RingHashPicker implements Picker {
     const { members } = this.#ring;
     const slots = (this.#ring.slots ??= tableOf(this.#ring));
     const left = this.#left;
-    const roomPerWeight = this.#roomPerWeight(inFlight);
+    const room = boundedLoadFactor * (inFlight + 1);
     let place = hash;
     for (let i = 0; i < ringProbesMax; i++) {
       const position = slots[(place >>> 0) % slots.length]!;
       const backend = members[position]!;
       if (
         (left === undefined || left[position] === 0) &&
-        backend.inFlight < roomPerWeight * backend.weight &&
+        this.#hasRoom(backend, room) &&
         (triedCount === 0 || !isTried(backend, tried, triedCount))
       ) {
         return backend;
@@ -106,14 +106,14 @@ export class RingHashPicker implements Picker {
       place = mixed(place + goldenRatio);
     }
     return (
-      this.#highest(hash, tried, triedCount, roomPerWeight) ??
+      this.#highest(hash, tried, triedCount, room) ??
       this.#highest(hash, tried, triedCount, Number.POSITIVE_INFINITY)
     );
   }
 
-  /** A backend may get one more while it has less than that, times its weight. */
-  #roomPerWeight(inFlight: number): number {
-    return (boundedLoadFactor * (inFlight + 1)) / this.#usableWeight;
+  /** @param room For all together: what is in flight with this request, times the factor. Without a rounded division. */
+  #hasRoom({ inFlight, weight }: BackendState, room: number): boolean {
+    return inFlight * this.#usableWeight < room * weight;
   }
 
   /** Of all that may be chosen the one that the hash likes most ("rendezvous"), each by its weight. O(backends). */
@@ -121,13 +121,12 @@ export class RingHashPicker implements Picker {
     hash: number,
     tried: readonly BackendState[],
     triedCount: number,
-    roomPerWeight: number,
+    room: number,
   ): BackendState | undefined {
     let best: BackendState | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const backend of this.#usable) {
-      if (backend.inFlight >= roomPerWeight * backend.weight) continue;
-      if (isTried(backend, tried, triedCount)) continue;
+      if (!this.#hasRoom(backend, room) || isTried(backend, tried, triedCount)) continue;
       const chance = ((mixed(hash ^ hashText(backend.address)) >>> 0) + 1) / 2 ** 32;
       const distance = -Math.log(chance) / backend.weight;
       if (distance >= least && best !== undefined) continue;
