@@ -1,7 +1,6 @@
 // Why a request gets the backend that it gets, in sentences for people: the policy and what it goes by, the zone,
 // and of each backend that gets nothing now, why.
 
-import { unusedShownMax } from "../limits.ts";
 import { parseIp } from "../model/ip-address.ts";
 import { Policy } from "../model/service.ts";
 import type { HashKey } from "../model/service-options.ts";
@@ -12,6 +11,9 @@ import type { HttpQuestion } from "./question-facts.ts";
 import type { ServiceState } from "./service-state.ts";
 import { isGood, stayingOf, whyUnusable } from "./usable-backends.ts";
 import { zonePartsOf } from "./zoned.ts";
+
+/** Unused backends that Explain names one by one. */
+export const unusedShownMax = 20;
 
 const encoder = new TextEncoder();
 
@@ -74,15 +76,16 @@ function explainHash(
   return Math.floor(random() * 2 ** 32) | 0;
 }
 
+function octetsHash(text: string): number {
+  const bytes = encoder.encode(text);
+  return hashOctets(bytes, 0, bytes.length);
+}
+
 /** Undefined: it has none. */
 function hashAsked(
   key: HashKey,
   { path, headers, clientAddress }: Pick<HttpQuestion, "path" | "headers" | "clientAddress">,
 ): number | undefined {
-  const octetsHash = (text: string): number => {
-    const bytes = encoder.encode(text);
-    return hashOctets(bytes, 0, bytes.length);
-  };
   const values = (name: string): string[] =>
     Object.entries(headers)
       .filter(([header]) => header.toLowerCase() === name)

@@ -11,11 +11,17 @@
 //
 // Weights are those that were put: a slow start would move keys to and fro.
 
-import { boundedLoadFactor, ringProbesMax, ringSumMax } from "../limits.ts";
 import type { BackendState } from "./backend-state.ts";
 import { hashText, mixed } from "./key-hash.ts";
 import { buildMaglev, type MaglevTable } from "./maglev-table.ts";
 import { isTried, type Picker, type PickQuestion } from "./picker.ts";
+
+/** What a backend may have in flight, as a multiple of its part of what is in flight to all: 1 + ε of "Consistent Hashing with Bounded Loads" (Mirrokni et al., 2016); HAProxy's documentation recommends 1.25 to 2. */
+export const boundedLoadFactor = 1.25;
+/** Slots that are looked at for a backend that is usable and has room; then all backends are. */
+const ringProbesMax = 64;
+/** Backends whose load is summed up for each pick, at most: of more the sum is taken every so many picks. */
+const ringSumMax = 64;
 
 /** A table, made when it is first asked; who is meant by its positions. */
 interface Ring {

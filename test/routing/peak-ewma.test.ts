@@ -2,8 +2,8 @@
 // starved. Method: latencies and load put by hand, many picks counted.
 
 import { describe, expect, test } from "vitest";
-import { latencyDecayMs } from "../../src/limits.ts";
 import { Policy } from "../../src/model/service.ts";
+import { latencyDecayMs } from "../../src/routing/latency-average.ts";
 import { askedBy } from "../support/picks.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { WatchedTable, web, zonedBackend } from "../support/watched-table.ts";

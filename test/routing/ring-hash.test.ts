@@ -2,10 +2,10 @@
 // than its part. Method: owners of many keys before and after; load put by hand.
 
 import { describe, expect, test } from "vitest";
-import { boundedLoadFactor } from "../../src/limits.ts";
 import { Policy } from "../../src/model/service.ts";
 import type { BackendState } from "../../src/routing/backend-state.ts";
 import type { Picker } from "../../src/routing/picker.ts";
+import { boundedLoadFactor } from "../../src/routing/ring-hash.ts";
 import { anyHash, asked, askedBy } from "../support/picks.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { WatchedTable, web, zonedBackend } from "../support/watched-table.ts";
