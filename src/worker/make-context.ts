@@ -17,12 +17,14 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
+import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -61,11 +63,13 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
+  const health = new HealthBook({ recovered() {} });
   const upkeep = new ServiceUpkeep({
     zone: settings.zone,
     nowMs,
     wheel,
     everyMs: limits.serviceUpkeepMs,
+    health,
   });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
@@ -76,7 +80,9 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
     wheel,
+    shortTimes: new ShortTimes(system, wheel),
     upkeep,
+    health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
