@@ -5,6 +5,7 @@ import { CidrSet } from "../model/cidr.ts";
 import type { Access, RateLimit, RouteOptions } from "../model/route-options.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
+import { explainTries } from "./explain-tries.ts";
 import { anybody } from "./picker.ts";
 import type { HttpQuestion } from "./question-facts.ts";
 import { type AskedUrl, redirectTarget, replacedPrefix } from "./redirect-target.ts";
@@ -60,6 +61,7 @@ export function explainHttpOutcome(
     return { ...ownAnswer(503), service: service.name };
   }
   explainBackend(service, backend, route.sticky, steps);
+  explainTries(route.options ?? noOptions, route.sticky, steps);
   const { name } = route;
   return { route: name, service: service.name, backend: backend.address, steps, status: 0 };
 }
