@@ -21,7 +21,7 @@ const seeds =
   process.env["SEED"] === undefined
     ? Array.from({ length: 40 }, (_, i) => i + 1)
     : [Number(process.env["SEED"])];
-const steps = 4_000;
+const steps = 2_000;
 
 interface Request {
   readonly choice: BackendChoice;
