@@ -199,6 +199,7 @@ describe("--watch", () => {
     watching.kill("SIGINT");
     const run = await watching.ended;
     expect(run).toMatchObject({ status: 130, signal: null, stderr: "" });
+    expect(run.stdout).toMatch(/^SERVICE/);
     const tables = run.stdout.split("\n\n");
     expect(tables.length).toBeGreaterThanOrEqual(3);
     expect(tables.map((table) => /healthy +12 +(\d+)/.exec(table)?.[1])).toEqual(
