@@ -17,3 +17,31 @@ export const serviceUpkeepMs = 100;
 export const latencyDecayMs = 10_000;
 /** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
 export const latencyMsMin = 0.1;
+/** Failures in a row after which a backend is ejected. Envoy's consecutive_5xx is 5; nginx's max_fails is 1. */
+export const ejectionFailures = 5;
+/** Of 100 requests, so many must have succeeded, or the backend is ejected if the others do better. HAProxy and nginx do not count so. */
+export const ejectionSuccessPercent = 50;
+/** Requests within the look-back before their share of successes means anything: with fewer, chance alone makes 50 % out of 75. */
+export const ejectionRequestsMin = 20;
+/** How far back failures and successes count, in ms, at most; at least half of it. Envoy's outlier interval is 10 s. */
+export const ejectionLookBackMs = 10_000;
+/** Time of a first ejection, in ms. Envoy's base_ejection_time is 30 s; nginx's fail_timeout 10 s. */
+export const ejectionBaseMs = 10_000;
+/** Time of the longest ejection, in ms. Envoy's max_ejection_time is 5 min. */
+export const ejectionMaxMs = 300_000;
+/** Time of a first ejection after a refused connection, in ms: it doubles up to the base time. Whoever refuses starts again or is gone, and costs no request, which another backend gets. */
+export const ejectionRefusedMs = 1_000;
+/** Ejections are shorter by up to this share, each by another: what failed together does not come back together. */
+export const ejectionJitter = 0.1;
+/** How much longer the other workers leave out what one has ejected, in ms: it tries the backend first, for all of them. */
+export const ejectionOthersMs = 500;
+/** Failures in a row eject when chance brings so many less often than this within the look-back, at the share of failures of the other backends. */
+export const ejectionChanceMax = 0.01;
+/** Requests that are added to those of every other backend, as successes: three requests tell little of it. */
+export const ejectionDoubtRequests = 4;
+/** A backend's successes, as a share of what the others reach, below which it is worse than they are. */
+export const ejectionWorseShare = 0.8;
+/** By how many standard deviations its failures are beyond theirs then: not one of a thousand healthy ones by chance. */
+export const ejectionWorseDeviations = 3;
+/** When the others fail this share of their requests, nothing is gained by leaving out one that fails again as soon as it is back. */
+export const ejectionOthersFailingMax = 0.5;

@@ -1,12 +1,14 @@
 // A service inside a worker: its backends, and the picker that chooses among them.
 
 import type { ServiceName } from "../model/names.ts";
-import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
+import { Policy, type ProxyProtocol, type Service } from "../model/service.ts";
 import { type Pause, type ServiceOptions, sameServiceOptions } from "../model/service-options.ts";
 import { type BackendState, plainStanding } from "./backend-state.ts";
+import { settleEjections } from "./ejection.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { SecondChoicePicker } from "./second-choice.ts";
 import { usableOf } from "./usable-backends.ts";
 
 /** What a table's services need of the worker around them. */
@@ -115,10 +117,18 @@ export class ServiceState {
   refresh(): void {
     if (this.#successor !== undefined) return this.#successor.refresh();
     const nowMs = this.#watcher.nowMs();
-    this.#usable = usableOf(this.#backends, nowMs);
-    this.#picker = pickerOfPolicy(this.#policy, this.#usable);
+    settleEjections(this.#backends, this.settings?.options?.ejection, nowMs);
+    this.#usable = usableOf(this.#backends);
+    this.#picker = this.#pickerOf(this.#usable);
     this.restless = this.#backends.some(({ standing }) => standing.ejectedUntilMs > nowMs);
     if (this.restless) this.#watcher.restless(this);
+  }
+
+  #pickerOf(usable: readonly BackendState[]): Picker {
+    const picker = pickerOfPolicy(this.#policy, usable);
+    if (usable === this.#backends || this.#policy === Policy.Leader) return picker;
+    const rest = this.#backends.filter((one) => !one.standing.draining && !usable.includes(one));
+    return rest.length === 0 ? picker : new SecondChoicePicker(picker, rest);
   }
 
   /** Other backends, or the same with other weights. */

@@ -6,10 +6,13 @@ import type { CloseReason } from "../io/stream.ts";
 import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
+import { betterThan } from "../routing/second-choice.ts";
 import type { ServiceState } from "../routing/service-state.ts";
+import { isEjected } from "../routing/usable-backends.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { TryOutcome } from "./try-outcome.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
 export class BackendChoice {
@@ -25,17 +28,17 @@ export class BackendChoice {
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
-  /** When the current one was chosen, in ms, monotonic. */
-  #sentMs = 0;
-  /** The answer of the current one has begun. */
-  #isAnswered = false;
-  /** The current one has answered, and its answer says that it failed. */
-  #isFailure = false;
+  /** What comes of the try at the current one. */
+  #outcome: TryOutcome;
+  /** Of the try before, which may only be told of when the next one has begun. */
+  #outcomeBefore: TryOutcome;
   /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
   #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    this.#outcome = new TryOutcome(context);
+    this.#outcomeBefore = new TryOutcome(context);
     const { random } = context;
     this.#question = { random, nowMs: 0, hash: 0, tried: this.#tried, triedCount: 0 };
   }
@@ -57,6 +60,8 @@ export class BackendChoice {
     this.#question.triedCount = 0;
     this.#retries = 0;
     this.#spare = undefined;
+    this.#outcome.forget();
+    this.#outcomeBefore.forget();
   }
 
   /** @param client Whom a preface names. */
@@ -81,14 +86,17 @@ export class BackendChoice {
     this.done();
     const service = this.#service;
     if (service === undefined || this.#question.triedCount >= this.#triesMax) return undefined;
-    const usable = preferred !== undefined && !preferred.removed && this.#question.triedCount === 0;
-    const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
+    const first = this.#question.triedCount === 0 ? preferred : undefined;
+    const stays = first !== undefined && isTaken(first, service);
+    const chosen = stays ? first : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
 
-  #pick({ picker }: ServiceState): BackendState | undefined {
-    this.#question.nowMs = this.#context.nowMs();
-    return picker.pick(this.#question);
+  #pick({ picker, usable }: ServiceState): BackendState | undefined {
+    const question = this.#question;
+    question.nowMs = this.#context.nowMs();
+    const chosen = picker.pick(question);
+    return question.triedCount === 0 ? chosen : betterThan(chosen, usable, question);
   }
 
   /**
@@ -131,8 +139,10 @@ export class BackendChoice {
   #use(chosen: BackendState): BackendState {
     this.#tried[this.#question.triedCount++] = chosen;
     this.current = chosen;
-    this.#sentMs = this.#context.nowMs();
-    this.#isAnswered = this.#isFailure = false;
+    const before = this.#outcomeBefore;
+    this.#outcomeBefore = this.#outcome;
+    this.#outcome = before;
+    before.begin(this.#service, chosen);
     chosen.endpoint.inFlight += 1;
     chosen.inFlight += 1;
     chosen.requestsTotal += 1;
@@ -162,45 +172,35 @@ export class BackendChoice {
     return client.prefaces.of(version);
   }
 
-  /** No connection came about: nothing was sent. */
+  /** No connection to the current backend came about: nothing was sent. */
   connectFailed(reason: CloseReason, message: string): void {
-    this.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
-  }
-
-  /** The backend did not do its part: the current one, unless another is named. */
-  failed(why: string, backend = this.current): void {
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const record = backend.recorded(nowMs);
-    // The try has ended without an answer.
-    if (backend === this.current && !this.#isAnswered) backend.observe(nowMs - this.#sentMs, nowMs);
-    record.failuresTotal += 1;
-    record.lastFailure = why;
+    this.#outcome.connectFailed(reason, message);
   }
 
   /**
-   * The answer of the current backend begins. That it failed is known now; that it succeeded when all of the answer
-   * is there: see `succeeded`.
+   * The backend did not do its part: the current one, unless another is named.
+   *
+   * @param isOld Its connection was idle before, which it may close at any time: that alone is no sign of its health.
    */
+  failed(why: string, backend = this.current, isOld = false): void {
+    this.#outcomeOf(backend)?.failed(why, isOld ? undefined : "failed");
+  }
+
+  #outcomeOf(backend: BackendState | undefined): TryOutcome | undefined {
+    if (backend === undefined) return undefined;
+    if (this.#outcome.backend === backend) return this.#outcome;
+    return this.#outcomeBefore.backend === backend ? this.#outcomeBefore : undefined;
+  }
+
+  /** The answer of the current backend begins. @param status 0: a TCP connection stands. */
   answered(status: number): void {
-    const backend = this.current;
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const latencyMs = nowMs - this.#sentMs;
-    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
-    this.#isAnswered = true;
-    this.#isFailure = isFailure(status);
-    if (this.#isFailure) this.failed(`HTTP ${status}`);
+    this.#outcome.answered(status);
   }
 
   /** The current backend did its part; its service can pay for more retries. */
   succeeded(): void {
     this.#service?.retryBudget.answered(this.#context.limits.retryAnswersMax);
-    const record = this.current?.record;
-    if (record !== undefined && record.lastFailure !== "" && !this.#isFailure) {
-      record.lastFailure = "";
-    }
+    this.#outcome.succeeded();
   }
 
   /** Its load ends. */
@@ -208,11 +208,13 @@ export class BackendChoice {
     if (this.current === undefined) return;
     this.current.endpoint.inFlight -= 1;
     this.current.inFlight -= 1;
+    this.#outcome.end();
     this.current = undefined;
   }
 }
 
-/** 501 and 505 tell of the request, not of how the backend is. */
-function isFailure(status: number): boolean {
-  return status >= 500 && status !== 501 && status !== 505;
+/** Whether a client that belongs to this backend gets it. */
+function isTaken(backend: BackendState, service: ServiceState): boolean {
+  if (backend.removed) return false;
+  return !isEjected(backend) || service.usable.includes(backend);
 }

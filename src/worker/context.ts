@@ -14,6 +14,7 @@ import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { Ejections } from "./ejections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
@@ -83,6 +84,8 @@ export interface WorkerContext {
   readonly wheel: TimerWheel;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
+  /** Hears of every failure of a backend. */
+  readonly ejections: Ejections;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;

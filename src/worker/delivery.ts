@@ -197,12 +197,17 @@ export class Delivery implements UpstreamOwner {
     const again = this.#replayable ? this.#nextAfter(connection) : undefined;
     // That an idle connection was closed is no failure of its backend.
     if (again === undefined || !connection.reused) {
-      choice.failed(message === "" ? "connection closed" : message, current);
+      choice.failed(message === "" ? "connection closed" : message, current, this.#isOld);
     }
     if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
     this.connection = undefined;
     connection.destroy(true);
     this.#dialAgain(again, connection);
+  }
+
+  /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
+  get #isOld(): boolean {
+    return this.connection?.reused === true && !this.#exchange.response.begun;
   }
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */

@@ -16,6 +16,7 @@ import { countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
@@ -72,6 +73,12 @@ export function makeContext(
     rates: new RateBuckets(start.rates),
     wheel,
     upkeep,
+    ejections: new Ejections({
+      table: () => context.table,
+      nowMs,
+      random: () => system.random(),
+      tell: (ejections) => start.control.postMessage({ kind: "ejected", ejections }),
+    }),
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),

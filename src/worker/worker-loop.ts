@@ -101,7 +101,9 @@ export class WorkerLoop {
         });
         return;
       case "health":
+        return;
       case "ejected":
+        this.#context.ejections.told(message.ejections);
         return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
