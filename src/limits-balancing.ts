@@ -45,3 +45,17 @@ export const ejectionWorseShare = 0.8;
 export const ejectionWorseDeviations = 3;
 /** When the others fail this share of their requests, nothing is gained by leaving out one that fails again as soon as it is back. */
 export const ejectionOthersFailingMax = 0.5;
+/** Slots of a Maglev table for each backend, at least: shares are within 1 % of what they should be (Maglev, NSDI 2016, section 5.3). */
+export const maglevSlotsPerMember = 100;
+/** Slots of a Maglev table for the lightest backend, at least. */
+export const maglevSlotsPerWeight = 10;
+/** What a backend may have in flight, as a multiple of its part of what is in flight to all: 1 + ε of "Consistent Hashing with Bounded Loads" (Mirrokni et al., 2016); HAProxy's documentation recommends 1.25 to 2. */
+export const boundedLoadFactor = 1.25;
+/** Slots that are looked at for a backend that is usable and has room; then all backends are. */
+export const ringProbesMax = 64;
+/** Backends whose load is summed up for each pick, at most: of more the sum is taken every so many picks. */
+export const ringSumMax = 64;
+/** Share of its weight that a backend starts slowly with: Envoy's default min_weight_percent is 10. */
+export const slowStartShare = 0.1;
+/** Unused backends that Explain names one by one. */
+export const unusedShownMax = 20;

@@ -48,6 +48,8 @@ export interface Standing {
   readonly ejectedUntilMs: number;
   /** The failure that was the last straw: then it is left out, also beyond that time, until a request has tried it. */
   readonly ejectionReason: string;
+  /** It has started slowly since then, in ms, monotonic; undefined: it has its full share. */
+  readonly slowSinceMs: number | undefined;
 }
 
 /** Of most backends. */
@@ -58,6 +60,7 @@ export const plainStanding: Standing = {
   checkReason: "",
   ejectedUntilMs: 0,
   ejectionReason: "",
+  slowSinceMs: undefined,
 };
 
 /** One backend of one service inside a worker; measurements survive snapshots. */

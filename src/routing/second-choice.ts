@@ -7,22 +7,22 @@ import type { Picker, PickQuestion } from "./picker.ts";
 import { isEjected } from "./usable-backends.ts";
 import { drawUntried } from "./weighted-draw.ts";
 
-export class SecondChoicePicker implements Picker {
-  readonly #first: Picker;
+class SecondChoicePicker implements Picker {
+  readonly first: Picker;
   readonly #rest: readonly BackendState[];
 
   /** @param rest Backends that `first` does not know, and that may be used. */
   constructor(first: Picker, rest: readonly BackendState[]) {
-    this.#first = first;
+    this.first = first;
     this.#rest = rest;
   }
 
   pick(question: PickQuestion): BackendState | undefined {
-    return this.#onTrial(question) ?? this.#first.pick(question) ?? this.#other(question);
+    return this.#onTrial(question) ?? this.first.pick(question) ?? this.#other(question);
   }
 
   peek(question: PickQuestion): BackendState | undefined {
-    return this.#onTrial(question) ?? this.#first.peek(question) ?? this.#other(question);
+    return this.#onTrial(question) ?? this.first.peek(question) ?? this.#other(question);
   }
 
   /** One that is to show whether it is back; a second try is not risked on it. */
@@ -35,6 +35,24 @@ export class SecondChoicePicker implements Picker {
   #other({ random, tried, triedCount }: PickQuestion): BackendState | undefined {
     return drawUntried(this.#rest, random, tried, triedCount, undefined);
   }
+}
+
+/** @param usable Those that `first` chooses among. @param staying All that may be used. */
+export function withSecondChoice(
+  first: Picker,
+  usable: readonly BackendState[],
+  staying: readonly BackendState[],
+): Picker {
+  const isUsed = new Set(usable);
+  return new SecondChoicePicker(
+    first,
+    staying.filter((backend) => !isUsed.has(backend)),
+  );
+}
+
+/** The policy's own. */
+export function firstChoiceOf(picker: Picker): Picker {
+  return picker instanceof SecondChoicePicker ? picker.first : picker;
 }
 
 /**

@@ -23,15 +23,29 @@ export function isEjected({ standing }: BackendState): boolean {
   return standing !== plainStanding && standing.ejectionReason !== "";
 }
 
-/** Answers `backends` itself when all of them are used. */
-export function usableOf(backends: readonly BackendState[]): readonly BackendState[] {
-  if (backends.every(({ standing }) => standing === plainStanding)) return backends;
-  const staying = backends.filter(({ standing }) => !standing.draining);
+/** Whether it would be used while others are good as well. */
+export function isGood(backend: BackendState): boolean {
+  const { standing } = backend;
+  return (
+    standing === plainStanding ||
+    (!standing.draining && standing.check !== "unhealthy" && standing.ejectionReason === "")
+  );
+}
+
+/** All but those that leave; `backends` itself when none does. */
+export function stayingOf(backends: readonly BackendState[]): readonly BackendState[] {
+  return backends.some(({ standing }) => standing.draining)
+    ? backends.filter(({ standing }) => !standing.draining)
+    : backends;
+}
+
+/** Answers `staying` itself when all of them are used. */
+export function usableOf(staying: readonly BackendState[]): readonly BackendState[] {
+  if (staying.every(isGood)) return staying;
+  const good = staying.filter(isGood);
+  if (isEnough(good.length, staying.length)) return good;
   const healthy = staying.filter(({ standing }) => standing.check !== "unhealthy");
-  const good = healthy.filter((backend) => !isEjected(backend));
-  const usable = isEnough(good.length, staying.length) ? good : healthy;
-  const all = usable.length === 0 ? staying : usable;
-  return all.length === backends.length ? backends : all;
+  return healthy.length === 0 || healthy.length === staying.length ? staying : healthy;
 }
 
 /** Whether enough are left to use when `backend` is left out after failures, be it so already or not. */
@@ -41,7 +55,7 @@ export function mayLeaveOut(backends: readonly BackendState[], backend: BackendS
   for (const one of backends) {
     if (one.standing.draining) continue;
     staying += 1;
-    if (one !== backend && one.standing.check !== "unhealthy" && !isEjected(one)) good += 1;
+    if (one !== backend && isGood(one)) good += 1;
   }
   return isEnough(good, staying);
 }

@@ -64,11 +64,12 @@ export class BackendChoice {
     this.#outcomeBefore.forget();
   }
 
-  /** @param client Whom a preface names. */
-  begin(service: ServiceState, client: PrefacedClient): void {
+  /** @param client Whom a preface names. @param hash Of what it is kept together by; 0 where its service does not ask. */
+  begin(service: ServiceState, client: PrefacedClient, hash = 0): void {
     this.reset();
     this.#service = service;
     this.#client = client;
+    this.#question.hash = hash;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */

@@ -62,7 +62,12 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs });
+  const upkeep = new ServiceUpkeep({
+    zone: settings.zone,
+    nowMs,
+    wheel,
+    everyMs: limits.serviceUpkeepMs,
+  });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,

@@ -8,6 +8,8 @@ import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
+  /** Where the node is; "": not said. */
+  readonly zone: string;
   readonly nowMs: () => number;
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
@@ -21,6 +23,10 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   constructor(options: ServiceUpkeepOptions) {
     this.#options = options;
+  }
+
+  get zone(): string {
+    return this.#options.zone;
   }
 
   nowMs = (): number => this.#options.nowMs();
