@@ -36,13 +36,15 @@ export const ejectionJitter = 0.1;
 /** How much longer the other workers leave out what one has ejected, in ms: it tries the backend first, for all of them. */
 export const ejectionOthersMs = 500;
 /** Failures in a row eject when chance brings so many less often than this within the look-back, at the share of failures of the other backends. */
-export const ejectionChanceMax = 0.01;
-/** Requests that are added to those of every other backend, as successes: three requests tell little of it. */
+export const ejectionChanceMax = 0.000_1;
+/** A backend that is tried again and fails is left out for longer when chance makes that many failures less often than this, at the share of failures of the others. */
+export const ejectionTrialChanceMax = 0.05;
+/** Of another backend so many requests count half: three requests tell little of it. */
 export const ejectionDoubtRequests = 4;
 /** A backend's successes, as a share of what the others reach, below which it is worse than they are. */
 export const ejectionWorseShare = 0.8;
-/** By how many standard deviations its failures are beyond theirs then: not one of a thousand healthy ones by chance. */
-export const ejectionWorseDeviations = 3;
+/** By how many standard deviations its failures are beyond theirs then: many looks in a minute must not find one by chance. */
+export const ejectionWorseDeviations = 4;
 /** When the others fail this share of their requests, nothing is gained by leaving out one that fails again as soon as it is back. */
 export const ejectionOthersFailingMax = 0.5;
 /** Slots of a Maglev table for each backend, at least: shares are within 1 % of what they should be (Maglev, NSDI 2016, section 5.3). */

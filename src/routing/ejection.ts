@@ -16,6 +16,7 @@ import {
   ejectionRefusedMs,
   ejectionRequestsMin,
   ejectionSuccessPercent,
+  ejectionTrialChanceMax,
   ejectionWorseDeviations,
   ejectionWorseShare,
 } from "../limits.ts";
@@ -60,6 +61,8 @@ export interface Failure {
   readonly backend: BackendState;
   readonly backends: readonly BackendState[];
   readonly fault: Fault;
+  /** Its request was to show whether the backend is back. */
+  readonly isTrial: boolean;
   /** When its request was sent, in ms, monotonic. */
   readonly sentMs: number;
   readonly rules: EjectionRules;
@@ -70,27 +73,39 @@ export type Outcome = "none" | "eject" | "return";
 
 /** Counts the failure and says what follows. */
 export function judge(failure: Failure, nowMs: number): Outcome {
-  const { backend, backends, fault, sentMs } = failure;
+  const { backend, backends, fault, isTrial, sentMs } = failure;
   const failing = failingOf(backend, nowMs);
   // It was sent before the backend was left out, for failures like this one.
   if (sentMs < failing.ejectedAtMs) return "none";
-  failing.failed(nowMs);
   if (isEjected(backend)) {
     // Sent as the last resort, before the time was over.
     if (backend.standing.ejectedUntilMs > nowMs) return "none";
-    const isBetterOut = mayLeaveOut(backends, backend) && !areOthersAsBad(failure, nowMs);
-    return isBetterOut ? "eject" : "return";
+    failing.failed(nowMs);
+    return judgeTrial(failing, failure, nowMs);
   }
+  failing.failed(nowMs);
+  if (isTrial) return judgeTrial(failing, failure, nowMs) === "eject" ? "eject" : "none";
   if (!isSuspicious(failing, failure, nowMs) || !mayLeaveOut(backends, backend)) return "none";
   const isGuilty =
     fault === "failed" ? isWorse(failing, failure, nowMs) : !areOthersAsBad(failure, nowMs);
   return isGuilty ? "eject" : "none";
 }
 
+/** One request was to show whether it is back. */
+function judgeTrial(failing: Failing, failure: Failure, nowMs: number): Outcome {
+  const { backend, backends, fault } = failure;
+  if (!mayLeaveOut(backends, backend) || areOthersAsBad(failure, nowMs)) return "return";
+  if (fault !== "failed") return "eject";
+  // Where the others fail some requests as well, one failure is no proof: another request follows.
+  const chance = othersOf(failure, nowMs).failing ** failing.inARow;
+  return chance < ejectionTrialChanceMax ? "eject" : "none";
+}
+
 /** Then nothing is gained by leaving this one out. */
-function areOthersAsBad({ backend, backends, fault }: Failure, nowMs: number): boolean {
+function areOthersAsBad(failure: Failure, nowMs: number): boolean {
+  const { backend, backends, fault } = failure;
   if (fault === "failed") {
-    return othersFailing(backends, backend, nowMs) >= ejectionOthersFailingMax;
+    return othersOf(failure, nowMs).failing >= ejectionOthersFailingMax;
   }
   // Refused by all of them, one after the other: whoever is back first is to be found soon.
   return !backends.some((one) => one !== backend && isInUse(one) && !failedLast(one));
@@ -105,34 +120,51 @@ function isSuspicious(failing: Failing, { fault, rules }: Failure, nowMs: number
   );
 }
 
-function isWorse(failing: Failing, { backend, backends, rules }: Failure, nowMs: number): boolean {
-  const others = othersFailing(backends, backend, nowMs);
+function isWorse(failing: Failing, failure: Failure, nowMs: number): boolean {
+  const { rules } = failure;
+  const others = othersOf(failure, nowMs);
   const requests = failing.requests(nowMs);
   const { inARow } = failing;
-  if (inARow >= rules.failures && others ** inARow * requests < ejectionChanceMax) return true;
+  const chance = others.failing ** inARow * requests;
+  if (inARow >= rules.failures && chance < ejectionChanceMax) return true;
   if (requests < ejectionRequestsMin) return false;
   const own = failing.failures(nowMs) / requests;
-  if (1 - own >= rules.successMin || 1 - own >= ejectionWorseShare * (1 - others)) return false;
-  const deviation = Math.sqrt((others * (1 - others)) / requests);
-  return own > others + ejectionWorseDeviations * deviation;
+  const isBad = 1 - own < rules.successMin && 1 - own < ejectionWorseShare * (1 - others.failing);
+  return isBad && own > others.failing + ejectionWorseDeviations * deviation(others, requests);
 }
 
-/** The share of their requests that the other backends in use fail, on average over them. */
-function othersFailing(
-  backends: readonly BackendState[],
-  own: BackendState,
-  nowMs: number,
-): number {
+/** Of the difference between two shares that are the same but for chance. */
+function deviation(others: Others, requests: number): number {
+  const variance = others.failing * (1 - others.failing);
+  return Math.sqrt(variance * (1 / requests + 1 / Math.max(1, others.requests)));
+}
+
+interface Others {
+  /** The share of their requests that they fail, on average; of whom few requests are known counts less. */
+  readonly failing: number;
+  /** Requests that say so. */
+  readonly requests: number;
+}
+
+/** How the other backends in use do. */
+function othersOf({ backend: own, backends }: Failure, nowMs: number): Others {
   let sum = 0;
-  let count = 0;
+  let weights = 0;
+  let known = 0;
   for (const backend of backends) {
     if (backend === own || !isInUse(backend)) continue;
-    count += 1;
     const failing = backend.record?.failing;
-    if (failing === undefined) continue;
-    sum += failing.failures(nowMs) / (failing.requests(nowMs) + ejectionDoubtRequests);
+    if (failing === undefined) {
+      // It never failed, however many requests that were.
+      weights += 1;
+      continue;
+    }
+    const requests = failing.requests(nowMs);
+    known += requests;
+    weights += requests / (requests + ejectionDoubtRequests);
+    sum += failing.failures(nowMs) / (requests + ejectionDoubtRequests);
   }
-  return count === 0 ? 0 : sum / count;
+  return { failing: weights === 0 ? 0 : sum / weights, requests: known };
 }
 
 function isInUse(backend: BackendState): boolean {
@@ -172,32 +204,40 @@ function leftOfLast({ ejectedForMs, backAtMs }: Failing, nowMs: number): number 
   return ejectedForMs / 2 ** Math.floor(Math.max(0, nowMs - backAtMs) / ejectedForMs);
 }
 
-/** As somebody else has found; its service is to be refreshed. */
-export function leaveOut(
+/** As another worker has found, which tries it `laterMs` before this one; its service is to be refreshed. */
+export function leaveOutAsTold(
+  backend: BackendState,
+  {
+    forMs,
+    laterMs,
+    reason,
+  }: { readonly forMs: number; readonly laterMs: number; readonly reason: string },
+  nowMs: number,
+): void {
+  const failing = failingOf(backend, nowMs);
+  const { ejectedUntilMs } = backend.standing;
+  const leftMs = Math.max(forMs + laterMs, ejectedUntilMs - nowMs);
+  if (ejectedUntilMs <= nowMs) failing.ejectedForMs = forMs;
+  leaveOut(backend, { forMs: leftMs, reason }, nowMs);
+}
+
+function leaveOut(
   backend: BackendState,
   { forMs, reason }: { readonly forMs: number; readonly reason: string },
   nowMs: number,
 ): void {
   const failing = failingOf(backend, nowMs);
-  failing.ejectedForMs = Math.max(failing.ejectedForMs, forMs);
   failing.ejectedAtMs = nowMs;
   failing.backAtMs = nowMs + forMs;
+  failing.inARow = 0;
   failing.startAnew(nowMs);
   backend.stand({ ejectedUntilMs: nowMs + forMs, ejectionReason: reason });
 }
 
-/**
- * Uses the backend again; its service is to be refreshed. One that fails at once is left out at once: only a whole
- * success clears it.
- */
-export function takeBack(
-  backend: BackendState,
-  rules: EjectionRules | undefined,
-  nowMs: number,
-): void {
+/** Uses the backend again; its service is to be refreshed. */
+export function takeBack(backend: BackendState, nowMs: number): void {
   const failing = failingOf(backend, nowMs);
   failing.backAtMs = Math.min(failing.backAtMs, nowMs);
-  failing.inARow = (rules?.failures ?? ejectionFailures) - 1;
   backend.stand({ ejectedUntilMs: 0, ejectionReason: "" });
 }
 
@@ -210,7 +250,7 @@ export function settleEjections(
   for (const backend of backends) {
     if (!isEjected(backend)) continue;
     const rules = ejectionRules(settings);
-    if (rules === undefined) takeBack(backend, rules, nowMs);
+    if (rules === undefined) takeBack(backend, nowMs);
     else if (backend.standing.ejectedUntilMs > nowMs + rules.maxMs) {
       backend.stand({ ejectedUntilMs: nowMs + rules.maxMs });
     }

@@ -14,7 +14,7 @@ import {
   type Fault,
   failingOf,
   judge,
-  leaveOut,
+  leaveOutAsTold,
   takeBack,
 } from "../routing/ejection.ts";
 import type { RouteTable } from "../routing/route-table.ts";
@@ -36,6 +36,8 @@ export interface FailedTry {
   readonly reason: string;
   /** When it was sent, in ms, monotonic. */
   readonly sentMs: number;
+  /** The backend was left out when it was sent. */
+  readonly isTrial: boolean;
 }
 
 export class Ejections {
@@ -70,7 +72,7 @@ export class Ejections {
   probedHealthy(backend: BackendState): void {
     const service = this.#options.table().service(backend.service);
     if (service === undefined || !isEjected(backend)) return;
-    takeBack(backend, ejectionRules(service.options?.ejection), this.#options.nowMs());
+    takeBack(backend, this.#options.nowMs());
     service.refresh();
   }
 
@@ -89,19 +91,18 @@ export class Ejections {
     if (rules === undefined) return;
     if (forMs === 0) {
       if (!isEjected(backend)) return;
-      takeBack(backend, rules, now);
+      takeBack(backend, now);
     } else {
       if (!mayLeaveOut(service.backends, backend)) return;
       // Whoever found out tries it first, for all of them.
-      const untilMs = Math.max(now + forMs + ejectionOthersMs, backend.standing.ejectedUntilMs);
-      leaveOut(backend, { forMs: untilMs - now, reason }, now);
+      leaveOutAsTold(backend, { forMs, laterMs: ejectionOthersMs, reason }, now);
     }
     service.refresh();
   }
 
   #takeBack(service: ServiceState, backend: BackendState): void {
     const { nowMs, tell } = this.#options;
-    takeBack(backend, ejectionRules(service.options?.ejection), nowMs());
+    takeBack(backend, nowMs());
     service.refresh();
     tell([{ service: service.name, address: backend.address, forMs: 0, reason: "" }]);
   }

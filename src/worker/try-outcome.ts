@@ -20,6 +20,7 @@ export class TryOutcome {
   #sentMs = 0;
   /** The backend was left out when it was chosen. */
   #isTrial = false;
+  #isEnded = false;
   /** Its answer has begun. */
   #isAnswered = false;
   /** Its answer says that it failed. */
@@ -35,14 +36,15 @@ export class TryOutcome {
     this.#service = service;
     this.#sentMs = this.#context.nowMs();
     this.#isAnswered = this.#isFailure = false;
+    this.#isEnded = false;
     this.#isTrial = isEjected(backend);
     if (this.#isTrial) trialBegins(backend, this.#sentMs);
   }
 
   /** Nothing more comes of it. What is known of it can still be told. */
   end(): void {
-    if (this.#isTrial) trialEnded(this.backend!, this.#sentMs);
-    this.#isTrial = false;
+    if (this.#isTrial && !this.#isEnded) trialEnded(this.backend!, this.#sentMs);
+    this.#isEnded = true;
   }
 
   /** Nothing is kept of it. */
@@ -63,12 +65,13 @@ export class TryOutcome {
     if (backend === undefined || service === undefined) return;
     const nowMs = this.#context.nowMs();
     const sentMs = this.#sentMs;
+    const isTrial = this.#isTrial;
     if (!this.#isAnswered) backend.observe(nowMs - sentMs, nowMs);
     const record = backend.recorded(nowMs);
     record.failuresTotal += 1;
     record.lastFailure = reason;
     if (fault === undefined) return;
-    this.#context.ejections.failed(service, backend, { fault, reason, sentMs });
+    this.#context.ejections.failed(service, backend, { fault, reason, sentMs, isTrial });
   }
 
   /**
