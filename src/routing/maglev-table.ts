@@ -7,8 +7,12 @@
 //
 // Weights: a member of half the weight has half the turns, evenly spread.
 
-import { maglevSlotsPerMember, maglevSlotsPerWeight } from "../limits.ts";
 import { hashText } from "./key-hash.ts";
+
+/** Slots of a Maglev table for each backend, at least: shares are within 1 % of what they should be (Maglev, NSDI 2016, section 5.3). */
+const maglevSlotsPerMember = 100;
+/** Slots of a Maglev table for the lightest backend, at least. */
+const maglevSlotsPerWeight = 10;
 
 export interface MaglevMember {
   readonly name: string;

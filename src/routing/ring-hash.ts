@@ -11,11 +11,17 @@
 //
 // Weights are those that were put: a slow start would move keys to and fro.
 
-import { boundedLoadFactor, ringProbesMax, ringSumMax } from "../limits.ts";
 import type { BackendState } from "./backend-state.ts";
 import { hashText, mixed } from "./key-hash.ts";
 import { buildMaglev, type MaglevTable } from "./maglev-table.ts";
 import { isTried, type Picker, type PickQuestion } from "./picker.ts";
+
+/** What a backend may have in flight, as a multiple of its part of what is in flight to all: 1 + ε of "Consistent Hashing with Bounded Loads" (Mirrokni et al., 2016); HAProxy's documentation recommends 1.25 to 2. */
+export const boundedLoadFactor = 1.25;
+/** Slots that are looked at for a backend that is usable and has room; then all backends are. */
+const ringProbesMax = 64;
+/** Backends whose load is summed up for each pick, at most: of more the sum is taken every so many picks. */
+const ringSumMax = 64;
 
 /** A table, made when it is first asked; who is meant by its positions. */
 interface Ring {
@@ -91,14 +97,14 @@ export class RingHashPicker implements Picker {
     const { members } = this.#ring;
     const slots = (this.#ring.slots ??= tableOf(this.#ring));
     const left = this.#left;
-    const roomPerWeight = this.#roomPerWeight(inFlight);
+    const room = boundedLoadFactor * (inFlight + 1);
     let place = hash;
     for (let i = 0; i < ringProbesMax; i++) {
       const position = slots[(place >>> 0) % slots.length]!;
       const backend = members[position]!;
       if (
         (left === undefined || left[position] === 0) &&
-        backend.inFlight < roomPerWeight * backend.weight &&
+        this.#hasRoom(backend, room) &&
         (triedCount === 0 || !isTried(backend, tried, triedCount))
       ) {
         return backend;
@@ -106,14 +112,14 @@ export class RingHashPicker implements Picker {
       place = mixed(place + goldenRatio);
     }
     return (
-      this.#highest(hash, tried, triedCount, roomPerWeight) ??
+      this.#highest(hash, tried, triedCount, room) ??
       this.#highest(hash, tried, triedCount, Number.POSITIVE_INFINITY)
     );
   }
 
-  /** A backend may get one more while it has less than that, times its weight. */
-  #roomPerWeight(inFlight: number): number {
-    return (boundedLoadFactor * (inFlight + 1)) / this.#usableWeight;
+  /** @param room For all together: what is in flight with this request, times the factor. Without a rounded division. */
+  #hasRoom({ inFlight, weight }: BackendState, room: number): boolean {
+    return inFlight * this.#usableWeight < room * weight;
   }
 
   /** Of all that may be chosen the one that the hash likes most ("rendezvous"), each by its weight. O(backends). */
@@ -121,13 +127,12 @@ export class RingHashPicker implements Picker {
     hash: number,
     tried: readonly BackendState[],
     triedCount: number,
-    roomPerWeight: number,
+    room: number,
   ): BackendState | undefined {
     let best: BackendState | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const backend of this.#usable) {
-      if (backend.inFlight >= roomPerWeight * backend.weight) continue;
-      if (isTried(backend, tried, triedCount)) continue;
+      if (!this.#hasRoom(backend, room) || isTried(backend, tried, triedCount)) continue;
       const chance = ((mixed(hash ^ hashText(backend.address)) >>> 0) + 1) / 2 ** 32;
       const distance = -Math.log(chance) / backend.weight;
       if (distance >= least && best !== undefined) continue;

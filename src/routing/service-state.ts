@@ -127,6 +127,7 @@ export class ServiceState {
     this.settings = settings;
     const policy = settings?.policy ?? policyDefault;
     if (policy === this.#policy && sameServiceOptions(before?.options, settings?.options)) return;
+    if (policy !== Policy.PeakEwma) for (const each of this.#backends) each.latency = undefined;
     this.#policy = policy;
     this.refresh();
   }

@@ -5,9 +5,11 @@
 // backend's share grows evenly with time, as Envoy's slow start with its defaults (min_weight_percent 10, aggression
 // 1). Shares are relative: where all start together, or one is alone, nobody is held back.
 
-import { slowStartShare } from "../limits.ts";
 import type { BackendState } from "./backend-state.ts";
 import { isGood } from "./usable-backends.ts";
+
+/** Share of its weight that a backend starts slowly with: Envoy's default min_weight_percent is 10. */
+const slowStartShare = 0.1;
 
 /** Those of `usable` that were not among `before` start slowly from now on; when nobody was used before, nobody does. */
 export function startSlowly(

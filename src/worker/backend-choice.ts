@@ -6,6 +6,7 @@ import type { CloseReason } from "../io/stream.ts";
 import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
+import type { RetryReason, RetryRule } from "../routing/retry-rule.ts";
 import { betterThan } from "../routing/second-choice.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { isEjected } from "../routing/usable-backends.ts";
@@ -18,11 +19,16 @@ import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
   current: BackendState | undefined;
+  /** Who is asked as well; its load is counted until `hedgeDone` or `hedgeWon`. */
+  hedged: BackendState | undefined;
   readonly #context: WorkerContext;
   /** The array keeps its length, which costs more to change than to count. */
   readonly #tried: BackendState[] = [];
   readonly #question: PickQuestion;
   #service: ServiceState | undefined;
+  /** Of the route; undefined: it says nothing. */
+  #rule: RetryRule | undefined;
+  #tries = 0;
   /** Times that the request was sent again. */
   #retries = 0;
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
@@ -30,21 +36,20 @@ export class BackendChoice {
   #client: PrefacedClient | undefined;
   /** What comes of the try at the current one. */
   #outcome: TryOutcome;
-  /** Of the try before, which may only be told of when the next one has begun. */
-  #outcomeBefore: TryOutcome;
+  /** Of the second one; undefined: there never was one. */
+  #secondOutcome: TryOutcome | undefined;
   /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
   #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#outcome = new TryOutcome(context);
-    this.#outcomeBefore = new TryOutcome(context);
     const { random } = context;
     this.#question = { random, nowMs: 0, hash: 0, tried: this.#tried, triedCount: 0 };
   }
 
   get tries(): number {
-    return this.#question.triedCount;
+    return this.#tries;
   }
 
   /** The request, or a part of it, was sent to a backend before the current one. */
@@ -57,18 +62,25 @@ export class BackendChoice {
     this.#service = undefined;
     this.#client = undefined;
     this.#tcp = undefined;
+    this.#rule = undefined;
     this.#question.triedCount = 0;
+    this.#tries = 0;
     this.#retries = 0;
     this.#spare = undefined;
     this.#outcome.forget();
-    this.#outcomeBefore.forget();
+    this.#secondOutcome?.forget();
   }
 
-  /** @param client Whom a preface names. @param hash Of what it is kept together by; 0 where its service does not ask. */
-  begin(service: ServiceState, client: PrefacedClient, hash = 0): void {
+  /**
+   * @param client Whom a preface names.
+   * @param rule Of the route, if it says anything of tries.
+   * @param hash Of what it is kept together by; 0 where its service does not ask.
+   */
+  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule, hash = 0): void {
     this.reset();
     this.#service = service;
     this.#client = client;
+    this.#rule = rule;
     this.#question.hash = hash;
   }
 
@@ -79,6 +91,7 @@ export class BackendChoice {
   }
 
   get #triesMax(): number {
+    if (this.#rule !== undefined && this.#rule.tries > 0) return this.#rule.tries;
     return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
   }
 
@@ -86,8 +99,8 @@ export class BackendChoice {
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (service === undefined || this.#question.triedCount >= this.#triesMax) return undefined;
-    const first = this.#question.triedCount === 0 ? preferred : undefined;
+    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    const first = this.#tries === 0 ? preferred : undefined;
     const stays = first !== undefined && isTaken(first, service);
     const chosen = stays ? first : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
@@ -101,34 +114,109 @@ export class BackendChoice {
   }
 
   /**
-   * Where to send the same request again, after the connection to the current backend broke: to another one, and
-   * only when there is none to the same, whose connection was old (`reused`). With `stays` it is asked first: this
-   * client belongs to it. Undefined: nobody is left, or the service has no answers to pay with (docs/decisions/0026).
+   * Where to send the same request again, after the try at the current backend failed: to another one, and only when
+   * there is none to the same, if its connection was old (`reused`) or the route says when to try again. With `stays`
+   * it is asked first: this client belongs to it. Undefined: nobody is left, or the service has no answers to pay with
+   * (docs/decisions/0026).
    */
-  retry(reused: boolean, stays: boolean): BackendState | undefined {
+  retry(why: RetryReason, reused: boolean, stays: boolean): BackendState | undefined {
     const { limits, counters } = this.#context;
-    const budget = this.#service?.retryBudget;
-    if (budget === undefined || this.#retries >= limits.retriesMax) return undefined;
-    const price = reused ? limits.retryReusedAnswers : limits.retryFreshAnswers;
-    if (!budget.affords(price, limits.retryReserveAnswers)) {
-      counters[Counter.retriesRefused]! += 1;
-      return undefined;
-    }
+    if (this.#retries >= this.#retriesMax) return undefined;
+    const price = reused ? limits.retryReusedAnswers : this.#price;
+    if (!this.#affords(price) || this.#tries >= this.#triesMax) return undefined;
     if (reused) this.#spare = this.current;
     const chosen = this.#again(reused && stays);
     if (chosen === undefined) return undefined;
-    budget.pay(price);
+    this.#service?.retryBudget.pay(price);
     this.#retries += 1;
     counters[Counter.upstreamRetries]! += 1;
+    counters[counterOf[why]]! += 1;
     return chosen;
   }
 
+  /** All of them, where the route says how many tries there are. */
+  get #retriesMax(): number {
+    return this.#rule !== undefined && this.#rule.tries > 0
+      ? this.#rule.tries
+      : this.#context.limits.retriesMax;
+  }
+
+  /** Of one retry, in answers. */
+  get #price(): number {
+    return this.#rule !== undefined && this.#rule.price > 0
+      ? this.#rule.price
+      : this.#context.limits.retryFreshAnswers;
+  }
+
+  #affords(price: number): boolean {
+    const { limits, counters } = this.#context;
+    if (this.#service?.retryBudget.affords(price, limits.retryReserveAnswers) === true) return true;
+    counters[Counter.retriesRefused]! += 1;
+    return false;
+  }
+
   #again(stays: boolean): BackendState | undefined {
-    const same = stays && this.#question.triedCount < this.#triesMax;
-    const spare = same ? this.#takeSpare() : undefined;
-    if (spare === undefined) return this.next(undefined);
+    const spare = stays ? this.#takeSpare() : undefined;
+    const service = this.#service;
+    if (service === undefined) return undefined;
+    const chosen = spare ?? this.#pick(service) ?? this.#takeSpare() ?? this.#pickTried(service);
+    if (chosen === undefined) return undefined;
     this.done();
-    return this.#use(spare);
+    return this.#use(chosen);
+  }
+
+  /** All were tried. Where the route asks for more tries, those before the last one are asked again, or it itself. */
+  #pickTried(service: ServiceState): BackendState | undefined {
+    if (this.#rule === undefined || this.current === undefined) return undefined;
+    this.#tried[0] = this.current;
+    this.#question.triedCount = 1;
+    const other = this.#pick(service);
+    if (other !== undefined) return other;
+    this.#question.triedCount = 0;
+    return this.#pick(service);
+  }
+
+  /**
+   * A second backend for the same request, beside the current one; paid for as a retry. Undefined: there is none, or
+   * nothing to pay with.
+   */
+  hedge(): BackendState | undefined {
+    const service = this.#service;
+    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    const price = this.#price;
+    if (!this.#affords(price)) return undefined;
+    const chosen = this.#pick(service);
+    if (chosen === undefined) return undefined;
+    service.retryBudget.pay(price);
+    this.#retries += 1;
+    this.hedged = chosen;
+    this.#secondOutcome ??= new TryOutcome(this.#context);
+    this.#secondOutcome.begin(service, chosen);
+    this.#enter(chosen);
+    return chosen;
+  }
+
+  /** The second backend takes the place of the first, whose load ends: so long it has taken at least. */
+  hedgeWon(): void {
+    const first = this.#outcome;
+    first.overtaken();
+    this.done();
+    this.current = this.hedged;
+    this.#outcome = this.#secondOutcome ?? first;
+    this.#secondOutcome = first;
+    this.hedged = undefined;
+  }
+
+  /** The second backend has answered, and the client does not get it; the first is still awaited. */
+  hedgeRefused(status: number): void {
+    this.#secondOutcome?.answered(status);
+  }
+
+  /** The load of the second one ends. */
+  hedgeDone(): void {
+    if (this.hedged !== undefined) leave(this.hedged);
+    this.#secondOutcome?.end();
+    this.hedged = undefined;
   }
 
   #takeSpare(): BackendState | undefined {
@@ -138,17 +226,19 @@ export class BackendChoice {
   }
 
   #use(chosen: BackendState): BackendState {
-    this.#tried[this.#question.triedCount++] = chosen;
     this.current = chosen;
-    const before = this.#outcomeBefore;
-    this.#outcomeBefore = this.#outcome;
-    this.#outcome = before;
-    before.begin(this.#service, chosen);
+    this.#outcome.begin(this.#service, chosen);
+    this.#enter(chosen);
+    return chosen;
+  }
+
+  #enter(chosen: BackendState): void {
+    this.#tries += 1;
+    this.#tried[this.#question.triedCount++] = chosen;
     chosen.endpoint.inFlight += 1;
     chosen.inFlight += 1;
     chosen.requestsTotal += 1;
     this.#context.counters[Counter.upstreamTries]! += 1;
-    return chosen;
   }
 
   /** An idle connection to the backend, now the owner's; or undefined. As UpstreamPool.take. */
@@ -179,18 +269,14 @@ export class BackendChoice {
   }
 
   /**
-   * The backend did not do its part: the current one, unless another is named.
+   * The backend did not do its part: the current one, or the second.
    *
    * @param isOld Its connection was idle before, which it may close at any time: that alone is no sign of its health.
    */
   failed(why: string, backend = this.current, isOld = false): void {
-    this.#outcomeOf(backend)?.failed(why, isOld ? undefined : "failed");
-  }
-
-  #outcomeOf(backend: BackendState | undefined): TryOutcome | undefined {
-    if (backend === undefined) return undefined;
-    if (this.#outcome.backend === backend) return this.#outcome;
-    return this.#outcomeBefore.backend === backend ? this.#outcomeBefore : undefined;
+    if (backend === undefined) return;
+    const outcome = backend === this.current ? this.#outcome : this.#secondOutcome;
+    outcome?.failed(why, isOld ? undefined : "failed");
   }
 
   /** The answer of the current backend begins. @param status 0: a TCP connection stands. */
@@ -207,8 +293,7 @@ export class BackendChoice {
   /** Its load ends. */
   done(): void {
     if (this.current === undefined) return;
-    this.current.endpoint.inFlight -= 1;
-    this.current.inFlight -= 1;
+    leave(this.current);
     this.#outcome.end();
     this.current = undefined;
   }
@@ -219,3 +304,16 @@ function isTaken(backend: BackendState, service: ServiceState): boolean {
   if (backend.removed) return false;
   return !isEjected(backend) || service.usable.includes(backend);
 }
+
+function leave(backend: BackendState): void {
+  backend.endpoint.inFlight -= 1;
+  backend.inFlight -= 1;
+}
+
+const counterOf: Readonly<Record<RetryReason, number>> = {
+  connect: Counter.retriesConnect,
+  reset: Counter.retriesReset,
+  timeout: Counter.retriesTimeout,
+  status: Counter.retriesStatus,
+  hedge: Counter.hedges,
+};

@@ -16,10 +16,12 @@ import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { Ejections } from "./ejections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { HealthBook } from "./health-book.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { ServiceUpkeep } from "./service-upkeep.ts";
+import type { ShortTimes } from "./short-times.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
@@ -82,10 +84,12 @@ export interface WorkerContext {
   /** What routes have let in, of all workers together. */
   readonly rates: RateBuckets;
   readonly wheel: TimerWheel;
+  readonly shortTimes: ShortTimes;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
   /** Hears of every failure of a backend. */
   readonly ejections: Ejections;
+  readonly health: HealthBook;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;

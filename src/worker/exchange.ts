@@ -142,11 +142,11 @@ export class Exchange {
     if (service === undefined) return this.#answer(404, "redirect-to-itself", "");
     this.stickyPlace = place;
     this.record.service = service.name;
-    if (this.#isBeyondLimits()) return;
+    if (this.#isBeyondLimits(route)) return;
     const { downstream } = this.client;
     const key = service.hashKey;
     const hash = key === undefined ? 0 : pickHashOf(this.#context, key, downstream, bytes);
-    this.delivery.choice.begin(service, downstream, hash);
+    this.delivery.choice.begin(service, downstream, route.retry, hash);
     if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
@@ -185,8 +185,8 @@ export class Exchange {
   }
 
   /** Answers what no backend is to be bothered with. */
-  #isBeyondLimits(): boolean {
-    const limit = this.limits.begin(this.#context.requestHead);
+  #isBeyondLimits({ options }: CompiledRoute): boolean {
+    const limit = this.limits.begin(this.#context.requestHead, options?.timeoutMs);
     if (limit === undefined) return false;
     const detail = limited(this.#context.counters, limit);
     if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
@@ -264,6 +264,7 @@ export class Exchange {
   malformedAnswer(detail: string): void {
     this.#context.counters[Counter.malformedResponses]! += 1;
     this.delivery.choice.failed(`malformed answer: ${detail}`);
+    if (!this.response.begun && this.delivery.goesOnBesides()) return;
     this.fail(502, "backend-malformed", "");
   }
 

@@ -18,12 +18,14 @@ import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
+import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -62,11 +64,15 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
+  const health = new HealthBook({
+    recovered: (backend) => context.ejections.probedHealthy(backend),
+  });
   const upkeep = new ServiceUpkeep({
     zone: settings.zone,
     nowMs,
     wheel,
     everyMs: limits.serviceUpkeepMs,
+    health,
   });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
@@ -77,6 +83,7 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
     wheel,
+    shortTimes: new ShortTimes(system, wheel),
     upkeep,
     ejections: new Ejections({
       table: () => context.table,
@@ -84,6 +91,7 @@ export function makeContext(
       random: () => system.random(),
       tell: (ejections) => start.control.postMessage({ kind: "ejected", ejections }),
     }),
+    health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),

@@ -59,7 +59,7 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
     this.#choice = new BackendChoice(context);
     // It is kept together with nothing.
     const hash = service.hashKey === undefined ? 0 : Math.floor(context.random() * 2 ** 32);
-    this.#choice.begin(service, client, hash | 0);
+    this.#choice.begin(service, client, undefined, hash | 0);
     this.#isLast = hasStrayBody(head);
     this.#answer = new DroppedAnswer(context, head.method);
     this.#body = new BodyRelay(limits);

@@ -5,6 +5,7 @@
 
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
+import type { HealthBook } from "./health-book.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
@@ -14,6 +15,7 @@ export interface ServiceUpkeepOptions {
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
   readonly everyMs: number;
+  readonly health: Pick<HealthBook, "inform">;
 }
 
 export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
@@ -31,8 +33,9 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   nowMs = (): number => this.#options.nowMs();
 
-  /** What is known of each backend is put in here: see the health book. */
-  joined(_backend: BackendState): void {}
+  joined(backend: BackendState): void {
+    this.#options.health.inform(backend);
+  }
 
   restless(service: ServiceState): void {
     if (this.#restless.size === 0) this.#options.wheel.arm(this.#timer, this.#options.everyMs);

@@ -64,7 +64,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     this.#line.service = service.name;
     const isKeyed = service.hashKey !== undefined;
     const hash = isKeyed ? pickHashOfPeer(this.#client.ends.remoteAddress) : 0;
-    this.#choice.begin(service, this.#client, hash);
+    this.#choice.begin(service, this.#client, undefined, hash);
     this.#settings = this.#choice.asConnection();
     this.#tryNext("no-backend");
   }

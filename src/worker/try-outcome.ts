@@ -81,7 +81,8 @@ export class TryOutcome {
    */
   answered(status: number): void {
     const { backend } = this;
-    if (backend === undefined) return;
+    // Asked again when an answer is relayed for want of another try.
+    if (backend === undefined || this.#isAnswered) return;
     const nowMs = this.#context.nowMs();
     const latencyMs = nowMs - this.#sentMs;
     backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
@@ -92,12 +93,20 @@ export class TryOutcome {
     else if (this.#isTrial) this.#context.ejections.returned(this.#service!, backend);
   }
 
+  /** Another try was answered first: so long this one has taken at least. */
+  overtaken(): void {
+    if (this.#isAnswered) return;
+    const nowMs = this.#context.nowMs();
+    this.backend?.observe(nowMs - this.#sentMs, nowMs);
+  }
+
   /** It is answered, and all of the answer is there. */
   succeeded(): void {
     const record = this.backend?.record;
     if (record === undefined || this.#isFailure) return;
     if (record.failing === undefined && record.lastFailure === "") return;
     record.failing?.succeeded(this.#context.nowMs());
+    if (this.#isTrial) this.#context.ejections.returned(this.#service!, this.backend!);
     record.lastFailure = "";
   }
 }

@@ -101,6 +101,7 @@ export class WorkerLoop {
         });
         return;
       case "health":
+        this.#context.health.learn(message.verdicts, this.#context.table);
         return;
       case "ejected":
         this.#context.ejections.told(message.ejections);
@@ -143,6 +144,8 @@ export class WorkerLoop {
 
   /** A whole table, built aside in pieces so that requests are served in between. */
   async #replace(message: Extract<ToWorker, { kind: "snapshot" }>): Promise<void> {
+    const { health } = this.#context;
+    const { version } = health;
     const builder = RouteTable.build(this.#context.upkeep);
     for (const piece of message.pieces) {
       builder.add(decodePiece(piece));
@@ -151,6 +154,7 @@ export class WorkerLoop {
     const previous = this.#context.table;
     const old = [...previous.endpoints()];
     this.#context.table = builder.finish(message.revision, previous);
+    if (health.version !== version) health.informAll(this.#context.table);
     this.#position = message.position;
     this.#closeIdle(old.filter((endpoint) => endpoint.users === 0));
   }
