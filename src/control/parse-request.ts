@@ -175,11 +175,6 @@ function parseTtlMs(ttl: Duration): number {
   return ms;
 }
 
-export function refuseDrain(drain: Duration | undefined): void {
-  if (drain === undefined) return;
-  throw notBuilt("drain", "draining a backend is not built yet: leave it out to remove it at once");
-}
-
 export function parseQuestion({ request }: ExplainRequest): ExplainQuestion {
   switch (request?.$case) {
     case "http":

@@ -4,7 +4,7 @@
 // So the calls are tested without a port, and another transport needs no second service.
 
 import type * as proto from "../gen/crosspoint/v1/router.ts";
-import { watchesMax } from "../limits.ts";
+import { nodeDrainMsMax, watchesMax } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
 import { backendKeyOf } from "../model/backend.ts";
 import { RouterError } from "../model/errors.ts";
@@ -14,6 +14,8 @@ import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
 import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
+import { mayStillUse, withTimeFor } from "./draining-calls.ts";
+import { Leaving, type LeavingParts } from "./leaving.ts";
 import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
 import { listNodes } from "./node-list.ts";
 import {
@@ -24,7 +26,6 @@ import {
   parseRequestId,
   parseService,
   parseWait,
-  refuseDrain,
 } from "./parse-request.ts";
 import { parseRoute } from "./parse-route.ts";
 import { renderBackendStatus, renderLagging, renderService } from "./render.ts";
@@ -72,6 +73,8 @@ export interface RouterCalls {
 export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
   /** What this node says of itself; asked at each list of nodes. Default: its name. */
   readonly info?: () => MemberInfo;
+  /** Absent: nothing drains here, and no call ends this node. */
+  readonly leaving?: LeavingParts;
 }
 
 export function createRouterService(parts: RouterServiceParts): RouterCalls {
@@ -92,11 +95,19 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
     removeService: unary((request, patience) => service.removeService(request, patience)),
     listServices: unary((request, patience) => service.listServices(request, patience)),
     registerBackend: unary((request, patience) => service.registerBackend(request, patience)),
-    deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
+    deregisterBackend: (request, context) =>
+      unary((asked: typeof request, patience) => service.deregisterBackend(asked, patience))(
+        request,
+        withTimeFor(context, request.drain),
+      ),
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
-    pauseService: unary(() => notBuilt("PauseService")),
-    resumeService: unary(() => notBuilt("ResumeService")),
-    drainNode: unary(() => notBuilt("DrainNode")),
+    pauseService: unary((request, patience) => service.leaving.pause(request, patience)),
+    resumeService: unary((request, patience) => service.leaving.resume(request, patience)),
+    drainNode: (request, context) =>
+      unary((asked: typeof request, patience) => service.leaving.drainNode(asked, patience))(
+        request,
+        withTimeFor(context, request.notice, request.drain ?? nodeDrain),
+      ),
     explain: unary((request, patience) => service.explain(request, patience)),
     listNodes: unary((_request: proto.ListNodesRequest, patience) => service.listNodes(patience)),
     listRejectedEntries: unary(async (request: proto.ListRejectedEntriesRequest) => {
@@ -110,8 +121,9 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
 }
 
 class RouterService {
-  readonly #parts: WriterParts & Required<RouterServiceParts>;
+  readonly #parts: WriterParts & Required<Omit<RouterServiceParts, "leaving">>;
   readonly #writer: Writer;
+  readonly leaving: Leaving;
   #watches = 0;
 
   constructor(given: RouterServiceParts) {
@@ -122,6 +134,9 @@ class RouterService {
     };
     this.#parts = parts;
     this.#writer = new Writer(parts);
+    const { serving, store, system, cluster } = parts;
+    const world = { store, system, cluster, nodeName: serving.nodeName, writer: this.#writer };
+    this.leaving = new Leaving(world, given.leaving);
   }
 
   async addRoute(
@@ -271,19 +286,15 @@ class RouterService {
   ): Promise<proto.DeregisterBackendResponse> {
     const service = parseServiceName(request.service, "service");
     const address = parseAddress(request.address, "address");
-    refuseDrain(request.drain);
+    if (request.drain !== undefined) {
+      return await this.leaving.drainBackend({ service, address }, request.drain, patience);
+    }
     const { revision, lagging } = await this.#writer.write(
       { drafts: [{ kind: "remove-backend", service, address }], ...unguarded, wait: "node" },
       patience,
     );
     const [lag] = lagging;
-    if (lag !== undefined) {
-      throw new RouterError(
-        "deadline",
-        `backend "${address}" of service "${service}" was removed at revision ${revision}, but node "${lag.node}" may still use it: ${lag.reason}`,
-        { reason: "LAGGING", metadata: { revision: String(revision), node: lag.node } },
-      );
-    }
+    if (lag !== undefined) throw mayStillUse(service, address, revision, lag);
     return { revision: BigInt(revision), cut: 0 };
   }
 
@@ -358,9 +369,8 @@ class RouterService {
   }
 }
 
-function notBuilt(call: string): Promise<never> {
-  return Promise.reject(new RouterError("unimplemented", `${call} is not built yet`));
-}
+/** How long a node drains that was not told, at most as far as a caller can know. */
+const nodeDrain = { seconds: BigInt(nodeDrainMsMax / 1_000), nanos: 0 };
 
 /** Of a node that was told nothing about itself. */
 function unknownInfo(name: string): MemberInfo {

@@ -65,7 +65,7 @@ export class BackendChoice {
     ) {
       return undefined;
     }
-    const usable = preferred !== undefined && !preferred.removed && this.#question.triedCount === 0;
+    const usable = preferred !== undefined && stays(preferred) && this.#question.triedCount === 0;
     const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
@@ -109,7 +109,7 @@ export class BackendChoice {
   #takeSpare(): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.removed === true ? undefined : spare;
+    return spare !== undefined && stays(spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
@@ -165,4 +165,9 @@ export class BackendChoice {
     this.current.inFlight -= 1;
     this.current = undefined;
   }
+}
+
+/** New work may go there at all: it is still one of its service's, and not about to leave. */
+function stays({ removed, standing }: BackendState): boolean {
+  return !removed && !standing.draining;
 }

@@ -6,6 +6,7 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
+import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
@@ -193,6 +194,13 @@ export class HttpSession
     if (this.#after !== undefined) return this.#after.destroy();
     this.stream.destroy(true);
     this.onClose("destroyed");
+  }
+
+  cutAt(backend: BackendState): void {
+    const exchange = this.#exchange;
+    if (exchange?.delivery.choice.current !== backend) return;
+    if (this.#after instanceof Upgraded) return this.#after.destroy("backend-drained");
+    exchange.fail(504, "backend-drained", "");
   }
 
   // --- finding requests

@@ -14,6 +14,7 @@ export type Reason =
   | "backend-closed"
   | "backend-malformed"
   | "backend-slow"
+  | "backend-drained"
   | "request-slow"
   | "client-slow"
   | "request-malformed"
@@ -57,6 +58,7 @@ const sentences: Readonly<Record<Reason, string>> = {
   "backend-closed": "the backend broke off before it had answered",
   "backend-malformed": "the backend's answer was malformed",
   "backend-slow": "the backend did not answer in time",
+  "backend-drained": "the backend left before it had answered, and its time to finish was over",
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",

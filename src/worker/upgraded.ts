@@ -34,9 +34,9 @@ export class Upgraded implements TunnelOwner {
     this.tunnel = new Tunnel(context, ends.client, ends.upstream.stream, this);
   }
 
-  /** Cuts both sides. */
-  destroy(): void {
-    this.tunnel.destroy();
+  /** Cuts both sides. @param why For the access log. */
+  destroy(why = ""): void {
+    this.tunnel.destroy(why);
   }
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
