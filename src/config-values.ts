@@ -195,6 +195,12 @@ export function parseNodeName(text: string, source: string): string {
   throw wrong(source, text, 'a node name: letters, digits, ".", "_" and "-"');
 }
 
+/** A value of the label "zone", without what no line of a log should hold. */
+export function parseZone(text: string, source: string): string {
+  if (/^[^\p{C}\p{Z}]{1,256}$/u.test(text)) return text;
+  throw wrong(source, text, "a zone: 1 to 256 characters, no spaces");
+}
+
 export function parsePath(text: string): string {
   return resolve(text);
 }

@@ -4,11 +4,10 @@
 // a wrong setting is told before anything is bound. `serveOptions` is the one table of settings: the
 // command line, the environment, the file, --help and the documents follow it.
 
-import { readFileSync } from "node:fs";
-import { availableParallelism, homedir, hostname } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
+import { type HostFacts, realHost, stateDirectory } from "./config-host.ts";
 import { type LimitSettings, limitOption } from "./config-limits.ts";
 import { many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
 import {
@@ -37,6 +36,7 @@ import {
   parseStore,
   parseUser,
   parseVia,
+  parseZone,
   type RpcAddress,
   type StoreSetting,
 } from "./config-values.ts";
@@ -44,7 +44,7 @@ import { workersMax } from "./limits.ts";
 import { invalidField } from "./model/errors.ts";
 import type { ServiceName } from "./model/names.ts";
 
-export type { ListenAddress, ServeOption };
+export type { HostFacts, ListenAddress, ServeOption };
 
 /** Everything a node is told when it starts. */
 export interface Config {
@@ -61,6 +61,8 @@ export interface Config {
   readonly workers: number;
   readonly io: IoSetting;
   readonly nodeName: string;
+  /** Where this node stands, as the label "zone" of backends says it; "": it does not say. */
+  readonly zone: string;
   /** How long open work may take on SIGTERM, in ms. */
   readonly drainMs: number;
   /** Absolute. */
@@ -98,14 +100,6 @@ export interface ForwardSetting {
 /** Flag to what the command line gave: a switch is true. */
 export type RawOptions = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 
-/** What the machine says about itself; tests bring their own. */
-export interface HostFacts {
-  hostname(): string;
-  homedir(): string;
-  cores(): number;
-  readFile(path: string): string;
-}
-
 export const serveOptions = {
   store: one(
     "store",
@@ -142,6 +136,12 @@ export const serveOptions = {
   nodeName: one("node-name", "NAME", "what this node is called", parseNodeName, {
     fallback: "the host's name",
   }),
+  zone: one(
+    "zone",
+    "NAME",
+    'where this node stands: backends whose label "zone" says the same come first where a service prefers them',
+    parseZone,
+  ),
   discover: many(
     "discover",
     "URL",
@@ -212,9 +212,7 @@ export const serveOptions = {
     "NAME",
     "what the router is called in Via of what it forwards, or off",
     parseVia,
-    {
-      fallback: "crosspoint",
-    },
+    { fallback: "crosspoint" },
   ),
   forwarded: one(
     "forwarded",
@@ -267,6 +265,7 @@ export function parseConfig(
     workers: value(serveOptions.workers) ?? (demo ? 1 : Math.min(host.cores(), workersMax)),
     io: value(serveOptions.io) ?? "auto",
     nodeName: value(serveOptions.nodeName) ?? host.hostname(),
+    zone: value(serveOptions.zone) ?? "",
     drainMs: value(serveOptions.drain) ?? 30_000,
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
@@ -364,15 +363,6 @@ function fileKeys(): string[] {
     .filter((flag) => flag !== serveOptions.config.flag);
 }
 
-/** systemd's, else the XDG base directory's (which counts only when absolute), else its default. */
-function stateDirectory(env: NodeJS.ProcessEnv, host: HostFacts): string {
-  const ofUnit = env["STATE_DIRECTORY"]?.split(":")[0] ?? "";
-  if (isAbsolute(ofUnit)) return ofUnit;
-  const ofUser = env["XDG_STATE_HOME"] ?? "";
-  const base = isAbsolute(ofUser) ? ofUser : join(host.homedir(), ".local", "state");
-  return join(base, "crosspoint");
-}
-
 /** The same address twice would only fail later, when it is bound, and less readably. */
 function refuseDoubles(config: Config): void {
   const statuses = new Set(config.pages.map(({ status }) => status));
@@ -391,10 +381,3 @@ function refuseDoubles(config: Config): void {
   if (config.rpc?.kind === "tcp") claim("--rpc", config.rpc);
   if (config.admin !== undefined) claim("--admin", config.admin);
 }
-
-const realHost: HostFacts = {
-  hostname,
-  homedir,
-  cores: availableParallelism,
-  readFile: (path) => readFileSync(path, "utf8"),
-};

@@ -13,6 +13,10 @@ export const retryReserveAnswers = 50;
 export const retryAnswersMax = 5_000;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
+/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
+export const latencyDecayMs = 10_000;
+/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
+export const latencyMsMin = 0.1;
 /** The longest that a backend may take to drain, in ms (24 h): long-lived connections of a working day. */
 export const backendDrainMsMax = 86_400_000;
 /** While something drains or is paused its workers are asked what is open, so often at first, in ms: most requests are over by then. */

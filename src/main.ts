@@ -315,6 +315,7 @@ function workerSettings(
     pages,
     via: config.via === "off" ? undefined : config.via,
     forwarded: config.forwarded,
+    zone: config.zone,
     limits: limitsWithin(descriptorsMax(), config, log),
     stickyKeys,
     faultHooks,

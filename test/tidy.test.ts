@@ -65,6 +65,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "config-option.ts": ["model"],
   "config-etcd.ts": ["model", "etcd/etcd.ts"],
   "config-file.ts": ["model", "nearest.ts", "yaml.ts"],
+  "config-host.ts": [],
   "config-limits.ts": ["model", "config-option.ts", "config-values.ts", "limits.ts", "nearest.ts"],
   "config-values.ts": ["model", "etcd/etcd.ts", "config-etcd.ts", "limits.ts", "nearest.ts"],
   "config.ts": [
@@ -73,6 +74,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "limits.ts",
     "config-etcd.ts",
     "config-file.ts",
+    "config-host.ts",
     "config-limits.ts",
     "config-option.ts",
     "config-values.ts",

@@ -127,6 +127,7 @@ export class HotLoop {
           pages: [],
           via: "crosspoint",
           forwarded: false,
+          zone: "",
           limits: {},
           stickyKeys: { current: new Uint8Array(32), previous: undefined },
           faultHooks: false,

@@ -54,6 +54,8 @@ export interface WorkerSettings {
   readonly via: string | undefined;
   /** Requests get Forwarded (RFC 7239) beside X-Forwarded-*. */
   readonly forwarded: boolean;
+  /** Where the node stands, as the label "zone" of backends says it; "": it does not say. */
+  readonly zone: string;
   /** Over those of limits.ts, by their names there. */
   readonly limits: LimitOverrides;
   /** As the worker's first table comes; see the message `sticky-keys`. */
@@ -118,11 +120,27 @@ export interface Explanation {
 export interface BackendMeasure {
   readonly service: string;
   readonly address: string;
+  /** Requests and connections of this service. */
   readonly inFlight: number;
   readonly total: number;
   readonly failures: number;
   /** The last failure in words, "" when the last try succeeded. */
   readonly lastFailure: string;
+  /** Open to the address, idle ones too, of whichever service. Absent: none. */
+  readonly connectionsOpen?: number;
+  /** Times that it was left out after failures. Absent: never. */
+  readonly ejections?: number;
+  /** It is left out now. */
+  readonly ejection?: EjectionMeasure;
+  /** Of the last minute or two, by model/latency-buckets.ts: latencyPercentileMs reads them. Absent: there were none. */
+  readonly latencies?: Uint32Array;
+}
+
+export interface EjectionMeasure {
+  /** How much longer, in ms; 0: a request may try it now, and it is back when that succeeds. */
+  readonly forMs: number;
+  /** The failure that was the last straw: "HTTP 500", "connect refused". */
+  readonly reason: string;
 }
 
 /** A backend of a service, or with the address "" all of the service's backends together. */

@@ -22,6 +22,7 @@ export const policies: Readonly<Record<string, Policy>> = {
   "least-loaded": Policy.LEAST_LOADED,
   "peak-ewma": Policy.PEAK_EWMA,
   "ring-hash": Policy.RING_HASH,
+  leader: Policy.LEADER,
 };
 
 /** "round-robin"; "" when none is set. */

@@ -10,7 +10,7 @@
 import type { Address } from "../model/address.ts";
 import { type Backend, type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
-import { invalidField, RouterError, unreachable } from "../model/errors.ts";
+import { invalidField, RouterError } from "../model/errors.ts";
 import type { Labels, RouteName, ServiceName } from "../model/names.ts";
 import { revisionZero } from "../model/revision.ts";
 import {

@@ -30,10 +30,14 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
+const SO_KEEPALIVE = 9;
 const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
 const TCP_NOTSENT_LOWAT = 25;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
@@ -233,6 +237,22 @@ export function setNoDelay(fd: number): void {
 /** With so many bytes not sent yet the kernel takes no more, until half are left (TCP_NOTSENT_LOWAT, tcp(7)). Inherited by accept(2). */
 export function limitUnsent(fd: number, bytes: number): void {
   trySetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+}
+
+/**
+ * The kernel asks a silent peer whether it is there (SO_KEEPALIVE, RFC 9293 section 3.8.4). A failure is harmless: the peer
+ * has left. Whole seconds, which is what tcp(7) takes.
+ *
+ * @param times.probes In a row, without an answer: then the connection breaks (ETIMEDOUT).
+ */
+export function keepAlive(
+  fd: number,
+  times: { readonly idleS: number; readonly intervalS: number; readonly probes: number },
+): void {
+  trySetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, times.idleS);
+  trySetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, times.intervalS);
+  trySetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, times.probes);
+  trySetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 export function closeFd(fd: number): void {

@@ -81,6 +81,13 @@ export interface Stream extends ConnectionEnds {
   relayTo?(target: Stream, told: RelayEvents): boolean;
   /** What comes is told by `onData` again; what is on its way to the target arrives there. */
   stopRelay?(): void;
+  /**
+   * From now on the kernel asks the peer whether it is there when it was silent for so long; see keep-alive.ts. Absent: streams
+   * of this adapter cannot.
+   *
+   * @param idleMs Rounded up to whole seconds.
+   */
+  keepAlive?(idleMs: number): void;
 }
 
 /** Accepts connections; opened from a loan. */

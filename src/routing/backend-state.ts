@@ -6,6 +6,8 @@
 
 import { type Address, splitAddress } from "../model/address.ts";
 import type { ServiceName } from "../model/names.ts";
+import { BackendRecord } from "./backend-record.ts";
+import type { LatencyAverage } from "./latency-average.ts";
 
 /** One upstream address inside a worker, shared by every service that lists it; survives snapshots. */
 export class Endpoint {
@@ -17,6 +19,8 @@ export class Endpoint {
   inFlight = 0;
   /** For the worker's connection pool; routing never looks inside. */
   pool: unknown = undefined;
+  /** Connections that this worker has open there, idle ones too; counted by the worker. */
+  connections = 0;
   /** Backends of the table that have this address; 0: the table has forgotten it. */
   users = 0;
 
@@ -67,9 +71,10 @@ export class BackendState {
   /** Requests and connections that this worker has open there for this service; counted by the worker. */
   inFlight = 0;
   requestsTotal = 0;
-  failuresTotal = 0;
-  /** In words; "" when the last try succeeded. */
-  lastFailure = "";
+  /** What its requests have taught; undefined: nothing yet. */
+  record: BackendRecord | undefined = undefined;
+  /** Made by the policy that picks by it; others measure nothing. */
+  latency: LatencyAverage | undefined = undefined;
   /** No longer a backend of its service: a sticky cookie or a pooled connection must not choose it. */
   removed = false;
 
@@ -85,7 +90,26 @@ export class BackendState {
     this.standing = { ...this.standing, ...change };
   }
 
+  /** An answer of it has begun, or a try there has ended without one, after `latencyMs`. */
+  observe(latencyMs: number, nowMs: number): void {
+    this.latency?.observe(latencyMs, nowMs);
+  }
+
   get address(): Address {
     return this.endpoint.address;
+  }
+
+  /** Of its last failure, in words; "" when the last try succeeded. */
+  get lastFailure(): string {
+    return this.record?.lastFailure ?? "";
+  }
+
+  get failuresTotal(): number {
+    return this.record?.failuresTotal ?? 0;
+  }
+
+  /** Its record, made if there is none. */
+  recorded(nowMs: number): BackendRecord {
+    return (this.record ??= new BackendRecord(nowMs));
   }
 }

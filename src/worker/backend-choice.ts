@@ -2,6 +2,8 @@
 // the load that is counted while it lasts, the failures, the retries that its service can pay. And the
 // connection there, which begins with a preface about the client where the service wants one.
 
+import type { CloseReason } from "../io/stream.ts";
+import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
@@ -23,6 +25,14 @@ export class BackendChoice {
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
+  /** When the current one was chosen, in ms, monotonic. */
+  #sentMs = 0;
+  /** The answer of the current one has begun. */
+  #isAnswered = false;
+  /** The current one has answered, and its answer says that it failed. */
+  #isFailure = false;
+  /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
+  #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -43,6 +53,7 @@ export class BackendChoice {
   reset(): void {
     this.#service = undefined;
     this.#client = undefined;
+    this.#tcp = undefined;
     this.#question.triedCount = 0;
     this.#retries = 0;
     this.#spare = undefined;
@@ -55,16 +66,21 @@ export class BackendChoice {
     this.#client = client;
   }
 
+  /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
+  asConnection(): TcpSettings | undefined {
+    this.#tcp = this.#service?.options?.tcp;
+    return this.#tcp;
+  }
+
+  get #triesMax(): number {
+    return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
+  }
+
   /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (
-      service === undefined ||
-      this.#question.triedCount >= this.#context.limits.connectTriesMax
-    ) {
-      return undefined;
-    }
+    if (service === undefined || this.#question.triedCount >= this.#triesMax) return undefined;
     const usable = preferred !== undefined && stays(preferred) && this.#question.triedCount === 0;
     const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
@@ -99,7 +115,7 @@ export class BackendChoice {
   }
 
   #again(stays: boolean): BackendState | undefined {
-    const same = stays && this.#question.triedCount < this.#context.limits.connectTriesMax;
+    const same = stays && this.#question.triedCount < this.#triesMax;
     const spare = same ? this.#takeSpare() : undefined;
     if (spare === undefined) return this.next(undefined);
     this.done();
@@ -115,6 +131,8 @@ export class BackendChoice {
   #use(chosen: BackendState): BackendState {
     this.#tried[this.#question.triedCount++] = chosen;
     this.current = chosen;
+    this.#sentMs = this.#context.nowMs();
+    this.#isAnswered = this.#isFailure = false;
     chosen.endpoint.inFlight += 1;
     chosen.inFlight += 1;
     chosen.requestsTotal += 1;
@@ -133,7 +151,7 @@ export class BackendChoice {
 
   /** A new connection to the backend, already dialling. */
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
-    return this.#context.pool.dial(endpoint, owner, this.#preface);
+    return this.#context.pool.dial(endpoint, owner, this.#preface, this.#tcp?.connectMs);
   }
 
   get #preface(): SentPreface | undefined {
@@ -144,18 +162,45 @@ export class BackendChoice {
     return client.prefaces.of(version);
   }
 
+  /** No connection came about: nothing was sent. */
+  connectFailed(reason: CloseReason, message: string): void {
+    this.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+  }
+
   /** The backend did not do its part: the current one, unless another is named. */
   failed(why: string, backend = this.current): void {
     if (backend === undefined) return;
-    backend.failuresTotal += 1;
-    backend.lastFailure = why;
+    const nowMs = this.#context.nowMs();
+    const record = backend.recorded(nowMs);
+    // The try has ended without an answer.
+    if (backend === this.current && !this.#isAnswered) backend.observe(nowMs - this.#sentMs, nowMs);
+    record.failuresTotal += 1;
+    record.lastFailure = why;
   }
 
-  /** The current backend did; its service can pay for more retries. */
+  /**
+   * The answer of the current backend begins. That it failed is known now; that it succeeded when all of the answer
+   * is there: see `succeeded`.
+   */
+  answered(status: number): void {
+    const backend = this.current;
+    if (backend === undefined) return;
+    const nowMs = this.#context.nowMs();
+    const latencyMs = nowMs - this.#sentMs;
+    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
+    backend.observe(latencyMs, nowMs);
+    this.#isAnswered = true;
+    this.#isFailure = isFailure(status);
+    if (this.#isFailure) this.failed(`HTTP ${status}`);
+  }
+
+  /** The current backend did its part; its service can pay for more retries. */
   succeeded(): void {
     this.#service?.retryBudget.answered(this.#context.limits.retryAnswersMax);
-    if (this.current !== undefined && this.current.lastFailure !== "")
-      this.current.lastFailure = "";
+    const record = this.current?.record;
+    if (record !== undefined && record.lastFailure !== "" && !this.#isFailure) {
+      record.lastFailure = "";
+    }
   }
 
   /** Its load ends. */
@@ -170,4 +215,9 @@ export class BackendChoice {
 /** New work may go there at all: it is still one of its service's, and not about to leave. */
 function stays({ removed, standing }: BackendState): boolean {
   return !removed && !standing.draining;
+}
+
+/** 501 and 505 tell of the request, not of how the backend is. */
+function isFailure(status: number): boolean {
+  return status >= 500 && status !== 501 && status !== 505;
 }

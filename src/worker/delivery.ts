@@ -130,6 +130,7 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
+    this.choice.answered(101);
     this.choice.succeeded();
     this.#phase = Phase.Idle;
     this.connection = undefined;
@@ -173,7 +174,7 @@ export class Delivery implements UpstreamOwner {
   #dialFailed(reason: CloseReason, message: string): void {
     const failed = this.connection!;
     this.#context.counters[Counter.upstreamConnectFailures]! += 1;
-    this.choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    this.choice.connectFailed(reason, message);
     this.connection = undefined;
     const backend = this.choice.next(undefined);
     if (backend !== undefined) return this.#dialAgain(backend, failed);

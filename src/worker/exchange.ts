@@ -11,15 +11,15 @@
 import type { Stream } from "../io/stream.ts";
 import { Method, type RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
-import { Counter, type LimitName } from "../telemetry/counters.ts";
+import { Counter } from "../telemetry/counters.ts";
 import { BodyRelay, flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
-import { dateLineAt } from "./date-line.ts";
 import { Delivery } from "./delivery.ts";
 import type { KnownRequest } from "./known-heads.ts";
+import { Lateness } from "./lateness.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
-import { isHead, type Reason, wantsJson, writeLocalAnswer } from "./local-answer.ts";
-import { type OwnAnswer, ownAnswerOf, pageFor } from "./own-answer.ts";
+import { isHead, type Reason, wantsJson } from "./local-answer.ts";
+import { type OwnAnswer, ownAnswerOf, sendOwnAnswer } from "./own-answer.ts";
 import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
@@ -53,6 +53,7 @@ export class Exchange {
   readonly response: ResponseRelay;
   readonly requestBody: BodyRelay;
   readonly limits: RequestLimits;
+  readonly lateness: Lateness;
   upgrade = false;
   /** The client spoke HTTP/1.1. */
   minor = 1;
@@ -74,6 +75,7 @@ export class Exchange {
     this.#context = context;
     this.requestBody = new BodyRelay(context.limits);
     this.limits = new RequestLimits(context, this);
+    this.lateness = new Lateness(context, this);
     this.record = new RequestRecord(context);
     this.delivery = new Delivery(context, this);
     this.response = new ResponseRelay(context, this);
@@ -104,17 +106,6 @@ export class Exchange {
   /** Whether body bytes of the request can be taken now. */
   get takesBody(): boolean {
     return this.delivery.takesBody;
-  }
-
-  /** How long nothing may happen, in ms. */
-  get silentMsMax(): number {
-    const { bodyIdleMsMax, responseHeadMsMax } = this.#context.limits;
-    return this.#awaitsAnswer ? responseHeadMsMax : bodyIdleMsMax;
-  }
-
-  /** Neither body is under way: the backend is to begin its answer. */
-  get #awaitsAnswer(): boolean {
-    return this.requestBody.done && !this.response.begun;
   }
 
   /** The backend reads the request's body slowly, until `requestMayGoOn`. */
@@ -152,6 +143,7 @@ export class Exchange {
     this.record.service = service.name;
     if (this.#isBeyondLimits()) return;
     this.delivery.choice.begin(service, this.client.downstream);
+    if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
       this.#context.counters[Counter.noBackend]! += 1;
@@ -201,7 +193,7 @@ export class Exchange {
   /** The head has gone out on a new connection. */
   delivered(): void {
     if (!this.requestBody.done) this.limits.pace.watchRequest();
-    this.client.progressed(this.silentMsMax);
+    this.client.progressed(this.lateness.silentMsMax);
     this.client.requestMayGoOn();
   }
 
@@ -259,43 +251,6 @@ export class Exchange {
     return hard;
   }
 
-  /** A timer ran out in the middle of this exchange: by default that of the session. */
-  timedOut(limit: LimitName = this.#silenceLimit): void {
-    if (this.response.refusedPartial()) return;
-    const detail = limited(this.#context.counters, limit);
-    if (this.response.begun && this.client.stream.queuedBytes > 0) {
-      return this.fail(408, "client-slow", detail);
-    }
-    if (!this.requestBody.done && !this.#isBackendSlow()) {
-      return this.fail(408, "request-slow", detail);
-    }
-    this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    this.delivery.choice.failed("timeout");
-    this.fail(504, "backend-slow", detail);
-  }
-
-  /** Which limit it is to be silent for too long. */
-  get #silenceLimit(): LimitName {
-    return this.#awaitsAnswer ? "answer-time" : "body-idle-time";
-  }
-
-  /** The client brings its request, or takes its answer, too slowly. */
-  tooSlow(): void {
-    const detail = limited(this.#context.counters, "body-rate");
-    if (!this.response.begun) return this.fail(408, "request-slow", detail);
-    this.#breakOff("client-slow", detail, true);
-  }
-
-  /** Body bytes of the request could be taken, and none are there. */
-  get awaitsClient(): boolean {
-    return this.takesBody && !this.client.holdsBytes && !this.#isBackendSlow();
-  }
-
-  /** While the request's body is under way: it is the backend that does not do its part. */
-  #isBackendSlow(): boolean {
-    return this.waitsForContinue || this.delivery.queuedBytes > 0;
-  }
-
   /** The client reads again. */
   clientWritable(): void {
     this.response.resumeUpstream();
@@ -339,12 +294,12 @@ export class Exchange {
 
   /** Answers by ourselves if nothing was answered yet; else the client must see that it is cut. */
   fail(status: number, reason: Reason, detail: string): void {
-    if (this.response.begun) this.#breakOff(reason, detail, this.response.endsByClose);
+    if (this.response.begun) this.breakOff(reason, detail, this.response.endsByClose);
     else this.#answer(status, reason, detail);
   }
 
   /** The answer has begun and will not be whole. @param hard Nothing that still waits is sent. */
-  #breakOff(reason: Reason, detail: string, hard: boolean): void {
+  breakOff(reason: Reason, detail: string, hard: boolean): void {
     this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
     this.#end(false);
     this.#closeRecord();
@@ -353,28 +308,15 @@ export class Exchange {
   }
 
   #answer(status: number, reason: Reason, detail: string, own?: OwnAnswer): void {
-    const { writer, pages } = this.#context;
     // What follows a CONNECT, or an upgrade that does not come, may be anything but a request.
     const isOpaque = this.method === Method.Connect || (this.upgrade && this.client.holdsBytes);
     const close = !this.keepAlive || !this.requestBody.done || status === 400 || isOpaque;
     this.record.status = status;
     this.record.reason = detail === "" ? reason : `${reason}: ${detail}`;
     this.#end(false);
-    writer.length = 0;
-    writeLocalAnswer(writer, {
-      status,
-      reason,
-      detail,
-      close,
-      headOnly: this.headOnly,
-      json: this.#json,
-      sayKeepAlive: this.minor === 0,
-      page: own?.page ?? pageFor(status, this.route?.options?.pages, pages),
-      lines: own?.lines,
-      dateLine: dateLineAt(this.#context.wallMs()),
-    });
-    this.record.bytesOut = writer.length;
-    flush(writer, this.client.stream);
+    const { route, headOnly, minor } = this;
+    const said = { status, reason, detail, close, route, headOnly, minor, json: this.#json, own };
+    this.record.bytesOut = sendOwnAnswer(this.#context, this.client.stream, said);
     this.#finish(close);
   }
 

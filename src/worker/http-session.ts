@@ -105,7 +105,7 @@ export class HttpSession
   onEnd(): void {
     this.#inputEnded = true;
     this.#endOfInput();
-    if (this.#state === State.Answer) this.progressed(this.#exchange!.silentMsMax);
+    if (this.#state === State.Answer) this.progressed(this.#exchange!.lateness.silentMsMax);
   }
 
   onWritable(): void {
@@ -258,7 +258,7 @@ export class HttpSession
   /** Of the body, or the answer when it is whole. */
   #awaitMore(exchange: Exchange): void {
     this.#state = exchange.requestBody.done ? State.Answer : State.Body;
-    this.progressed(exchange.silentMsMax);
+    this.progressed(exchange.lateness.silentMsMax);
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
@@ -346,7 +346,7 @@ export class HttpSession
         return this.#refuse(408, "request-slow", limited(this.#context.counters, "head-time"));
       case State.Body:
       case State.Answer:
-        return this.#mayHaveLeft ? this.#abandon() : this.#exchange?.timedOut();
+        return this.#mayHaveLeft ? this.#abandon() : this.#exchange?.lateness.timedOut();
       default:
     }
   }

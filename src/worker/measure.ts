@@ -5,19 +5,33 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 
 /** Of one service, or of all. */
-export function measure(table: RouteTable, service: string | undefined): BackendMeasure[] {
-  if (service === undefined) return [...table.services()].flatMap(measureService);
+export function measure(
+  table: RouteTable,
+  service: string | undefined,
+  nowMs: number,
+): BackendMeasure[] {
+  if (service === undefined) {
+    return [...table.services()].flatMap((state) => measureService(state, nowMs));
+  }
   const state = table.service(service);
-  return state === undefined ? [] : measureService(state);
+  return state === undefined ? [] : measureService(state, nowMs);
 }
 
-function measureService(service: ServiceState): BackendMeasure[] {
-  return service.backends.map((backend) => ({
-    service: service.name,
-    address: backend.endpoint.address,
-    inFlight: backend.endpoint.inFlight,
-    total: backend.requestsTotal,
-    failures: backend.failuresTotal,
-    lastFailure: backend.lastFailure,
-  }));
+function measureService({ name, backends }: ServiceState, nowMs: number): BackendMeasure[] {
+  return backends.map((backend) => {
+    const { endpoint, record } = backend;
+    const latencies = record?.latencies.read(nowMs);
+    const ejections = record?.ejectionsTotal ?? 0;
+    return {
+      service: name,
+      address: endpoint.address,
+      inFlight: backend.inFlight,
+      total: backend.requestsTotal,
+      failures: record?.failuresTotal ?? 0,
+      lastFailure: backend.lastFailure,
+      ...(endpoint.connections === 0 ? {} : { connectionsOpen: endpoint.connections }),
+      ...(ejections === 0 ? {} : { ejections }),
+      ...(latencies === undefined ? {} : { latencies }),
+    };
+  });
 }

@@ -1,18 +1,21 @@
 // What a route makes the router answer by itself: a refusal of who may not come, a redirect, a fixed answer; and the
 // pages that stand in for the router's own words.
 //
-// Knows: what the options of a route mean for one request. Does not know how an answer is written (local-answer)
-// or a service is reached. Only routes with options come here, so that text is cheap enough.
+// Knows: what the options of a route mean for one request, and how the router's answer is sent. Does not know how its
+// words are put (local-answer) or a service is reached. Few requests come here, so that text is cheap enough.
 
+import type { Stream } from "../io/stream.ts";
 import type { Page } from "../model/route-options.ts";
 import { Field } from "../protocol/field.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { CompiledRoute } from "../routing/compiled-route.ts";
 import { type AskedUrl, redirectTarget } from "../routing/redirect-target.ts";
 import { isGuarded, type Refused, refusedAt } from "./admission.ts";
+import { flush } from "./body-relay.ts";
 import { clientIpOf } from "./client-ip.ts";
 import type { WorkerContext } from "./context.ts";
-import type { Reason } from "./local-answer.ts";
+import { dateLineAt } from "./date-line.ts";
+import { type Reason, writeLocalAnswer } from "./local-answer.ts";
 import type { Downstream } from "./request-writer.ts";
 
 /** An answer that no backend is asked for. */
@@ -62,6 +65,42 @@ function routeAnswer(
   if (target === "") return { status: 400, reason: "no-host", page: undefined, lines: [] };
   const lines = [`Location: ${target}`];
   return { status: redirect.status, reason: "redirect", page: undefined, lines };
+}
+
+/** What an exchange says by itself, and how its client is to hear it. */
+export interface SaidAnswer {
+  readonly status: number;
+  readonly reason: Reason;
+  readonly detail: string;
+  readonly close: boolean;
+  readonly route: CompiledRoute | undefined;
+  readonly headOnly: boolean;
+  /** Of HTTP/1. */
+  readonly minor: number;
+  readonly json: boolean;
+  readonly own: OwnAnswer | undefined;
+}
+
+/** Writes it in one piece; answers its bytes. */
+export function sendOwnAnswer(context: WorkerContext, stream: Stream, said: SaidAnswer): number {
+  const { writer, pages } = context;
+  const { status, reason, detail, close, route, headOnly, minor, json, own } = said;
+  writer.length = 0;
+  writeLocalAnswer(writer, {
+    status,
+    reason,
+    detail,
+    close,
+    headOnly,
+    json,
+    sayKeepAlive: minor === 0,
+    page: own?.page ?? pageFor(status, route?.options?.pages, pages),
+    lines: own?.lines,
+    dateLine: dateLineAt(context.wallMs()),
+  });
+  const bytes = writer.length;
+  flush(writer, stream);
+  return bytes;
 }
 
 /** The page for a status: of the route, else of the node; undefined: there is none. */

@@ -90,8 +90,8 @@ export class Pace implements TimerOwner {
     const exchange = this.#exchange;
     // In a conversation nobody is late; it is over when the answer is.
     if (exchange.response.begun || exchange.requestBody.done) return this.end();
-    const waitedMs = exchange.awaitsClient ? passedMs : 0;
-    if (this.#fallsBehind(exchange.requestBody.bytes, waitedMs)) return exchange.tooSlow();
+    const waitedMs = exchange.lateness.awaitsClient ? passedMs : 0;
+    if (this.#fallsBehind(exchange.requestBody.bytes, waitedMs)) return exchange.lateness.tooSlow();
     this.#again();
   }
 
@@ -102,7 +102,7 @@ export class Pace implements TimerOwner {
     const taken = written - (client.stream.unacknowledgedBytes - this.#unsentBefore);
     // The kernel's own queue may move for minutes before it takes anything more of ours.
     if (taken > this.#bytesBefore) client.progressed(this.#context.limits.bodyIdleMsMax);
-    if (this.#fallsBehind(taken, passedMs)) return this.#exchange.tooSlow();
+    if (this.#fallsBehind(taken, passedMs)) return this.#exchange.lateness.tooSlow();
     this.#again();
   }
 

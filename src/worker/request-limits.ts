@@ -42,7 +42,7 @@ export class RequestLimits implements TimerOwner {
   }
 
   onTimeout(): void {
-    this.#exchange.timedOut("request-time");
+    this.#exchange.lateness.timedOut("request-time");
   }
 
   /** It goes on as a tunnel, for as long as it likes. */

@@ -197,7 +197,7 @@ export class ResponseRelay {
     if (switching) exchange.switchProtocols(bytes, next, end);
     else {
       if (head.status === 100) exchange.waitsForContinue = false;
-      this.#exchange.client.progressed(exchange.silentMsMax);
+      this.#exchange.client.progressed(exchange.lateness.silentMsMax);
     }
     return !switching;
   }
@@ -236,6 +236,7 @@ export class ResponseRelay {
     options.viaLine = this.#context.via?.line(head.minor);
     this.begun = true;
     exchange.delivery.connection?.forgetSaved();
+    exchange.delivery.choice.answered(head.status);
     this.#upstreamKeepAlive = head.keepAlive;
     exchange.record.status = head.status;
     this.#body.begin(head.framing, head.contentLength, framing);

@@ -1,6 +1,7 @@
 // One client connection of a TCP route: choose a backend, connect, then bytes both ways.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
+import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import { AccessField } from "../telemetry/access-fields.ts";
 import { Counter } from "../telemetry/counters.ts";
@@ -23,6 +24,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   readonly #startMs: number;
   readonly #held = new HeldBytes();
   readonly #line = { route: "", service: "", backend: "", reason: "", revision: 0 };
+  /** As they were when it came. */
+  #settings: TcpSettings | undefined;
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
   #inputEnded = false;
@@ -60,6 +63,7 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (refused !== undefined) return this.#give(refused.reason);
     this.#line.service = service.name;
     this.#choice.begin(service, this.#client);
+    this.#settings = this.#choice.asConnection();
     this.#tryNext("no-backend");
   }
 
@@ -105,8 +109,10 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   onUpstreamConnect(): void {
     const connection = this.#connection!;
     connection.detach();
+    this.#choice.answered(0);
     this.#choice.succeeded();
-    const tunnel = new Tunnel(this.#context, this.#stream, connection.stream, this);
+    const ends = { client: this.#stream, upstream: connection.stream };
+    const tunnel = new Tunnel(this.#context, ends, this, this.#settings);
     this.#tunnel = tunnel;
     tunnel.fromClient(this.#held.bytes, this.#held.start, this.#held.end);
     this.#held.clear();
@@ -121,12 +127,12 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
 
   onUpstreamClose(reason: CloseReason, message: string): void {
     this.#context.counters[Counter.upstreamConnectFailures]! += 1;
-    this.#choice.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
+    this.#choice.connectFailed(reason, message);
     this.#tryNext("no-backend-reachable");
   }
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
-    this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.#connection?.tunnelEnded();
     this.#line.reason = this.#tunnel?.cutBy ?? "";
     this.#leave(bytesFromClient, bytesToClient);
   }

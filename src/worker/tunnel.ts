@@ -5,10 +5,16 @@
 // for them that is cheaper (docs/decisions/0033).
 
 import type { CloseReason, RelayEvents, Stream, StreamEvents } from "../io/stream.ts";
+import type { TcpSettings } from "../model/service-options.ts";
 import { Counter, type LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import { limited } from "./limited.ts";
 import { Timer, type TimerOwner } from "./timer-wheel.ts";
+
+export interface TunnelEnds {
+  readonly client: Stream;
+  readonly upstream: Stream;
+}
 
 /** Told once, when both directions have ended, or one side broke. */
 export interface TunnelOwner {
@@ -101,6 +107,7 @@ export class Tunnel implements TimerOwner {
   readonly upstream: Stream;
   readonly #context: WorkerContext;
   readonly #owner: TunnelOwner;
+  readonly #settings: TcpSettings | undefined;
   readonly #timer = new Timer(this);
   readonly #fromClient: Side;
   readonly #fromUpstream: Side;
@@ -113,13 +120,23 @@ export class Tunnel implements TimerOwner {
   #closed = 0;
   #over = false;
 
-  /** Takes both streams over; the caller hands on what it had received already with `write`. */
-  constructor(context: WorkerContext, client: Stream, upstream: Stream, owner: TunnelOwner) {
+  /**
+   * Takes both streams over; the caller hands on what it had received already with `write`.
+   *
+   * @param settings Of the service; what they leave out is as the node's limits say.
+   */
+  constructor(
+    context: WorkerContext,
+    { client, upstream }: TunnelEnds,
+    owner: TunnelOwner,
+    settings?: TcpSettings,
+  ) {
     this.#context = context;
     this.client = client;
     this.upstream = upstream;
     this.#owner = owner;
-    this.#idleMsMax = context.limits.tunnelIdleMsMax;
+    this.#settings = settings;
+    this.#idleMsMax = settings?.idleMs ?? context.limits.tunnelIdleMsMax;
     const { counters } = context;
     this.#fromClient = new Side(this, {
       from: client,
@@ -135,6 +152,10 @@ export class Tunnel implements TimerOwner {
     });
     client.events = this.#fromClient;
     upstream.events = this.#fromUpstream;
+    if (settings?.keepaliveMs !== undefined) {
+      client.keepAlive?.(settings.keepaliveMs);
+      upstream.keepAlive?.(settings.keepaliveMs);
+    }
     client.resume();
     upstream.resume();
     this.active();
@@ -165,7 +186,7 @@ export class Tunnel implements TimerOwner {
    * often left, and only the next byte towards it would tell.
    */
   halfClosed(): void {
-    this.#idleMsMax = this.#context.limits.tunnelHalfClosedMsMax;
+    this.#idleMsMax = this.#settings?.halfClosedMs ?? this.#context.limits.tunnelHalfClosedMsMax;
     this.active();
   }
 
@@ -197,10 +218,22 @@ export class Tunnel implements TimerOwner {
   onTimeout(): void {
     const half = this.#fromClient.ended || this.#fromUpstream.ended;
     if (half && this.#isStillTaken()) return;
-    this.cutBy = `idle: ${limited(this.#context.counters, this.#limit(half))}`;
+    this.cutBy = `idle: ${this.#bound(half)}`;
     this.client.destroy(!this.#fromUpstream.ended || this.client.queuedBytes > 0);
     this.upstream.destroy(!this.#fromClient.ended || this.upstream.queuedBytes > 0);
     this.#finish();
+  }
+
+  /** In words, and counted: of the node, or of the service in its place. */
+  #bound(half: boolean): string {
+    const name = this.#limit(half);
+    const said = limited(this.#context.counters, name);
+    if (name === "tunnel-idle-time" && this.#settings?.idleMs !== undefined) {
+      return "idle_time of the service";
+    }
+    return name === "tunnel-half-closed-time" && this.#settings?.halfClosedMs !== undefined
+      ? "half_closed_time of the service"
+      : said;
   }
 
   #limit(half: boolean): LimitName {

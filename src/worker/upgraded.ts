@@ -18,6 +18,7 @@ export class Upgraded implements TunnelOwner {
   readonly #counters: Float64Array;
   readonly #exchange: Exchange;
   readonly #owner: UpgradedOwner;
+  readonly #upstream: UpstreamConnection;
 
   /** Takes both connections over; the caller hands on what it had received already, by `tunnel`. */
   constructor(
@@ -29,9 +30,11 @@ export class Upgraded implements TunnelOwner {
     this.#counters = context.counters;
     this.#exchange = exchange;
     this.#owner = owner;
+    this.#upstream = ends.upstream;
     this.#counters[Counter.upgradedOpen]! += 1;
     ends.upstream.detach();
-    this.tunnel = new Tunnel(context, ends.client, ends.upstream.stream, this);
+    const streams = { client: ends.client, upstream: ends.upstream.stream };
+    this.tunnel = new Tunnel(context, streams, this, exchange.delivery.choice.asConnection());
   }
 
   /** Cuts both sides. @param why For the access log. */
@@ -41,7 +44,7 @@ export class Upgraded implements TunnelOwner {
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
     this.#counters[Counter.upgradedOpen]! -= 1;
-    this.#counters[Counter.upstreamOpen]! -= 1;
+    this.#upstream.tunnelEnded();
     this.#exchange.record.reason = this.tunnel.cutBy;
     this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
     this.#owner.onUpgradedEnd();

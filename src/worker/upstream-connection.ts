@@ -49,6 +49,7 @@ export class UpstreamConnection implements StreamEvents {
   /** How the last request that nothing was known of was answered here. */
   lastAnswer: KnownAnswer | undefined = undefined;
   readonly #context: WorkerContext;
+  #connectMs = 0;
 
   constructor(
     context: WorkerContext,
@@ -63,12 +64,14 @@ export class UpstreamConnection implements StreamEvents {
     this.timer = new Timer(this);
   }
 
-  /** Starts to connect; the outcome reaches the owner. */
-  dial(): void {
+  /** Starts to connect; the outcome reaches the owner. @param connectMs For it; undefined: the node's limit. */
+  dial(connectMs: number | undefined): void {
     const { io, wheel, limits, counters } = this.#context;
+    this.#connectMs = connectMs ?? limits.connectMsMax;
     this.stream = io.dial(this.endpoint.host, this.endpoint.port, this);
-    wheel.arm(this.timer, limits.connectMsMax);
+    wheel.arm(this.timer, this.#connectMs);
     counters[Counter.upstreamOpen]! += 1;
+    this.endpoint.connections += 1;
   }
 
   /** Keeps a copy of a head until it has been answered. */
@@ -116,7 +119,13 @@ export class UpstreamConnection implements StreamEvents {
   #gone(): void {
     if (!this.#counted) return;
     this.#counted = false;
+    this.tunnelEnded();
+  }
+
+  /** Whoever it was detached for says so when it is over. */
+  tunnelEnded(): void {
     this.#context.counters[Counter.upstreamOpen]! -= 1;
+    this.endpoint.connections -= 1;
   }
 
   onConnect(): void {
@@ -155,9 +164,8 @@ export class UpstreamConnection implements StreamEvents {
   /** The dial took too long, or nobody needed the connection for a while. */
   onTimeout(): void {
     const { owner } = this;
-    const { connectMsMax } = this.#context.limits;
     if (!this.connected) limited(this.#context.counters, "connect-time");
     this.destroy(!this.connected);
-    owner?.onUpstreamClose("unreachable", `no connection within ${connectMsMax} ms`);
+    owner?.onUpstreamClose("unreachable", `no connection within ${this.#connectMs} ms`);
   }
 }

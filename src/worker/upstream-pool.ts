@@ -41,10 +41,15 @@ export class UpstreamPool {
     return connection;
   }
 
-  /** A new connection, already dialling. */
-  dial(endpoint: Endpoint, owner: UpstreamOwner, preface?: SentPreface): UpstreamConnection {
+  /** A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit. */
+  dial(
+    endpoint: Endpoint,
+    owner: UpstreamOwner,
+    preface?: SentPreface,
+    connectMs?: number,
+  ): UpstreamConnection {
     const connection = new UpstreamConnection(this.#context(), endpoint, owner, preface);
-    connection.dial();
+    connection.dial(connectMs);
     return connection;
   }
 

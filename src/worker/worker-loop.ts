@@ -102,7 +102,7 @@ export class WorkerLoop {
         this.#post({
           kind: "measured",
           id: message.id,
-          measures: measure(this.#context.table, message.service),
+          measures: measure(this.#context.table, message.service, this.#context.nowMs()),
         });
         return;
       case "count":

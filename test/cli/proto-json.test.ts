@@ -59,6 +59,18 @@ test("the fields of a message are known by both their names", () => {
       kind: "message",
     },
     { jsonName: "proxyProtocol", protoName: "proxy_protocol", message: undefined, kind: "enum" },
+    { jsonName: "hashKey", protoName: "hash_key", message: "HashKey", kind: "message" },
+    {
+      jsonName: "zonePreference",
+      protoName: "zone_preference",
+      message: "ZonePreference",
+      kind: "message",
+    },
+    { jsonName: "slowStart", protoName: "slow_start", message: undefined, kind: "message" },
+    { jsonName: "limits", protoName: "limits", message: "ServiceLimits", kind: "message" },
+    { jsonName: "ejection", protoName: "ejection", message: "Ejection", kind: "message" },
+    { jsonName: "tcp", protoName: "tcp", message: "TcpSettings", kind: "message" },
+    { jsonName: "pause", protoName: "pause", message: "Pause", kind: "message" },
   ]);
   const inRoute = jsonFieldsOf("Route").map(({ jsonName, message, kind }) => [
     jsonName,

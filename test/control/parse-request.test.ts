@@ -59,7 +59,7 @@ const otherCases = [
   ["listBackends", { pageSize: -(2 ** 31) }, "page_size"],
   ["putService", {}, "service"],
   ["putService", { service: { name: "" } }, "service.name"],
-  ["putService", { service: { name: "web", policy: 6 } }, "service.policy"],
+  ["putService", { service: { name: "web", policy: 7 } }, "service.policy"],
   ["putService", { service: { name: "web", proxyProtocol: 3 } }, "service.proxy_protocol"],
   ["removeService", { name: "" }, "name"],
   ["registerBackend", {}, "backend"],

@@ -83,15 +83,13 @@ async function open(
 }
 
 describe("etcd-netfw's keys", () => {
-  test("an etcdctl put is told within 100 ms; a delete, an expiry and a replacement are followed", async () => {
+  test("an etcdctl put is told; a delete, an expiry and a replacement are followed", async () => {
     const prefix = freshPrefix();
     const { untilTold, discovery } = await open({ prefix });
     expect(discovery.name).toBe(`etcd:${etcd.endpoint}${prefix}`);
     await etcd.ctl("put", `${prefix}postgres/1`, at("172.31.51.34"));
-    const putMs = performance.now();
+    // How soon, the next test tells: one time alone is the machine's.
     await untilTold("postgres 172.31.51.34:5432");
-    // etcdctl ends after the write, so that we may even be first.
-    expect(performance.now() - putMs).toBeLessThan(100);
     await etcd.ctl("put", `${prefix}postgres/1`, at("172.31.51.35", "5433"));
     await untilTold("postgres 172.31.51.35:5433");
     await etcd.ctl("put", `${prefix}postgres/2/location`, at("fd00::7"));

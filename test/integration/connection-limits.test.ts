@@ -108,11 +108,12 @@ describe("a full listener", () => {
   });
 
   test("an idle flood of ten times what fits displaces itself; a good client is answered every time", async () => {
-    const node = await limited({ connectionsPerListenerMax: 40 }, answers);
+    // Which worker has how many of them is a random walk: one that has next to none has only its good clients to displace.
+    const node = await limited({ connectionsPerListenerMax: 80 }, answers);
     const good = await come(node.httpPort);
     const flood: Peer[] = [];
     let answered = 0;
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 800; i++) {
       flood.push(await come(node.httpPort));
       if (i % 4 !== 0) continue;
       // One that keeps its connection, and one that comes anew each time.
@@ -122,10 +123,10 @@ describe("a full listener", () => {
       }
       fresh.socket.destroy();
     }
-    expect(answered).toBe(200);
+    expect(answered).toBe(400);
     expect(good.over).toBe(false);
-    await untilMetric(node, "connections_open", (open) => open <= 40);
-    expect(await metric(node, "room_made_total")).toBeGreaterThanOrEqual(300);
+    await untilMetric(node, "connections_open", (open) => open <= 80);
+    expect(await metric(node, "room_made_total")).toBeGreaterThanOrEqual(600);
     // In order, not by a reset: whoever is idle may come again.
     await until(() => flood[0]!.ended, "the first of the flood to be closed");
     expect(flood[0]!.error).toBe("");

@@ -22,7 +22,7 @@ describe("explain", () => {
     backend("postgres", "[::1]:5432"),
     service("api", Policy.RoundRobin),
   );
-  table.service("postgres")!.backends[0]!.lastFailure = "connection refused";
+  table.service("postgres")!.backends[0]!.recorded(0).lastFailure = "connection refused";
   table.service("postgres")!.backends[0]!.endpoint.inFlight = 2;
 
   test("names every candidate and why it lost, then the backend", () => {

@@ -27,7 +27,7 @@ describe("a table that replaces another", () => {
     const [kept, dropped] = before.service("s")!.backends;
     const gone = before.service("gone")!.backends;
     kept!.endpoint.inFlight = 3;
-    kept!.failuresTotal = 2;
+    kept!.recorded(0).failuresTotal = 2;
     const after = rebuilt(
       before,
       backend("s", "10.0.0.4:80"),

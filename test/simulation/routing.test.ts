@@ -113,7 +113,7 @@ class World {
 
   #leave(chosen: BackendState, isFailure: boolean): void {
     chosen.endpoint.inFlight--;
-    if (isFailure) chosen.failuresTotal++;
+    if (isFailure) chosen.recorded(0).failuresTotal++;
   }
 
   #change(): void {

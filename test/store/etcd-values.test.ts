@@ -216,7 +216,7 @@ describe("what is refused", () => {
 
   test.for<readonly [text: string, reason: RegExp]>([
     ['{"policy":"ROUND_ROBIN"}', /^policy: "ROUND_ROBIN" is not a policy that this version knows/],
-    ['{"policy":5}', /^policy: "5" is not/],
+    ['{"policy":7}', /^policy: "7" is not/],
     ['{"policy":1.5}', /^policy: 1\.5 stands/],
     ['{"policy":{}}', /^policy: an object stands/],
     ['{"proxyProtocol":"v1"}', /^proxyProtocol: "v1" is not a PROXY protocol that this version/],

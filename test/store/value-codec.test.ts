@@ -218,7 +218,7 @@ describe("what is refused", () => {
   });
 
   test("a policy that this version does not know, and a change that it does not know", () => {
-    expect(() => decodeService(`{"name":"web","policy":"peak-ewma"}`)).toThrow(/"peak-ewma"/);
+    expect(() => decodeService(`{"name":"web","policy":"slowest"}`)).toThrow(/"slowest"/);
     expect(() => decodeService(`{"name":"web","proxyProtocol":"v3"}`)).toThrow(
       /proxyProtocol: "v3" is not one/,
     );

@@ -143,6 +143,7 @@ export class OneWorker {
           pages: [],
           via: undefined,
           forwarded: false,
+          zone: "",
           limits: {},
           stickyKeys: { current: new Uint8Array(32).fill(7), previous: undefined },
           faultHooks: false,

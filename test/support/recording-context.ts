@@ -69,6 +69,7 @@ export function recordingContext(
         pages: [],
         via: undefined,
         forwarded: false,
+        zone: "",
         limits: {},
         stickyKeys: { current: new Uint8Array(32), previous: undefined },
         faultHooks: false,

@@ -70,6 +70,10 @@ export class RecordingStream implements Stream {
     this.paused = false;
   }
 
+  keepAlive(idleMs: number): void {
+    this.calls.push(`keepalive ${idleMs}`);
+  }
+
   /** As if the peer had sent this. */
   receive(text: string): void {
     const bytes = Buffer.from(text, "latin1");

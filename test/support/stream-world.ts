@@ -159,6 +159,10 @@ export class WatchedStream implements Stream {
     this.#inside(() => this.#inner.resume());
   }
 
+  keepAlive(idleMs: number): void {
+    this.#inside(() => this.#inner.keepAlive?.(idleMs));
+  }
+
   #inside<T>(call: () => T): T {
     this.isInside = true;
     try {

@@ -75,6 +75,7 @@ export async function startFleet(
       pages: [],
       via: undefined,
       forwarded: false,
+      zone: "",
       limits: {},
       stickyKeys: { current: new Uint8Array(32), previous: undefined },
       faultHooks: true,

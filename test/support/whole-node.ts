@@ -54,6 +54,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     pages: [],
     via: "crosspoint",
     forwarded: false,
+    zone: "",
     limits: {},
     logFormat: "json",
     discover: [],

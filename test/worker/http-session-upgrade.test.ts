@@ -3,6 +3,9 @@
 // Method: real sockets, the backend's answers given byte for byte.
 
 import { describe, expect, test } from "vitest";
+import { parseServiceName } from "../../src/model/names.ts";
+import type { Service } from "../../src/model/service.ts";
+import type { TcpSettings } from "../../src/model/service-options.ts";
 import { answering, okAnswer, refusedAddress } from "../support/peer.ts";
 import { type Served, serve } from "../support/served.ts";
 import { statusOf, valuesOf } from "../support/strict-http.ts";
@@ -342,5 +345,43 @@ describe("an upgrade", () => {
     await served.worker.reaches("upgradedOpen", 0);
     expect(served.worker.limited("tunnel-idle-time")).toBe(1);
     expect(await served.worker.line(1)).toMatchObject({ reason: "idle: limit tunnel-idle-time" });
+  });
+
+  describe("with TCP settings of the service", () => {
+    const service = (tcp: TcpSettings): Service => ({
+      name: parseServiceName("web"),
+      policy: undefined,
+      options: { tcp },
+    });
+
+    test("idle_time: silent for longer, it is cut, and says by what", async () => {
+      const served = await serve({
+        services: [service({ idleMs: 40 })],
+        settings: { accessLog: true },
+      });
+      const { client, upstream } = await switched(served);
+      await client.untilClosed();
+      await upstream.untilClosed();
+      expect(await served.worker.line(1)).toMatchObject({
+        reason: "idle: idle_time of the service",
+      });
+    });
+
+    test("connect_tries hold for what asks to be upgraded, and for no other request", async () => {
+      const served = await serve({
+        scripts: [],
+        addresses: [await refusedAddress(), await refusedAddress()],
+        services: [service({ connectTries: 1 })],
+        settings: { accessLog: true },
+      });
+      const client = await served.client();
+      const plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+      for (const request of [plain, webSocket, plain]) {
+        client.send(request);
+        await client.takeAnswer();
+      }
+      await served.worker.line(3);
+      expect(served.worker.lines.map(({ tries }) => tries)).toEqual([2, 1, 2]);
+    });
   });
 });

@@ -6,9 +6,12 @@ import { describe, expect, test } from "vitest";
 import { sendQueueBytesHigh } from "../../src/limits.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import type { Share } from "../../src/model/route-options.ts";
+import { Policy, type Service } from "../../src/model/service.ts";
+import type { TcpSettings } from "../../src/model/service-options.ts";
 import { blackHole, type Peer, RawBackend, refusedAddress } from "../support/peer.ts";
 import { type Served, serve } from "../support/served.ts";
 import { backendOf, putRoute, removeRoute, routeOf } from "../support/table-fixtures.ts";
+import { keepAliveLeftMs } from "../support/tcp-timers.ts";
 import { turns, until } from "../support/until.ts";
 
 async function connected(served: Served): Promise<{ client: Peer; upstream: Peer }> {
@@ -219,6 +222,86 @@ describe("a TCP route", () => {
     // The kernel's buffers are full, ours hold nothing.
     expect(peer.socket.writableLength).toBeGreaterThan(20 * 1024 * 1024);
     expect(worker.counter("bytesFromClients")).toBe(0);
+  });
+});
+
+describe("settings of the service", () => {
+  const service = (tcp: TcpSettings): Service => ({
+    name: parseServiceName("web"),
+    policy: Policy.RoundRobin,
+    options: { tcp },
+  });
+
+  test("connect_tries: so many backends are tried, each another one", async () => {
+    const addresses = [await refusedAddress(), await refusedAddress(), await refusedAddress()];
+    const served = await serve({
+      scripts: [],
+      addresses,
+      services: [service({ connectTries: 2 })],
+      settings: { accessLog: true },
+    });
+    await (await served.tcpClient()).untilEnded();
+    expect(await served.worker.line(1)).toMatchObject({ tries: 2 });
+    expect(served.worker.dialled.length).toBe(2);
+    expect(new Set(served.worker.dialled.map(({ remotePort }) => remotePort)).size).toBe(2);
+  });
+
+  test("connect_tries may be more than the node's", async () => {
+    const addresses = await Promise.all([1, 2, 3].map(() => refusedAddress()));
+    const served = await serve({
+      scripts: [echo],
+      addresses,
+      services: [service({ connectTries: 4 })],
+      limits: { connectTriesMax: 1 },
+    });
+    for (let i = 0; i < 4; i++) {
+      const peer = await served.tcpClient();
+      peer.send("echo");
+      expect(await peer.takeBytes(4)).toBe("echo");
+      peer.end();
+    }
+  });
+
+  test("connect_timeout: who does not answer is left for another one", async () => {
+    const served = await serve({
+      scripts: [echo],
+      addresses: [await blackHole()],
+      services: [service({ connectMs: 60 })],
+      limits: { connectMsMax: 60_000 },
+    });
+    for (let i = 0; i < 2; i++) {
+      const peer = await served.tcpClient();
+      peer.send("echo");
+      expect(await peer.takeBytes(4)).toBe("echo");
+      peer.end();
+    }
+    const [, web] = (await served.worker.measures()).map(({ lastFailure }) => lastFailure);
+    expect(web).toBe("connect failed: no connection within 60 ms");
+  });
+
+  test("that change hold for new connections; open ones keep theirs", async () => {
+    const served = await serve({ settings: { accessLog: true } });
+    const { client, upstream } = await connected(served);
+    await served.worker.change({ kind: "service-put", service: service({ idleMs: 60 }) });
+    await connected(served);
+    expect(await served.worker.line(1)).toMatchObject({ reason: "idle: idle_time of the service" });
+    client.send("still here");
+    expect(await upstream.takeBytes(10)).toBe("still here");
+    expect(served.worker.lines.length).toBe(1);
+  });
+
+  test("keepalive: the kernel asks both sides", async () => {
+    const served = await serve({ services: [service({ keepaliveMs: 90_000 })] });
+    const { client, upstream } = await connected(served);
+    upstream.send("220 ready");
+    await client.takeBytes(9);
+    client.send("EHLO");
+    await upstream.takeBytes(4);
+    for (const { socket } of [client, upstream]) {
+      const leftMs = () => keepAliveLeftMs(socket.remotePort ?? 0, socket.localPort ?? 0);
+      await until(() => (leftMs() ?? 0) > 0, "the keepalive timer");
+      expect(leftMs()).toBeLessThanOrEqual(90_000);
+    }
   });
 });
 

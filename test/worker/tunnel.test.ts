@@ -4,18 +4,20 @@
 import { describe, expect, test } from "vitest";
 import type { RelayEvents, Stream } from "../../src/io/stream.ts";
 import { sendQueueBytesHigh } from "../../src/limits.ts";
-import { Tunnel } from "../../src/worker/tunnel.ts";
+import type { TcpSettings } from "../../src/model/service-options.ts";
+import { Tunnel, type TunnelOwner } from "../../src/worker/tunnel.ts";
 import { recordingContext } from "../support/recording-context.ts";
 import { RecordingStream } from "../support/recording-stream.ts";
 
-function made(own: Parameters<typeof recordingContext>[0] = {}) {
+function made(own: Parameters<typeof recordingContext>[0] = {}, settings?: TcpSettings) {
   const recording = recordingContext(own);
   const client = new RecordingStream();
   const upstream = new RecordingStream();
   const ends: (readonly [number, number])[] = [];
-  const tunnel = new Tunnel(recording.context, client, upstream, {
+  const owner: TunnelOwner = {
     onTunnelEnd: (fromClient, toClient) => ends.push([fromClient, toClient]),
-  });
+  };
+  const tunnel = new Tunnel(recording.context, { client, upstream }, owner, settings);
   return { ...recording, client, upstream, ends, tunnel };
 }
 
@@ -217,6 +219,47 @@ describe("a tunnel", () => {
       expect(ends).toEqual([]);
       pass(1_300);
       expect(ends.length).toBe(1);
+    });
+  });
+
+  describe("with settings of its service", () => {
+    const limits = { tunnelIdleMsMax: 10_000, tunnelHalfClosedMsMax: 8_000 };
+
+    test("is silent for no longer than they say, and names them", () => {
+      const { ends, tunnel, counter, limited, pass } = made(limits, { idleMs: 1_000 });
+      expect(counter("upstreamOpen")).toBe(0);
+      pass(1_300);
+      expect(ends.length).toBe(1);
+      expect(tunnel.cutBy).toBe("idle: idle_time of the service");
+      expect(limited("tunnel-idle-time")).toBe(1);
+    });
+
+    test("waits once half-closed as long as they say", () => {
+      const { client, ends, tunnel, pass } = made(limits, { halfClosedMs: 1_000 });
+      pass(5_000);
+      client.events.onEnd();
+      pass(1_300);
+      expect([ends.length, tunnel.cutBy]).toEqual([1, "idle: half_closed_time of the service"]);
+    });
+
+    test("keeps the node's where they say nothing", () => {
+      const { client, ends, tunnel, pass } = made(limits, { connectMs: 5 });
+      pass(9_000);
+      client.events.onEnd();
+      pass(7_000);
+      expect(ends).toEqual([]);
+      pass(1_300);
+      expect(tunnel.cutBy).toBe("idle: limit tunnel-half-closed-time");
+    });
+
+    test("has both sides asked whether they are there, and else neither", () => {
+      const asked = made({}, { keepaliveMs: 30_000 });
+      expect([asked.client.calls, asked.upstream.calls]).toEqual([
+        ["keepalive 30000"],
+        ["keepalive 30000"],
+      ]);
+      const silent = made({}, { idleMs: 5 });
+      expect([silent.client.calls, silent.upstream.calls]).toEqual([[], []]);
     });
   });
 

@@ -8,9 +8,11 @@
 // be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
 
 import { errnoName, type PinnedAddress } from "../ffi.ts";
+import { keepAliveTimes } from "../keep-alive.ts";
 import {
   closeHeld,
   connectOutcome,
+  keepAlive,
   limitUnsent,
   localAddressOf,
   outputQueue,
@@ -345,6 +347,10 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     if (this.piece >= 0) this.#shared.outbox.flush();
     if (reset && this.#connected && this.fd >= 0) resetOnClose(this.fd);
     this.#leave();
+  }
+
+  keepAlive(idleMs: number): void {
+    if (this.fd >= 0) keepAlive(this.fd, keepAliveTimes(idleMs));
   }
 
   pause(): void {

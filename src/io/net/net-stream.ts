@@ -8,7 +8,8 @@
 
 import type { Socket } from "node:net";
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
-import { limitUnsent, outputQueue, sendPinned } from "../sockets.ts";
+import { keepAliveTimes } from "../keep-alive.ts";
+import { keepAlive, limitUnsent, outputQueue, sendPinned } from "../sockets.ts";
 import type { CloseReason, Stream, StreamEvents } from "../stream.ts";
 import type { BatchTarget, SendBatch } from "./send-batch.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
@@ -242,6 +243,13 @@ export class NetStream implements Stream, BatchTarget {
     if (this.#socket.destroyed) return;
     if (reset && this.#connected) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  /** Where there are no descriptors by number Node asks: every second then, ten times (libuv). */
+  keepAlive(idleMs: number): void {
+    if (this.#over || this.#socket.destroyed) return;
+    if (this.#fd >= 0) keepAlive(this.#fd, keepAliveTimes(idleMs));
+    else this.#socket.setKeepAlive(true, idleMs);
   }
 
   pause(): void {

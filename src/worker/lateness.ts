@@ -1,0 +1,72 @@
+// How long nothing may happen in one exchange, and whose fault it is when a time is over: the client's, who brings its
+// request or takes its answer too slowly, or the backend's.
+//
+// Knows: what the limits say of waiting. Does not know how a time is measured (the session's timer, RequestLimits,
+// Pace) nor what an exchange does to fail.
+
+import { Counter, type LimitName } from "../telemetry/counters.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { limited } from "./limited.ts";
+
+/** One per exchange, lent with it. */
+export class Lateness {
+  readonly #context: WorkerContext;
+  readonly #exchange: Exchange;
+
+  constructor(context: WorkerContext, exchange: Exchange) {
+    this.#context = context;
+    this.#exchange = exchange;
+  }
+
+  /** How long nothing may happen, in ms. */
+  get silentMsMax(): number {
+    const { bodyIdleMsMax, responseHeadMsMax } = this.#context.limits;
+    return this.#awaitsAnswer ? responseHeadMsMax : bodyIdleMsMax;
+  }
+
+  /** Body bytes of the request could be taken, and none are there. */
+  get awaitsClient(): boolean {
+    const { delivery, client } = this.#exchange;
+    return delivery.takesBody && !client.holdsBytes && !this.#isBackendSlow();
+  }
+
+  /** A timer ran out in the middle of the exchange: by default that of the session. */
+  timedOut(limit: LimitName = this.#silenceLimit): void {
+    const exchange = this.#exchange;
+    const { counters } = this.#context;
+    if (exchange.response.refusedPartial()) return;
+    const detail = limited(counters, limit);
+    if (exchange.response.begun && exchange.client.stream.queuedBytes > 0) {
+      return exchange.fail(408, "client-slow", detail);
+    }
+    if (!exchange.requestBody.done && !this.#isBackendSlow()) {
+      return exchange.fail(408, "request-slow", detail);
+    }
+    counters[Counter.upstreamTimeouts]! += 1;
+    exchange.delivery.choice.failed("timeout");
+    exchange.fail(504, "backend-slow", detail);
+  }
+
+  /** The client brings its request, or takes its answer, too slowly. */
+  tooSlow(): void {
+    const detail = limited(this.#context.counters, "body-rate");
+    if (!this.#exchange.response.begun) return this.#exchange.fail(408, "request-slow", detail);
+    this.#exchange.breakOff("client-slow", detail, true);
+  }
+
+  /** Which limit it is to be silent for too long. */
+  get #silenceLimit(): LimitName {
+    return this.#awaitsAnswer ? "answer-time" : "body-idle-time";
+  }
+
+  /** Neither body is under way: the backend is to begin its answer. */
+  get #awaitsAnswer(): boolean {
+    return this.#exchange.requestBody.done && !this.#exchange.response.begun;
+  }
+
+  /** While the request's body is under way: it is the backend that does not do its part. */
+  #isBackendSlow(): boolean {
+    return this.#exchange.waitsForContinue || this.#exchange.delivery.queuedBytes > 0;
+  }
+}
