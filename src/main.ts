@@ -12,6 +12,7 @@ import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
 import { reportOf } from "./control/node-report.ts";
+import { OpenHere } from "./control/open-work.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
 import { createRouterService, type RouterCalls } from "./control/router-service.ts";
 import { SealingKeys } from "./control/sealing-keys.ts";
@@ -26,6 +27,7 @@ import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
 import type { Page } from "./model/route-options.ts";
+import { NodeDeparture, stepsOfLeaving } from "./node-departure.ts";
 import { nodeIo } from "./node-io.ts";
 import { keepServingWithoutReader, logWarnings } from "./node-output.ts";
 import { readPages } from "./node-pages.ts";
@@ -68,6 +70,8 @@ export interface RunningNode {
   reopenLog(): void;
   /** Takes no new work, finishes what is open within `drainMs`, closes everything. Answers how many connections were cut. */
   stop(drainMs: number): Promise<number>;
+  /** Resolves when it has left, by `stop` or by a call, with how many connections were cut. */
+  readonly left: Promise<number>;
 }
 
 /** Starts a node and resolves once every listener is open and every worker serves the table. */
@@ -122,10 +126,21 @@ async function assemble(
     it.drain(0),
   );
   const info = (): MemberInfo => node;
-  const calls = createRouterService({ store, view: source, serving: fleet, system, info });
+  const here = opened(new OpenHere({ source, serving: fleet, system }), async (it) => it.stop());
+  const door: { rpc?: GrpcServer | undefined } = {};
+  const closeRest = (): Promise<void> => closeAll(closers, log);
+  const steps = stepsOfLeaving({ fleet, store, door, closeRest });
+  const departure = new NodeDeparture({ steps, drainMs: config.drainMs, system, log });
+  const calls = createRouterService({
+    store,
+    view: source,
+    serving: fleet,
+    system,
+    info,
+    leaving: { here, source, log, leave: (wish) => departure.leave(wish) },
+  });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   const accepts = await forwardedAddresses(config, calls);
-  let draining = false;
   report.current = reportOf({
     version: node.version,
     io: node.io,
@@ -134,14 +149,15 @@ async function assemble(
     fleet,
     system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
-    draining: () => draining,
+    draining: () => departure.begun,
     startedMs,
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
+  door.rpc = rpc;
   node.rpc = rpc?.address ?? "";
-  const announced = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
-  if (store.condition.kind === "current") await announced;
-  const answers = answerOthers(store, { serving: fleet, view: source, system, log });
+  const listed = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
+  if (store.condition.kind === "current") await listed;
+  const answers = answerOthers(store, { serving: fleet, view: source, open: here, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
     rpc: node.rpc,
@@ -152,16 +168,8 @@ async function assemble(
     calls,
     readyLine: readyLine(node, accepts, source.table.revision),
     reopenLog: () => void sink?.reopen(),
-    async stop(drainMs) {
-      draining = true;
-      // Writers first, traffic last; the admin port tells "not ready" until the end.
-      await rpc?.close(rpcCloseMsMax);
-      const drained = fleet.drain(drainMs);
-      await store.members?.leave(); // nothing new comes here any more, so nobody waits for us
-      const cut = await drained;
-      await closeAll(closers, log);
-      return cut;
-    },
+    stop: (drainMs) => departure.stop(drainMs),
+    left: departure.left,
   };
 }
 
@@ -368,10 +376,11 @@ async function untilAsked(config: Config, log: Log, ends: Signals): Promise<numb
   process.stdout.write(`${node.readyLine}\n`);
   if (config.demo) process.stderr.write(demoHint(node));
   ends.onHangUp(() => node.reopenLog());
-  const signal = await ends.asked;
-  log.info("draining", { signal, drainMs: config.drainMs });
-  const cut = await node.stop(config.drainMs);
-  log.info("stopped", { cut });
+  void ends.asked.then((signal) => {
+    log.info("draining", { signal, drainMs: config.drainMs });
+    return node.stop(config.drainMs);
+  });
+  log.info("stopped", { cut: await node.left });
   return 0;
 }
 

@@ -134,8 +134,7 @@ class RouterService {
     };
     this.#parts = parts;
     this.#writer = new Writer(parts);
-    const { serving, store, system, cluster } = parts;
-    const world = { store, system, cluster, nodeName: serving.nodeName, writer: this.#writer };
+    const world = { ...parts, nodeName: parts.serving.nodeName, writer: this.#writer };
     this.leaving = new Leaving(world, given.leaving);
   }
 

@@ -9,7 +9,9 @@ import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Sessions } from "./sessions.ts";
+import { Upgraded } from "./upgraded.ts";
 
 /** The backends among these changes that leave, in their order. */
 export function leavingOf(changes: readonly Change[]): Backend[] {
@@ -85,4 +87,11 @@ export class Drains {
   #stateOf(backend: Backend): BackendState | undefined {
     return this.#context.table.service(backend.service)?.backendAt(backend.address);
   }
+}
+
+/** Cuts a request at this backend, if it is there; `after` is what its connection goes on as. */
+export function cutExchange(exchange: Exchange, after: unknown, backend: BackendState): void {
+  if (exchange.delivery.choice.current !== backend) return;
+  if (after instanceof Upgraded) return after.destroy("backend-drained");
+  exchange.fail(504, "backend-drained", "");
 }

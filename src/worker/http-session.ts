@@ -9,6 +9,7 @@ import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/st
 import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { cutExchange } from "./drains.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { KnownRequest } from "./known-heads.ts";
@@ -156,11 +157,8 @@ export class HttpSession
     if (this.#inputEnded) tunnel.clientEnded();
   }
 
-  onUpgradedEnd(): void {
-    this.#leave();
-  }
-
-  onLingered(): void {
+  /** What the connection went on as is over. */
+  onEnded(): void {
     this.#leave();
   }
 
@@ -197,10 +195,7 @@ export class HttpSession
   }
 
   cutAt(backend: BackendState): void {
-    const exchange = this.#exchange;
-    if (exchange?.delivery.choice.current !== backend) return;
-    if (this.#after instanceof Upgraded) return this.#after.destroy("backend-drained");
-    exchange.fail(504, "backend-drained", "");
+    if (this.#exchange !== undefined) cutExchange(this.#exchange, this.#after, backend);
   }
 
   // --- finding requests

@@ -10,7 +10,7 @@ import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** Told once, when the connection is gone. */
 export interface UpgradedOwner {
-  onUpgradedEnd(): void;
+  onEnded(): void;
 }
 
 export class Upgraded implements TunnelOwner {
@@ -47,6 +47,6 @@ export class Upgraded implements TunnelOwner {
     this.#upstream.tunnelEnded();
     this.#exchange.record.reason = this.tunnel.cutBy;
     this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
-    this.#owner.onUpgradedEnd();
+    this.#owner.onEnded();
   }
 }
