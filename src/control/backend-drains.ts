@@ -17,14 +17,14 @@ import { type Revision, revisionZero } from "../model/revision.ts";
 import { type System, sleep } from "../system.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import type { LeavingDraft } from "./leaving-plan.ts";
-import type { OpenEverywhere } from "./open-everywhere.ts";
+import type { OpenEverywhere, StillOpen } from "./open-everywhere.ts";
 import type { TableSource } from "./table-source.ts";
 
 export interface BackendDrainsParts {
   readonly source: Pick<TableSource, "table" | "subscribe" | "stored">;
   readonly open: Pick<OpenEverywhere, "at" | "subscribe" | "isAlone">;
-  /** Stores one step, by this node's writer. */
-  readonly write: (draft: LeavingDraft) => Promise<unknown>;
+  /** Stores one step, by this node's writer; "all": and waits a while until every node serves it. */
+  readonly write: (draft: LeavingDraft, wait: "none" | "all") => Promise<unknown>;
   /** Aborts when the node ends. */
   readonly stopped: AbortSignal;
   readonly system: System;
@@ -198,17 +198,15 @@ export class BackendDrains {
 
   /** Both steps; what the store does not take is offered again. */
   async #end(drain: Drain): Promise<void> {
-    const { log, system, write } = this.#parts;
-    const { key, service, address } = drain;
+    const { log, system } = this.#parts;
+    const { key } = drain;
     drain.isEnding = true;
     if (drain.patienceMs > 0) {
       log.warn("a drain is ended by another node than was asked", { backend: key });
     }
     for (let isTold = false; this.#drains.get(key) === drain; ) {
       try {
-        if (!drain.isDrained)
-          await write({ kind: "end-drain", service, address, cut: this.#cut(drain) });
-        await write({ kind: "remove-drained", service, address });
+        await this.#endOnce(drain);
         return this.#expectGone(drain);
       } catch (error) {
         if (this.#parts.stopped.aborted) return;
@@ -221,6 +219,18 @@ export class BackendDrains {
     }
   }
 
+  async #endOnce(drain: Drain): Promise<void> {
+    const { write } = this.#parts;
+    const { service, address } = drain;
+    if (!drain.isDrained) {
+      const { inFlight: cut, untold } = this.#open(drain);
+      // Two changes that come together are one to a worker: what is to be cut must have been cut before.
+      const wait = cut > 0 || untold.length > 0 ? "all" : "none";
+      await write({ kind: "end-drain", service, address, cut }, wait);
+    }
+    await write({ kind: "remove-drained", service, address }, "none");
+  }
+
   /** It goes when the table says so; if it does not, it is looked at again. */
   #expectGone(drain: Drain): void {
     drain.cancel = this.#parts.system.after(drainRetryMs, () => {
@@ -229,9 +239,10 @@ export class BackendDrains {
     });
   }
 
-  /** What is still open when the time is over, as far as nodes have told. */
-  #cut(drain: Drain): number {
-    const { inFlight, untold } = this.#parts.open.at(drain, drain.since);
+  /** As far as nodes have told. */
+  #open(drain: Drain): StillOpen {
+    const open = this.#parts.open.at(drain, drain.since);
+    const { inFlight, untold } = open;
     if (inFlight > 0 || untold.length > 0) {
       this.#parts.log.info("a drain's time is over", {
         backend: drain.key,
@@ -239,7 +250,7 @@ export class BackendDrains {
         untold: untold.join(", "),
       });
     }
-    return inFlight;
+    return open;
   }
 }
 

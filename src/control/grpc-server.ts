@@ -53,6 +53,7 @@ export class GrpcServer {
   readonly #health: HealthImplementation;
   readonly #streams: OpenStreams;
   readonly #adapter: CallAdapter;
+  #serving = false;
   readonly #system: System;
 
   /** Answers NOT_SERVING by health until `setServing(true)`. Throws "failed-precondition" when it cannot listen. */
@@ -100,6 +101,8 @@ export class GrpcServer {
 
   /** What health checks hear. */
   setServing(serving: boolean): void {
+    if (serving === this.#serving) return;
+    this.#serving = serving;
     for (const name of healthNames) {
       this.#health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     }
@@ -107,7 +110,6 @@ export class GrpcServer {
 
   /** New calls are refused, streams end with UNAVAILABLE; who waits for an answer goes on waiting. */
   refuse(): void {
-    this.setServing(false);
     this.#adapter.refusing = true;
     this.#streams.endAll();
   }

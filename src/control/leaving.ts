@@ -16,6 +16,7 @@ import { type Departure, drainBackend, drainNode } from "./draining-calls.ts";
 import type { LeavingDraft } from "./leaving-plan.ts";
 import { OpenEverywhere } from "./open-everywhere.ts";
 import type { OpenHere } from "./open-work.ts";
+import type { Wait } from "./parse-request.ts";
 import { pauseService, resumeService } from "./pausing.ts";
 import type { TableSource } from "./table-source.ts";
 import type { Writer } from "./writer.ts";
@@ -54,7 +55,7 @@ export class Leaving {
     this.#drains = new BackendDrains({
       source,
       open: this.#open,
-      write: (draft) => this.#write(draft, here.stopped),
+      write: (draft, wait) => this.#write(draft, wait, here.stopped),
       stopped: here.stopped,
       system,
       log,
@@ -96,11 +97,11 @@ export class Leaving {
     return await drainNode({ nodeName, members: store.members, leave }, request, patience);
   }
 
-  #write(draft: LeavingDraft, signal: AbortSignal): Promise<unknown> {
+  #write(draft: LeavingDraft, wait: Wait, signal: AbortSignal): Promise<unknown> {
     const { system, writer } = this.#world;
     const request = {
       drafts: [draft],
-      wait: "none",
+      wait,
       ifRevision: revisionZero,
       validateOnly: false,
       requestId: "",

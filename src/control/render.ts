@@ -3,7 +3,7 @@
 import type { BackendMeasure } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
 import { backendRoutesListedMax } from "../limits.ts";
-import type { Backend } from "../model/backend.ts";
+import type { Backend, BackendDrain } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import type { ReadonlyChurnMap } from "../model/churn-map.ts";
 import { unreachable } from "../model/errors.ts";
@@ -50,6 +50,16 @@ export function renderBackend(backend: Backend): proto.Backend {
     weight: backend.weight,
     labels: { ...backend.labels },
     ...(backend.ttlMs === undefined ? {} : { ttl: renderDuration(backend.ttlMs) }),
+    ...(backend.drain === undefined ? {} : { drain: renderDrain(backend.drain) }),
+  };
+}
+
+function renderDrain({ state, deadlineMs, cut = 0 }: BackendDrain): proto.BackendDrain {
+  const { DRAINING, DRAINED } = proto.BackendDrain_State;
+  return {
+    state: state === "draining" ? DRAINING : DRAINED,
+    deadline: new Date(deadlineMs),
+    cut,
   };
 }
 

@@ -2,8 +2,8 @@
 // open there is cut once the table says that they have drained. Their new requests are nobody's business here: a
 // service does not use a backend that drains (routing/usable-backends.ts).
 //
-// A removal by itself cuts nothing. But a worker that gets a whole table may never see the word "drained": then the
-// drain's own deadline decides.
+// A removal by itself cuts nothing. But a worker that gets a whole table, or several changes as one, may never see the
+// word "drained": then the drain's own deadline decides.
 
 import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
@@ -50,16 +50,11 @@ export class Drains {
   changed(leaving: readonly Backend[], over: readonly BackendState[]): void {
     for (const state of over) this.#cut(state);
     for (const backend of leaving) this.#note(backend);
-    // What is gone is nobody's to wait for; an end that was not told would have come in the same changes.
-    if (this.#draining.size > 0) this.#forgetGone();
+    if (this.#draining.size > 0) this.#lookAtGone();
   }
 
   /** After a whole table has taken over. @param leaving All of it that leaves. */
   replaced(leaving: readonly Backend[]): void {
-    const nowMs = this.#context.wallMs();
-    for (const [state, deadlineMs] of this.#draining) {
-      if (state.removed && deadlineMs <= nowMs) this.#cut(state);
-    }
     this.changed(leaving, this.over(leaving));
   }
 
@@ -78,9 +73,12 @@ export class Drains {
     if (state.inFlight > 0) this.#sessions.cutAt(state);
   }
 
-  #forgetGone(): void {
-    for (const state of this.#draining.keys()) {
-      if (state.removed || !state.standing.draining) this.#draining.delete(state);
+  /** What is removed before its time is over is left alone: it was not the drain that removed it, or nothing is open. */
+  #lookAtGone(): void {
+    const nowMs = this.#context.wallMs();
+    for (const [state, deadlineMs] of this.#draining) {
+      if (state.removed && deadlineMs <= nowMs) this.#cut(state);
+      else if (state.removed || !state.standing.draining) this.#draining.delete(state);
     }
   }
 

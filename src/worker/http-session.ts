@@ -157,7 +157,6 @@ export class HttpSession
     if (this.#inputEnded) tunnel.clientEnded();
   }
 
-  /** What the connection went on as is over. */
   onEnded(): void {
     this.#leave();
   }
@@ -386,10 +385,8 @@ export class HttpSession
   }
 
   #giveBack(): void {
-    const exchange = this.#exchange;
-    if (exchange === undefined) return;
+    if (this.#exchange !== undefined) this.#context.exchanges.giveBack(this.#exchange);
     this.#exchange = undefined;
-    this.#context.exchanges.giveBack(exchange);
   }
 
   #leave(): void {
