@@ -17,6 +17,12 @@ export const serviceUpkeepMs = 100;
 export const latencyDecayMs = 10_000;
 /** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
 export const latencyMsMin = 0.1;
+/** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
+export const shortTickMs = 5;
+/** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */
+export const shortTimesMsMax = 5_000;
+/** Characters of the retries of one request that its line in the access log tells. */
+export const retriesToldMax = 400;
 /** The longest that a backend may take to drain, in ms (24 h): long-lived connections of a working day. */
 export const backendDrainMsMax = 86_400_000;
 /** While something drains or is paused its workers are asked what is open, so often at first, in ms: most requests are over by then. */
@@ -33,13 +39,7 @@ export const drainOrphanMs = 5_000;
 export const drainRetryMs = 1_000;
 /** Who may wait at a paused service on each node, when the call does not say: two seconds at 500 requests/s. */
 export const pauseQueueDefault = 1_000;
-/** Who may wait there at most: each holds a connection, and some KB. */
-export const pauseQueueMax = 100_000;
 /** How long each may, when the call does not say, in ms: most programs start within it. */
 export const pauseMsDefault = 30_000;
-/** The shortest time to wait at a paused service, in ms. */
-export const pauseMsMin = 100;
-/** The longest, in ms: clients and what stands before the router give up earlier. */
-export const pauseMsMax = 600_000;
 /** The longest that a node may say it is not ready before it accepts no more, and the longest to finish then, in ms (24 h). */
 export const nodeDrainMsMax = 86_400_000;

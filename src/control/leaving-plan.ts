@@ -7,8 +7,9 @@ import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import type { ServiceName } from "../model/names.ts";
+import { withPause } from "../model/parse-service-options.ts";
 import type { Service } from "../model/service.ts";
-import type { Pause, ServiceOptions } from "../model/service-options.ts";
+import type { Pause } from "../model/service-options.ts";
 import type { Table } from "../model/table.ts";
 
 export type LeavingDraft =
@@ -131,14 +132,11 @@ function planPause(
 }
 
 function planResume(name: ServiceName, settings: Service | undefined): Planned {
-  const { pause, ...rest } = settings?.options ?? {};
+  const pause = settings?.options?.pause;
   if (settings === undefined || pause === undefined) return nothing;
   if (pause.made === true) return { action: "delete", change: { kind: "service-removed", name } };
-  const { options: _, ...plain } = settings;
-  const service: Service = isEmpty(rest) ? plain : { ...plain, options: rest };
+  const { options, ...plain } = settings;
+  const rest = withPause(options, undefined);
+  const service: Service = rest === undefined ? plain : { ...plain, options: rest };
   return { action: "update", change: { kind: "service-put", service } };
-}
-
-function isEmpty(options: ServiceOptions): boolean {
-  return Object.keys(options).length === 0;
 }

@@ -4,15 +4,9 @@
 // nothing is in flight to its backends any more.
 
 import type * as proto from "../gen/crosspoint/v1/router.ts";
-import {
-  pauseMsDefault,
-  pauseMsMax,
-  pauseMsMin,
-  pauseQueueDefault,
-  pauseQueueMax,
-} from "../limits.ts";
-import { invalidField } from "../model/errors.ts";
+import { pauseMsDefault, pauseQueueDefault } from "../limits.ts";
 import { parseServiceName } from "../model/names.ts";
+import { parsePause } from "../model/parse-service-options.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
 import type { Pause } from "../model/service-options.ts";
 import type { Patience } from "./deadline.ts";
@@ -35,7 +29,7 @@ export async function pauseService(
   patience: Patience,
 ): Promise<proto.PauseServiceResponse> {
   const name = parseServiceName(request.service, "service");
-  const pause = parsePause(request);
+  const pause = wishedPause(request);
   const { revision, lagging } = await writer.write(
     {
       drafts: [{ kind: "pause-service", name, pause, field: "service" }],
@@ -65,22 +59,10 @@ export async function resumeService(
   return { revision: BigInt(revision), lagging: renderLagging(lagging) };
 }
 
-function parsePause({
-  queue,
-  queueTime,
-}: proto.PauseServiceRequest): Pick<Pause, "queue" | "queueMs"> {
-  if (queue > pauseQueueMax) {
-    throw invalidField("queue", `is ${queue}; at most ${pauseQueueMax} may wait`);
-  }
+function wishedPause({ queue, queueTime }: proto.PauseServiceRequest): Pause {
   const queueMs =
     queueTime === undefined ? pauseMsDefault : parseDurationMs(queueTime, "queue_time");
-  if (queueMs < pauseMsMin || queueMs > pauseMsMax) {
-    throw invalidField(
-      "queue_time",
-      `is ${queueMs} ms; from ${pauseMsMin} to ${pauseMsMax} ms are allowed`,
-    );
-  }
-  return { queue: queue === 0 ? pauseQueueDefault : queue, queueMs };
+  return parsePause({ queue: queue === 0 ? pauseQueueDefault : queue, queueMs, sinceMs: 0 }, "");
 }
 
 /** What is in flight to the service's backends on all nodes: 0 once it is, or what is left when `signal` aborts. */

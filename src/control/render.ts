@@ -1,47 +1,16 @@
 // model -> proto: whole messages, since a partial one cannot be encoded.
 
-import type { BackendMeasure } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
-import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend, BackendDrain } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
-import type { ReadonlyChurnMap } from "../model/churn-map.ts";
 import { unreachable } from "../model/errors.ts";
-import type { RouteName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
-import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
 import { renderDuration } from "./duration.ts";
 import { renderRoute } from "./render-route.ts";
+import { renderService } from "./render-service.ts";
 import type { NodeLag } from "./serving.ts";
 import type { StoreStanding } from "./store-standing.ts";
-
-export function renderService(service: Service): proto.Service {
-  return {
-    name: service.name,
-    policy: renderPolicy(service.policy),
-    healthCheck: undefined,
-    proxyProtocol: renderProxyProtocol(service.proxyProtocol),
-  };
-}
-
-function renderProxyProtocol(version: ProxyProtocol | undefined): proto.ProxyProtocol {
-  if (version === undefined) return proto.ProxyProtocol.UNSPECIFIED;
-  return version === ProxyProtocol.V1 ? proto.ProxyProtocol.V1 : proto.ProxyProtocol.V2;
-}
-
-const policies: Readonly<Record<Policy, proto.Policy>> = {
-  [Policy.Random]: proto.Policy.RANDOM,
-  [Policy.RoundRobin]: proto.Policy.ROUND_ROBIN,
-  [Policy.LeastLoaded]: proto.Policy.LEAST_LOADED,
-  [Policy.PeakEwma]: proto.Policy.PEAK_EWMA,
-  [Policy.RingHash]: proto.Policy.RING_HASH,
-  [Policy.Leader]: proto.Policy.LEADER,
-};
-
-function renderPolicy(policy: Policy | undefined): proto.Policy {
-  return policy === undefined ? proto.Policy.UNSPECIFIED : policies[policy];
-}
 
 export function renderBackend(backend: Backend): proto.Backend {
   return {
@@ -57,39 +26,9 @@ export function renderBackend(backend: Backend): proto.Backend {
 function renderDrain({ state, deadlineMs, cut = 0 }: BackendDrain): proto.BackendDrain {
   const { DRAINING, DRAINED } = proto.BackendDrain_State;
   return {
-    state: state === "draining" ? DRAINING : DRAINED,
+    state: state === "drained" ? DRAINED : DRAINING,
     deadline: new Date(deadlineMs),
     cut,
-  };
-}
-
-/**
- * A backend with what this node knows of it; active checks are not built, so its health is not known.
- *
- * @param source Where it was discovered; undefined: the store has it.
- */
-export function renderBackendStatus(
-  backend: Backend,
-  measure: BackendMeasure | undefined,
-  routes: ReadonlyChurnMap<RouteName, unknown>,
-  source: string | undefined,
-): proto.BackendStatus {
-  const failure = measure?.lastFailure ?? "";
-  return {
-    backend: renderBackend(backend),
-    health: proto.Health.UNSPECIFIED,
-    healthReason: failure === "" ? "not checked" : failure,
-    source: source ?? "api",
-    requestsInFlight: measure?.inFlight ?? 0,
-    requestsTotal: BigInt(measure?.total ?? 0),
-    failuresTotal: BigInt(measure?.failures ?? 0),
-    routes: [...routes.keys().take(backendRoutesListedMax)].toSorted(),
-    ejectionsTotal: 0,
-    latencyP50Ms: 0,
-    latencyP90Ms: 0,
-    latencyP99Ms: 0,
-    lastFailure: failure,
-    connectionsOpen: 0,
   };
 }
 

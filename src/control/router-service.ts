@@ -6,9 +6,9 @@
 import type * as proto from "../gen/crosspoint/v1/router.ts";
 import { nodeDrainMsMax, watchesMax } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
-import { backendKeyOf } from "../model/backend.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRouteName, parseServiceName } from "../model/names.ts";
+import { stillPaused } from "../model/parse-service-options.ts";
 import { revisionZero } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
@@ -16,7 +16,8 @@ import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
 import { mayStillUse, withTimeFor } from "./draining-calls.ts";
 import { Leaving, type LeavingParts } from "./leaving.ts";
-import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
+import { listRoutes, parseRouteFilter } from "./listing.ts";
+import { listBackendStatuses, listServiceStatuses, type Verdicts } from "./measured-lists.ts";
 import { listNodes } from "./node-list.ts";
 import {
   parseBackend,
@@ -24,12 +25,13 @@ import {
   parseFieldRevision,
   parseQuestion,
   parseRequestId,
-  parseService,
   parseWait,
 } from "./parse-request.ts";
 import { parseRoute } from "./parse-route.ts";
-import { renderBackendStatus, renderLagging, renderService } from "./render.ts";
+import { parseService } from "./parse-service.ts";
+import { renderLagging } from "./render.ts";
 import { renderRoute } from "./render-route.ts";
+import { renderService } from "./render-service.ts";
 import { acceptStore, getStore, listRejectedEntries } from "./store-calls.ts";
 import { watchEvents } from "./watch-stream.ts";
 import { caughtUp, Writer, type WriterParts } from "./writer.ts";
@@ -75,6 +77,8 @@ export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
   readonly info?: () => MemberInfo;
   /** Absent: nothing drains here, and no call ends this node. */
   readonly leaving?: LeavingParts;
+  /** What the checks of backends say. Absent: nothing is checked. */
+  readonly health?: Verdicts;
 }
 
 export function createRouterService(parts: RouterServiceParts): RouterCalls {
@@ -121,7 +125,9 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
 }
 
 class RouterService {
-  readonly #parts: WriterParts & Required<Omit<RouterServiceParts, "leaving">>;
+  readonly #parts: WriterParts &
+    Omit<RouterServiceParts, "leaving"> &
+    Required<Pick<RouterServiceParts, "info">>;
   readonly #writer: Writer;
   readonly leaving: Leaving;
   #watches = 0;
@@ -232,7 +238,7 @@ class RouterService {
       patience,
     );
     return {
-      service: renderService(service),
+      service: renderService(stillPaused(service, this.#parts.view.table.service(service.name))),
       revision: BigInt(revision),
       lagging: renderLagging(lagging),
     };
@@ -258,8 +264,8 @@ class RouterService {
     request: proto.ListServicesRequest,
     patience: Patience,
   ): Promise<proto.ListServicesResponse> {
-    const { items, nextPageToken } = listServices(await this.#table(patience), request);
-    return { services: items.map(renderService), nextPageToken };
+    await this.#table(patience);
+    return await listServiceStatuses(this.#parts, request, patience);
   }
 
   async registerBackend(
@@ -301,27 +307,8 @@ class RouterService {
     request: proto.ListBackendsRequest,
     patience: Patience,
   ): Promise<proto.ListBackendsResponse> {
-    const service =
-      request.service === "" ? undefined : parseServiceName(request.service, "service");
     await this.#table(patience);
-    const measures = await patience.during(
-      this.#parts.serving.measure(service, patience.signal),
-      "the workers had answered",
-    );
-    const measureOf = new Map(
-      measures.map((measure) => [`${measure.service} ${measure.address}`, measure]),
-    );
-    const { table, stored } = this.#parts.view;
-    const { items, nextPageToken } = listBackends(table, service, request);
-    const backends = items.map((backend) =>
-      renderBackendStatus(
-        backend,
-        measureOf.get(backendKeyOf(backend)),
-        table.routesOfService(backend.service),
-        stored.sourceOf(backend),
-      ),
-    );
-    return { backends, nextPageToken, revision: BigInt(table.revision) };
+    return await listBackendStatuses(this.#parts, request, patience);
   }
 
   async explain(request: proto.ExplainRequest, patience: Patience): Promise<proto.ExplainResponse> {

@@ -89,7 +89,10 @@ export class Drains {
 
 /** Cuts a request at this backend, if it is there; `after` is what its connection goes on as. */
 export function cutExchange(exchange: Exchange, after: unknown, backend: BackendState): void {
-  if (exchange.delivery.choice.current !== backend) return;
+  const { delivery } = exchange;
+  if (delivery.choice.hedged === backend) return delivery.dropBesides();
+  if (delivery.choice.current !== backend) return;
   if (after instanceof Upgraded) return after.destroy("backend-drained");
+  if (delivery.goesOnBesides()) return;
   exchange.fail(504, "backend-drained", "");
 }

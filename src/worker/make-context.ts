@@ -23,6 +23,7 @@ import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
+import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -72,6 +73,7 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
     wheel,
+    shortTimes: new ShortTimes(system, wheel),
     upkeep,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
