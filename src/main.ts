@@ -11,6 +11,7 @@ import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
+import { NodeHealth } from "./control/node-health.ts";
 import { reportOf } from "./control/node-report.ts";
 import { OpenHere } from "./control/open-work.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
@@ -27,7 +28,7 @@ import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
 import type { Page } from "./model/route-options.ts";
-import { NodeDeparture, stepsOfLeaving } from "./node-departure.ts";
+import { departureOf } from "./node-departure.ts";
 import { nodeIo } from "./node-io.ts";
 import { keepServingWithoutReader, logWarnings } from "./node-output.ts";
 import { readPages } from "./node-pages.ts";
@@ -63,6 +64,7 @@ export interface RunningNode {
   readonly http: readonly string[];
   readonly revision: Revision;
   readonly fleet: Fleet;
+  readonly health: NodeHealth;
   readonly calls: RouterCalls;
   /** "ready rpc=… admin=… http=… workers=… io=… revision=…" */
   readonly readyLine: string;
@@ -122,38 +124,33 @@ async function assemble(
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
   await sealing.share(store.sealingKey);
-  const fleet = opened(await startFleet(options, { sealing, listeners, source, sink }), (it) =>
-    it.drain(0),
-  );
-  const info = (): MemberInfo => node;
+  const proberFile = new URL("./health/main.ts", import.meta.url);
+  const health = new NodeHealth({ ...options, version: node.version, source, proberFile });
+  opened(health, (it) => it.stop());
+  const parts = { sealing, listeners, source, sink, health };
+  const fleet = opened(await startFleet(options, parts), (it) => it.drain(0));
+  health.follow((message) => fleet.post(message));
   const here = opened(new OpenHere({ source, serving: fleet, system }), async (it) => it.stop());
-  const door: { rpc?: GrpcServer | undefined } = {};
-  const closeRest = (): Promise<void> => closeAll(closers, log);
-  const steps = stepsOfLeaving({ fleet, store, door, closeRest });
-  const departure = new NodeDeparture({ steps, drainMs: config.drainMs, system, log });
-  const calls = createRouterService({
-    store,
-    view: source,
-    serving: fleet,
-    system,
-    info,
-    leaving: { here, source, log, leave: (wish) => departure.leave(wish) },
-  });
+  const leavingNode = { fleet, store, closeRest: () => closeAll(closers, log) };
+  const departure = departureOf(leavingNode, { drainMs: config.drainMs, system, log });
+  const leaving = { here, source, log, leave: departure.leave };
+  const info = (): MemberInfo => node;
+  const shared = { store, health, system };
+  const calls = createRouterService({ ...shared, view: source, serving: fleet, info, leaving });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   const accepts = await forwardedAddresses(config, calls);
   report.current = reportOf({
+    ...shared,
     version: node.version,
     io: node.io,
-    store,
     source,
     fleet,
-    system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
     draining: () => departure.begun,
     startedMs,
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
-  door.rpc = rpc;
+  departure.door = rpc;
   node.rpc = rpc?.address ?? "";
   const listed = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
   if (store.condition.kind === "current") await listed;
@@ -165,6 +162,7 @@ async function assemble(
     http,
     revision: source.table.revision,
     fleet,
+    health,
     calls,
     readyLine: readyLine(node, accepts, source.table.revision),
     reopenLog: () => void sink?.reopen(),
@@ -206,6 +204,7 @@ async function startFleet(
     readonly listeners: ListenerSet;
     readonly source: TableSource;
     readonly sink: AccessLogSink | undefined;
+    readonly health: NodeHealth;
   },
 ): Promise<Fleet> {
   const { config, log, system } = options;
@@ -219,6 +218,7 @@ async function startFleet(
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
+    greetings: parts.health.greetings,
     onLog: (lines, release) => sink?.write(lines, release),
   });
   fleet.setStickyKeys(sealing.keys); // they may have changed meanwhile

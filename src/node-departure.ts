@@ -12,33 +12,25 @@ import { type System, sleep } from "./system.ts";
 import type { Log } from "./telemetry/log-port.ts";
 
 export interface DepartureSteps {
-  /** It is not ready any more, and answers say that connections end; everything else goes on. */
+  /** Answers say that connections end; everything else goes on. */
   readonly announce: () => void;
-  /** New calls are refused; who waits for an answer goes on waiting. */
-  readonly refuseCalls: () => void;
-  /** Ends all calls, after a moment for those that are nearly done. */
-  readonly closeCalls: () => Promise<void>;
   /** Accepts no more, lets open work finish, cuts the rest; answers how many connections that was. */
   readonly drain: (drainMs: number) => Promise<number>;
   readonly closeRest: () => Promise<void>;
 }
 
 /** Of a node as src/main.ts puts it together. */
-export function stepsOfLeaving(node: {
-  readonly fleet: Pick<Fleet, "leaveSoon" | "drain">;
-  readonly store: Pick<Store, "members">;
-  /** The RPC port is opened last: whoever leaves before has none. */
-  readonly door: { readonly rpc?: Pick<GrpcServer, "setServing" | "refuse" | "close"> | undefined };
-  readonly closeRest: () => Promise<void>;
-}): DepartureSteps {
-  const { fleet, store, door, closeRest } = node;
-  return {
-    announce() {
-      door.rpc?.setServing(false);
-      fleet.leaveSoon();
-    },
-    refuseCalls: () => door.rpc?.refuse(),
-    closeCalls: async () => door.rpc?.close(rpcCloseMsMax),
+export function departureOf(
+  node: {
+    readonly fleet: Pick<Fleet, "leaveSoon" | "drain">;
+    readonly store: Pick<Store, "members">;
+    readonly closeRest: () => Promise<void>;
+  },
+  options: Omit<NodeDepartureOptions, "steps">,
+): NodeDeparture {
+  const { fleet, store, closeRest } = node;
+  const steps: DepartureSteps = {
+    announce: () => fleet.leaveSoon(),
     async drain(drainMs) {
       const drained = fleet.drain(drainMs);
       await store.members?.leave(); // nothing new comes here any more, so nobody waits for us
@@ -46,6 +38,7 @@ export function stepsOfLeaving(node: {
     },
     closeRest,
   };
+  return new NodeDeparture({ ...options, steps });
 }
 
 export interface NodeDepartureOptions {
@@ -57,6 +50,8 @@ export interface NodeDepartureOptions {
 }
 
 export class NodeDeparture {
+  /** The RPC port; undefined: it is not open yet, or there is none. */
+  door: Pick<GrpcServer, "setServing" | "refuse" | "close"> | undefined;
   readonly #options: NodeDepartureOptions;
   readonly #left = Promise.withResolvers<number>();
   /** A signal ends the notice. */
@@ -77,24 +72,23 @@ export class NodeDeparture {
   }
 
   /** Resolves when the node has drained and is about to end. */
-  leave(departure: Departure): Promise<number> {
+  readonly leave = (departure: Departure): Promise<number> => {
     if (this.#cut !== undefined) return this.#cut;
     const cut = this.#leave(departure);
     this.#cut = cut;
-    const { steps } = this.#options;
     void this.#closeAfter(cut, async () => {
-      await steps.closeCalls();
-      await steps.closeRest();
+      await this.#closeDoor();
+      await this.#options.steps.closeRest();
     });
     return cut;
-  }
+  };
 
   /** Resolves when everything is closed. */
   stop(drainMs: number): Promise<number> {
     if (this.#cut === undefined) {
       const { steps } = this.#options;
-      steps.announce();
-      this.#cut = steps.closeCalls().then(() => steps.drain(drainMs));
+      this.#announce();
+      this.#cut = this.#closeDoor().then(() => steps.drain(drainMs));
       void this.#closeAfter(this.#cut, () => steps.closeRest());
     }
     this.#hurry.abort();
@@ -104,10 +98,20 @@ export class NodeDeparture {
   async #leave({ noticeMs, drainMs = this.#options.drainMs }: Departure): Promise<number> {
     const { steps, system, log } = this.#options;
     log.info("leaving", { cause: "a call", noticeMs, drainMs });
-    steps.announce();
+    this.#announce();
     await sleep(system, noticeMs, this.#hurry.signal);
-    steps.refuseCalls();
+    // Whoever waits for an answer goes on waiting.
+    this.door?.refuse();
     return await steps.drain(drainMs);
+  }
+
+  #announce(): void {
+    this.door?.setServing(false);
+    this.#options.steps.announce();
+  }
+
+  async #closeDoor(): Promise<void> {
+    await this.door?.close(rpcCloseMsMax);
   }
 
   async #closeAfter(cut: Promise<number>, close: () => Promise<void>): Promise<void> {
