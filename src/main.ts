@@ -11,6 +11,7 @@ import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
+import { NamedServices } from "./control/named-services.ts";
 import { NodeHealth } from "./control/node-health.ts";
 import { reportOf } from "./control/node-report.ts";
 import { OpenHere } from "./control/open-work.ts";
@@ -145,6 +146,7 @@ async function assemble(
     io: node.io,
     source,
     fleet,
+    named: new NamedServices({ view: source, serving: fleet, health }, config.metricsServices),
     logLinesDropped: () => sink?.linesDropped ?? 0,
     draining: () => departure.begun,
     startedMs,
