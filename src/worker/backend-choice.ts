@@ -101,8 +101,8 @@ export class BackendChoice {
     const service = this.#service;
     if (service === undefined || this.#tries >= this.#triesMax) return undefined;
     const first = this.#tries === 0 ? preferred : undefined;
-    const stays = first !== undefined && isTaken(first, service);
-    const chosen = stays ? first : (this.#pick(service) ?? this.#takeSpare());
+    const isFirst = first !== undefined && mayStay(first, service);
+    const chosen = isFirst ? first : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
 
@@ -222,7 +222,7 @@ export class BackendChoice {
   #takeSpare(): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.removed === true ? undefined : spare;
+    return spare !== undefined && stays(spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
@@ -299,10 +299,14 @@ export class BackendChoice {
   }
 }
 
-/** Whether a client that belongs to this backend gets it. */
-function isTaken(backend: BackendState, service: ServiceState): boolean {
-  if (backend.removed) return false;
-  return !isEjected(backend) || service.usable.includes(backend);
+/** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
+function mayStay(backend: BackendState, service: ServiceState): boolean {
+  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
+}
+
+/** New work may go there at all: it is still one of its service's, and not about to leave. */
+function stays({ removed, standing }: BackendState): boolean {
+  return !removed && !standing.draining;
 }
 
 function leave(backend: BackendState): void {

@@ -77,6 +77,7 @@ export function makeContext(
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
+    leaving: false,
     io,
     limits,
     counters,
