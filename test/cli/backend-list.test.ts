@@ -96,9 +96,9 @@ describe("the table", () => {
     ]);
   });
 
-  test("an ejection that is over is none", () => {
+  test("an ejection whose time is over lasts until a request has shown that the backend is back", () => {
     const { rows } = backendTable(backends, false, nowMs + 9_500);
-    expect(rows[2]?.[2]).toBe("unknown");
+    expect(rows[2]?.[2]).toEqual({ text: "ejected", style: "yellow" });
   });
 
   test.for([

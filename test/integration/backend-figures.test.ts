@@ -52,6 +52,30 @@ test("backends: health with its reason, what was measured, series of the service
   await backend.close();
 });
 
+test("a backend that fails: left out, until when, why, how often", async () => {
+  const good = await RawBackend.start(answering(() => okAnswer("fine")));
+  const failing = "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
+  const bad = await RawBackend.start(answering(() => failing));
+  const node = await startWholeNode({ workers: 1 });
+  await node.lead(httpMatch("a.test"), good.address, "web");
+  await node.client.call("registerBackend", { backend: { service: "web", address: bad.address } });
+  const statusOf = async () => {
+    const { backends } = await node.client.call("listBackends", { service: "web" });
+    return backends.find(({ backend }) => backend?.address === bad.address)!;
+  };
+  while ((await statusOf()).ejectedUntil === undefined) await node.get("a.test");
+  const status = await statusOf();
+  expect(status.ejectedUntil?.getTime()).toBeGreaterThan(Date.now());
+  expect(status).toMatchObject({ health: Health.UNSPECIFIED, ejectionsTotal: 1 });
+  expect(status.healthReason).toMatch(/^ejected: .*500/);
+  expect(status.lastFailure).toMatch(/500/);
+  const { statuses } = await node.client.call("listServices", { withStatus: true });
+  expect(statuses).toMatchObject([{ backends: 2, backendsUsable: 1 }]);
+  expect((await node.admin("/metrics")).body).toMatch(/^crosspoint_ejections_total 1$/m);
+  await good.close();
+  await bad.close();
+});
+
 test("a TCP route's idle time is its service's", async () => {
   const backend = await RawBackend.start();
   const node = await startWholeNode();
