@@ -21,6 +21,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["model", "limits.ts", "system.ts"],
   // Traffic flows while the store or the gRPC server is down: no store, no control, no gen.
   worker: ["model", "protocol", "routing", "channel", "io", "telemetry", "limits.ts", "system.ts"],
+  // Asks backends how they are, in a thread of its own.
+  health: [
+    "model",
+    "protocol",
+    "channel",
+    "io",
+    "limits.ts",
+    "system.ts",
+    // The same adapters as a worker's.
+    "worker/open-io.ts",
+  ],
   // Meets the workers in channel/ and lends them sockets; never imports them.
   control: [
     "model",
@@ -55,6 +66,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "forward-route.ts": ["config.ts", "control/router-service.ts", "gen"],
   "node-io.ts": ["io/choose-io.ts", "model", "telemetry"],
   "node-output.ts": ["telemetry"],
+  "node-departure.ts": ["control", "limits.ts", "store", "system.ts", "telemetry"],
   "node-pages.ts": ["model", "config-values.ts"],
   "version.ts": [],
   "limits.ts": ["model/errors.ts", "limits-balancing.ts"],

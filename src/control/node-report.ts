@@ -5,8 +5,11 @@ import type { Store } from "../store/store.ts";
 import type { System } from "../system.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { nodeMetricsText } from "../telemetry/node-metrics.ts";
+import { serviceMetricsText } from "../telemetry/service-metrics.ts";
 import type { AdminProviders, Check } from "./admin-server.ts";
 import type { Fleet } from "./fleet.ts";
+import type { NamedServices } from "./named-services.ts";
+import type { NodeHealth } from "./node-health.ts";
 import { discoveryTroubles, rejectedEntries } from "./store-calls.ts";
 import { standingOf } from "./store-standing.ts";
 import type { TableSource } from "./table-source.ts";
@@ -17,7 +20,10 @@ export interface ReportParts {
   readonly store: Store;
   readonly source: TableSource;
   readonly fleet: Fleet;
+  readonly health: Pick<NodeHealth, "metrics">;
   readonly system: System;
+  /** Services with metrics of their own. Absent: there are none. */
+  readonly named?: Pick<NamedServices, "figures">;
   /** Lines that the access log's destination did not take. */
   readonly logLinesDropped: () => number;
   readonly draining: () => boolean;
@@ -42,7 +48,7 @@ export function reportOf(parts: ReportParts): AdminProviders {
       const checks = [drainCheck(parts), workersCheck(parts), ...told];
       return { ready: checks.every((check) => check.ok), checks };
     },
-    metrics: () => metrics(parts),
+    metrics: async () => metrics(parts) + (await serviceMetrics(parts)),
     snapshot: () => snapshot(parts),
   };
 }
@@ -130,6 +136,11 @@ function entriesCheck({ source, store }: ReportParts): Check {
   return { name: "entries", ok: rejected.length === 0, detail: detail || "none set aside" };
 }
 
+async function serviceMetrics({ named }: ReportParts): Promise<string> {
+  if (named === undefined) return "";
+  return serviceMetricsText(await named.figures(new AbortController().signal));
+}
+
 function metrics(parts: ReportParts): string {
   const { fleet, source, store, system } = parts;
   const { table } = source;
@@ -166,6 +177,7 @@ function metrics(parts: ReportParts): string {
       backends: source.discoveredCount(place),
       unreadable: unreadable.length,
     })),
+    probes: parts.health.metrics(),
     changeSetsTotal: source.changeSetsTotal,
     quarantined: store.rejected.length + source.rejected.length,
     accessLogLinesDropped: parts.logLinesDropped(),

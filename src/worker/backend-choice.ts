@@ -69,12 +69,17 @@ export class BackendChoice {
     this.#spare = undefined;
   }
 
-  /** @param client Whom a preface names. @param rule Of the route, if it says anything of tries. */
-  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule): void {
+  /**
+   * @param client Whom a preface names.
+   * @param rule Of the route, if it says anything of tries.
+   * @param hash Of what it is kept together by; 0 where its service does not ask.
+   */
+  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule, hash = 0): void {
     this.reset();
     this.#service = service;
     this.#client = client;
     this.#rule = rule;
+    this.#question.hash = hash;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
@@ -93,7 +98,7 @@ export class BackendChoice {
     this.done();
     const service = this.#service;
     if (service === undefined || this.#tries >= this.#triesMax) return undefined;
-    const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
+    const usable = preferred !== undefined && stays(preferred) && this.#tries === 0;
     const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
@@ -216,7 +221,7 @@ export class BackendChoice {
   #takeSpare(): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.removed === true ? undefined : spare;
+    return spare !== undefined && stays(spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
@@ -306,6 +311,11 @@ export class BackendChoice {
     leave(this.current);
     this.current = undefined;
   }
+}
+
+/** New work may go there at all: it is still one of its service's, and not about to leave. */
+function stays({ removed, standing }: BackendState): boolean {
+  return !removed && !standing.draining;
 }
 
 function leave(backend: BackendState): void {

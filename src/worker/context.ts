@@ -15,6 +15,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { HealthBook } from "./health-book.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
@@ -74,6 +75,8 @@ export interface WorkerContext {
   /** The whole view of the world is this one reference; a request reads it once. */
   table: RouteTable;
   draining: boolean;
+  /** Answers say that the connection ends; true from before `draining` on. */
+  leaving: boolean;
   readonly io: Io;
   readonly limits: SessionLimits;
   readonly counters: Float64Array;
@@ -85,6 +88,7 @@ export interface WorkerContext {
   readonly shortTimes: ShortTimes;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
+  readonly health: HealthBook;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;

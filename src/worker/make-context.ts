@@ -17,6 +17,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
@@ -62,10 +63,18 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs });
+  const health = new HealthBook({ recovered() {} });
+  const upkeep = new ServiceUpkeep({
+    zone: settings.zone,
+    nowMs,
+    wheel,
+    everyMs: limits.serviceUpkeepMs,
+    health,
+  });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
+    leaving: false,
     io,
     limits,
     counters,
@@ -74,6 +83,7 @@ export function makeContext(
     wheel,
     shortTimes: new ShortTimes(system, wheel),
     upkeep,
+    health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),

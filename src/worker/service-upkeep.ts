@@ -5,13 +5,17 @@
 
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
+import type { HealthBook } from "./health-book.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
+  /** Where the node is; "": not said. */
+  readonly zone: string;
   readonly nowMs: () => number;
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
   readonly everyMs: number;
+  readonly health: Pick<HealthBook, "inform">;
 }
 
 export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
@@ -23,10 +27,15 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
     this.#options = options;
   }
 
+  get zone(): string {
+    return this.#options.zone;
+  }
+
   nowMs = (): number => this.#options.nowMs();
 
-  /** What is known of each backend is put in here: see the health book. */
-  joined(_backend: BackendState): void {}
+  joined(backend: BackendState): void {
+    this.#options.health.inform(backend);
+  }
 
   restless(service: ServiceState): void {
     if (this.#restless.size === 0) this.#options.wheel.arm(this.#timer, this.#options.everyMs);

@@ -10,6 +10,7 @@ import {
 } from "../../src/telemetry/counters.ts";
 import type { NodeMetrics } from "../../src/telemetry/node-figures.ts";
 import { nodeMetricFamilies, nodeMetricsText } from "../../src/telemetry/node-metrics.ts";
+import { serviceMetricFamilies } from "../../src/telemetry/service-metrics.ts";
 
 function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
   return {
@@ -29,6 +30,15 @@ function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
     storeUnfollowedSeconds: 0,
     storeRepairsTotal: 0,
     discoveries: [],
+    probes: {
+      succeeded: 90,
+      failed: 7,
+      timedOut: 3,
+      inFlight: 1,
+      targets: 4,
+      unhealthy: 2,
+      restarts: 0,
+    },
     changeSetsTotal: 12,
     quarantined: 0,
     accessLogLinesDropped: 0,
@@ -119,6 +129,15 @@ describe("nodeMetricsText", () => {
     expect(durationBoundsMs).toHaveLength(14);
   });
 
+  test("shows probes by their result, and how many backends are unhealthy", () => {
+    const series = parse(nodeMetricsText(node()));
+    const results = ["success", "failure", "timeout"].map((result) =>
+      series.get(`crosspoint_probes_total{result="${result}"}`),
+    );
+    expect(results).toEqual([90, 7, 3]);
+    expect(series.get("crosspoint_backends_unhealthy")).toBe(2);
+  });
+
   test("shows each discovery by its name", () => {
     const discoveries = [
       { name: "etcd:http://10.0.0.5:2379/services/", up: true, backends: 3, unreadable: 1 },
@@ -168,6 +187,18 @@ describe("nodeMetricsText", () => {
         "| name | type | meaning |",
         "|---|---|---|",
         ...rows,
+        "",
+        "## Services with figures of their own",
+        "",
+        "`--metrics-service NAME` (repeatable; at most 16 names) shows these of each service that is named, with its name in the label",
+        "`service`: thirteen series. Each scrape asks the workers about them. Without it there are sums only. Sums of what only grows go on when",
+        "backends leave; what a backend did between the last scrape and its end is not in them.",
+        "",
+        "| name | type | meaning |",
+        "|---|---|---|",
+        ...serviceMetricFamilies.map(
+          ({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`,
+        ),
         "",
       ].join("\n"),
     ).toMatchFileSnapshot("../../docs/METRICS.md");
