@@ -221,15 +221,15 @@ describe("a table with every option", () => {
       expect(here).toEqual({
         status: 0,
         stdout: "",
-        stderr: "0 changed, 5 as they were; revision 5\n",
+        stderr: "0 changed, 6 as they were; revision 6\n",
       });
       const other = await startRpcNode();
       const there = { CROSSPOINT_RPC: other.server.address };
       expect((await dispatched(["apply", "-f", file], there)).stderr).toBe(
-        "5 changed, 0 as they were; revision 1\n",
+        "6 changed, 0 as they were; revision 1\n",
       );
       const again = (await dispatched(["export", ...flags!], there)).stdout;
-      expect(again.replace("revision 1", "revision 5")).toBe(exported);
+      expect(again.replace("revision 1", "revision 6")).toBe(exported);
       const set = ({ routes }: Awaited<ReturnType<typeof node.client.call<"listRoutes">>>) =>
         routes.map((route) => ({
           ...route,

@@ -76,7 +76,7 @@ test.for<readonly [Wanted, readonly string[]]>([
   [{ healthCheck: { tcp: {}, timeout: "11s" } }, ["health_check.timeout"]],
   [{ slowStart: "-1s" }, ["slow_start"]],
   [
-    { slowStart: "2h", limits: { queueTime: "1s" }, tcp: { keepalive: "0.5s" } },
+    { slowStart: "7200s", limits: { queueTime: "1s" }, tcp: { keepalive: "0.5s" } },
     ["slow_start", "limits.queue_time", "tcp.keepalive"],
   ],
 ])("%j is wrong in %j", ([asked, names]) => {
