@@ -17,3 +17,15 @@ export const serviceUpkeepMs = 100;
 export const latencyDecayMs = 10_000;
 /** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
 export const latencyMsMin = 0.1;
+/** Services, backends and addresses of one node whose requests or connections are counted for limits; 512 KiB of shared memory for each worker, touched only where something is counted. */
+export const inFlightRowsMax = 16_384;
+/** How long a request or a TCP connection may wait for room when its service does not say, in ms; HAProxy's `timeout queue` is as its `timeout connect`, which its documents set to 5 s. */
+export const queueMs = 5_000;
+/** How often who waits looks whether another worker has made room, in ms; there is no such timer while nobody waits. */
+export const queueLookMs = 10;
+/** So much longer must another worker's first have waited before this worker leaves it a place, in ms: every change of worker costs up to a look. */
+export const queueAheadMs = 50;
+/** A worker that has not looked for so long is not waited for, in ms: ten looks. */
+export const queueAwakeMs = 100;
+/** Who waited for the end of a pause goes in steps: so many at first, per worker, then twice as many at each look. Node's listen backlog is 511: a backend that has just started is not to lose any. */
+export const resumeBatchMin = 32;

@@ -4,6 +4,7 @@ import type { ServiceName } from "../model/names.ts";
 import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
 import { type Pause, type ServiceOptions, sameServiceOptions } from "../model/service-options.ts";
 import { type BackendState, plainStanding } from "./backend-state.ts";
+import type { Gate } from "./gate.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -15,12 +16,19 @@ export interface ServiceWatcher {
   readonly nowMs: () => number;
   /** The backend has just become one of its service: what is known of it is to be put into it. */
   joined(backend: BackendState): void;
+  /** Its settings have changed, its limits or its pause among them perhaps. */
+  configured(service: ServiceState): void;
   /** What the service uses changes with time alone: call `refresh` from time to time, until it is not `restless`. */
   restless(service: ServiceState): void;
 }
 
 /** Of a table that no worker watches. */
-export const unwatched: ServiceWatcher = { nowMs: () => 0, joined() {}, restless() {} };
+export const unwatched: ServiceWatcher = {
+  nowMs: () => 0,
+  joined() {},
+  configured() {},
+  restless() {},
+};
 
 /** From so many backends on, looking one up goes through a map rather than along the list. */
 const indexedBackendsMin = 16;
@@ -44,6 +52,7 @@ export class ServiceState {
   /** Who answers for it in the table that replaced its own. */
   #successor: ServiceState | undefined = undefined;
   #byAddress: Map<string, BackendState> | undefined = undefined;
+  #gate: Gate | undefined = undefined;
 
   constructor(name: ServiceName, watcher: ServiceWatcher = unwatched) {
     this.name = name;
@@ -65,6 +74,14 @@ export class ServiceState {
   /** New requests and connections are to wait; undefined: it is not paused. */
   get pause(): Pause | undefined {
     return this.options?.pause;
+  }
+  /** Asks every request and connection whether it may go on; undefined: all may. */
+  get gate(): Gate | undefined {
+    return this.#successor === undefined ? this.#gate : this.#successor.gate;
+  }
+  set gate(gate: Gate | undefined) {
+    if (this.#successor === undefined) this.#gate = gate;
+    else this.#successor.gate = gate;
   }
   /** Replaced, not edited: read it again for every pick. */
   get picker(): Picker {

@@ -1,0 +1,105 @@
+// One request's, or connection's, way through the gate of its service: what it holds there, whether it has to wait, and
+// which of the backends that its picker names have room.
+//
+// Made for the first request of an exchange that meets a gate, and used again; the others never see one.
+
+import type { BackendState, Endpoint } from "../routing/backend-state.ts";
+import { isTried, type PickQuestion } from "../routing/picker.ts";
+import type { ServiceState } from "../routing/service-state.ts";
+import { Place, type ServiceGate, type WaitRefusal } from "./service-gate.ts";
+import { gateOf } from "./service-gates.ts";
+import type { SentPreface } from "./upstream-connection.ts";
+import { Waiter, type WaiterOwner } from "./waiting-line.ts";
+
+/** So many picks may name one without room; then the backends are gone through in their order. */
+const picksMax = 4;
+
+export class Passage {
+  /** There was no room, or the service is paused: `wait`. */
+  mustWait = false;
+  readonly #place = new Place();
+  #waiter: Waiter | undefined;
+
+  /** For a request that has just come. */
+  begin(isConnection: boolean): void {
+    this.mustWait = false;
+    this.#place.isConnection = isConnection;
+    if (this.#waiter !== undefined) this.#waiter.deadlineMs = 0;
+  }
+
+  /** Whether a backend may be chosen now. */
+  enters(gate: ServiceGate): boolean {
+    this.mustWait = !gate.enter(this.#place);
+    return !this.mustWait;
+  }
+
+  /** As Picker.pick, among those that have room. It is counted there then. */
+  pick(
+    gate: ServiceGate,
+    { picker, usable }: ServiceState,
+    question: PickQuestion,
+    tried: BackendState[],
+    preface: SentPreface | undefined,
+  ): BackendState | undefined {
+    const { triedCount } = question;
+    let chosen = picker.pick(question);
+    for (let picks = 1; chosen !== undefined && !this.takes(gate, chosen, preface); picks++) {
+      tried[question.triedCount++] = chosen;
+      chosen =
+        picks < picksMax ? picker.pick(question) : this.#any(gate, usable, question, preface);
+      if (picks >= picksMax) break;
+    }
+    this.mustWait = chosen === undefined && question.triedCount > triedCount;
+    question.triedCount = triedCount;
+    return chosen;
+  }
+
+  /** From a place drawn at random on, the first that has room. */
+  #any(
+    gate: ServiceGate,
+    usable: readonly BackendState[],
+    { random, tried, triedCount }: PickQuestion,
+    preface: SentPreface | undefined,
+  ): BackendState | undefined {
+    const count = usable.length;
+    const from = Math.floor(random() * count);
+    for (let i = 0; i < count; i++) {
+      const backend = usable[(from + i) % count]!;
+      if (!isTried(backend, tried, triedCount) && this.takes(gate, backend, preface)) return backend;
+    }
+    return undefined;
+  }
+
+  /** Whether this very backend has room; then it is counted there. */
+  takes(gate: ServiceGate, backend: BackendState, preface: SentPreface | undefined): boolean {
+    return gate.takeRoom(backend, this.#place, preface);
+  }
+
+  /** Whether the connection that is about to be dialled is counted already; asked once. */
+  isReserved(endpoint: Endpoint): boolean {
+    const isReserved = this.#place.reserved === endpoint;
+    if (isReserved) this.#place.reserved = undefined;
+    return isReserved;
+  }
+
+  /** No backend was chosen: what it holds of the service is others'. */
+  leave(): void {
+    this.#place.gate?.leave(this.#place);
+  }
+
+  /** Waits until `owner` is told; or why not. @param again It was let through before. */
+  wait(gate: ServiceGate, owner: WaiterOwner, again: boolean): WaitRefusal | undefined {
+    this.leave();
+    this.#waiter ??= new Waiter(owner);
+    this.#place.waiter = this.#waiter;
+    return gate.join(this.#waiter, again);
+  }
+
+  /** It waits no more. Answers for how long it did, in ms. */
+  depart(service: ServiceState | undefined): number {
+    const waiter = this.#waiter;
+    if (waiter?.line === undefined || service === undefined) return 0;
+    const gate = gateOf(service);
+    return gate === undefined ? 0 : gate.depart(waiter);
+  }
+}

@@ -1,0 +1,83 @@
+// The gates of one worker: makes one for each service that has limits or is paused, and lets them look from time to time
+// while somebody waits at one. A worker where nobody waits has no timer on for it.
+
+import type { InFlight } from "../channel/in-flight.ts";
+import type { ServiceState } from "../routing/service-state.ts";
+import { type GateSurroundings, ServiceGate } from "./service-gate.ts";
+
+export interface ServiceGatesOptions extends Omit<
+  GateSurroundings,
+  "soon" | "watch" | "live" | "over"
+> {
+  readonly lookEveryMs: number;
+  readonly after: (delayMs: number, action: () => void) => void;
+  readonly atTurnEnd: (action: () => void) => void;
+}
+
+export class ServiceGates {
+  readonly inFlight: InFlight;
+  readonly #options: ServiceGatesOptions;
+  readonly #around: GateSurroundings;
+  readonly #live = new Set<ServiceGate>();
+  /** Somebody waits there. */
+  readonly #watched = new Set<ServiceGate>();
+  readonly #due = new Set<ServiceGate>();
+
+  constructor(options: ServiceGatesOptions) {
+    this.#options = options;
+    this.inFlight = options.inFlight;
+    this.#around = {
+      ...options,
+      live: (gate) => void this.#live.add(gate),
+      over: (gate) => void this.#live.delete(gate),
+      soon: (gate) => this.#soon(gate),
+      watch: (gate) => this.#watch(gate),
+    };
+    options.inFlight.onRows = () => {
+      for (const gate of this.#live) gate.rowsChanged();
+    };
+  }
+
+  /** Its settings have changed. */
+  configured(service: ServiceState): void {
+    const gate = gateOf(service);
+    if (gate !== undefined) gate.settingsChanged();
+    else if (service.options?.limits !== undefined || service.pause !== undefined) {
+      service.gate = new ServiceGate(this.#around, service);
+    }
+  }
+
+  #soon(gate: ServiceGate): void {
+    if (this.#due.size === 0) this.#options.atTurnEnd(() => this.#letIn());
+    this.#due.add(gate);
+  }
+
+  #letIn(): void {
+    const due = [...this.#due];
+    this.#due.clear();
+    for (const gate of due) gate.letIn();
+  }
+
+  #watch(gate: ServiceGate): void {
+    if (this.#watched.size === 0) this.#arm();
+    this.#watched.add(gate);
+  }
+
+  #arm(): void {
+    this.#options.after(this.#options.lookEveryMs, () => this.#look());
+  }
+
+  #look(): void {
+    for (const gate of this.#watched) {
+      gate.look();
+      if (gate.line.length === 0) this.#watched.delete(gate);
+    }
+    if (this.#watched.size > 0) this.#arm();
+  }
+}
+
+/** Undefined: everybody may go on. */
+export function gateOf(service: ServiceState): ServiceGate | undefined {
+  const { gate } = service;
+  return gate instanceof ServiceGate ? gate : undefined;
+}
