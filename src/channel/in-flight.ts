@@ -17,7 +17,13 @@ export interface InFlightMemory {
 }
 
 /** What a row counts, and when its worker's first waiter came and was last looked at (ms of the shared clock, see `stampOf`; 0: never). */
-export const Field = { Requests: 0, Connections: 1, Waiting: 2, FirstSince: 3, LookedAt: 4 } as const;
+export const Field = {
+  Requests: 0,
+  Connections: 1,
+  Waiting: 2,
+  FirstSince: 3,
+  LookedAt: 4,
+} as const;
 /** Room for each: half a line of a processor's cache. */
 const fields = 8;
 /** Of a row that is not there: its worker counts for itself. */
@@ -44,7 +50,8 @@ export function inFlightTotal(
 ): number {
   const words = new Int32Array(bytes);
   let sum = 0;
-  for (let slot = 0; slot < slots; slot++) sum += Atomics.load(words, wordAt(slot, rows, row) + field);
+  for (let slot = 0; slot < slots; slot++)
+    sum += Atomics.load(words, wordAt(slot, rows, row) + field);
   return sum;
 }
 
@@ -64,15 +71,16 @@ export function stampOf(sharedMs: number): number {
 export class InFlight {
   /** Told when rows have come or gone. */
   onRows: () => void = () => {};
+  /** How many workers there are. */
+  readonly slots: number;
   readonly #words: Int32Array;
-  readonly #slots: number;
   readonly #slot: number;
   readonly #rows: number;
   readonly #rowOf = new Map<string, number>();
 
   constructor({ bytes, slots, rows }: InFlightMemory, slot: number) {
     this.#words = new Int32Array(bytes);
-    this.#slots = slots;
+    this.slots = slots;
     this.#slot = slot;
     this.#rows = rows;
   }
@@ -97,7 +105,7 @@ export class InFlight {
   total(row: number, field: number, own: number): number {
     if (row < 0) return own;
     let sum = 0;
-    for (let slot = 0; slot < this.#slots; slot++) {
+    for (let slot = 0; slot < this.slots; slot++) {
       sum += Atomics.load(this.#words, this.#at(slot, row) + field);
     }
     return sum;
@@ -108,7 +116,7 @@ export class InFlight {
    * an even part of them, and one at least.
    */
   claim(row: number, field: number, own: number, max: number): boolean {
-    if (row < 0) return own < Math.max(Math.min(1, max), Math.floor(max / this.#slots));
+    if (row < 0) return own < Math.max(Math.min(1, max), Math.floor(max / this.slots));
     this.set(row, field, own + 1);
     if (this.total(row, field, own) <= max) return true;
     this.set(row, field, own);
@@ -119,14 +127,11 @@ export class InFlight {
    * Whether the first waiter of another worker came more than `aheadMs` before `sinceMs`. One who has not looked for
    * `awakeMs` does not count: it would not come.
    */
-  isOtherFirst(
-    row: number,
-    { sinceMs, nowMs, aheadMs, awakeMs }: FirstQuestion,
-  ): boolean {
-    if (row < 0 || this.#slots === 1) return false;
+  isOtherFirst(row: number, { sinceMs, nowMs, aheadMs, awakeMs }: FirstQuestion): boolean {
+    if (row < 0 || this.slots === 1) return false;
     const since = stampOf(sinceMs);
     const now = stampOf(nowMs);
-    for (let slot = 0; slot < this.#slots; slot++) {
+    for (let slot = 0; slot < this.slots; slot++) {
       if (slot === this.#slot) continue;
       const at = this.#at(slot, row);
       const first = Atomics.load(this.#words, at + Field.FirstSince);

@@ -123,6 +123,7 @@ export class ServiceState {
     if (policy === this.#policy && sameServiceOptions(before?.options, settings?.options)) return;
     this.#policy = policy;
     this.refresh();
+    this.#watcher.configured(this);
   }
 
   /**
@@ -166,6 +167,10 @@ export class ServiceState {
   succeedBy(newer: ServiceState): void {
     this.#successor = newer;
     newer.retryBudget = this.retryBudget;
+    const gate = this.#gate;
+    this.#gate = undefined;
+    if (gate !== undefined) newer.gate = gate;
+    gate?.moveTo(newer);
     this.#backends = [];
     this.#usable = [];
     this.#byAddress = undefined;

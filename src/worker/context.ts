@@ -14,10 +14,12 @@ import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { CountedConnections } from "./counted-connections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
+import type { ServiceGates } from "./service-gates.ts";
 import type { ServiceUpkeep } from "./service-upkeep.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -84,6 +86,10 @@ export interface WorkerContext {
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
   readonly pool: UpstreamPool;
+  /** Open connections to addresses where their number is limited. */
+  readonly counted: CountedConnections;
+  /** In front of services with limits, or paused ones. */
+  readonly gates: ServiceGates;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;
   readonly trusted: CidrSet;

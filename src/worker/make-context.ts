@@ -2,6 +2,7 @@
 // and the clock that it is given.
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
+import { InFlight } from "../channel/in-flight.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
@@ -16,12 +17,14 @@ import { countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { CountedConnections } from "./counted-connections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
+import { ServiceGates } from "./service-gates.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -35,6 +38,11 @@ export interface WorkerLimits extends SessionLimits, HeadLimits, IoLimits {
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
   readonly serviceUpkeepMs: number;
+  readonly queueMs: number;
+  readonly queueLookMs: number;
+  readonly queueAheadMs: number;
+  readonly queueAwakeMs: number;
+  readonly resumeBatchMin: number;
 }
 
 /** Heads, small bodies and a chunk's edges; grows once if a head needs more. */
@@ -61,7 +69,23 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs });
+  const inFlight = new InFlight(start.inFlight, start.slot);
+  const counted = new CountedConnections(inFlight);
+  const pool = new UpstreamPool(() => context);
+  const sharedMs = (): number => system.heartbeatMs();
+  const gates = new ServiceGates({
+    inFlight,
+    counted,
+    counters,
+    pool,
+    limits,
+    sharedMs,
+    lookEveryMs: limits.queueLookMs,
+    yieldEveryMs: limits.queueAwakeMs,
+    after: (delayMs, action) => void system.after(delayMs, action),
+    atTurnEnd: (action) => system.atTurnEnd(action),
+  });
+  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs, gates });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
@@ -72,7 +96,9 @@ export function makeContext(
     rates: new RateBuckets(start.rates),
     wheel,
     upkeep,
-    pool: new UpstreamPool(() => context),
+    pool,
+    counted,
+    gates,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),
@@ -91,7 +117,7 @@ export function makeContext(
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
     nowMs,
-    sharedMs: () => system.heartbeatMs(),
+    sharedMs,
     wallMs: () => clock.wallMs(),
   };
   return context;

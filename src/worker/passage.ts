@@ -65,7 +65,8 @@ export class Passage {
     const from = Math.floor(random() * count);
     for (let i = 0; i < count; i++) {
       const backend = usable[(from + i) % count]!;
-      if (!isTried(backend, tried, triedCount) && this.takes(gate, backend, preface)) return backend;
+      if (!isTried(backend, tried, triedCount) && this.takes(gate, backend, preface))
+        return backend;
     }
     return undefined;
   }

@@ -13,6 +13,7 @@ import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import type { Gate, GateFigures } from "../routing/gate.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter, type CounterName } from "../telemetry/counters.ts";
+import type { CountedConnections } from "./counted-connections.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
@@ -41,7 +42,8 @@ export class Place {
 export interface GateSurroundings {
   readonly inFlight: InFlight;
   readonly counters: Float64Array;
-  readonly pool: () => UpstreamPool;
+  readonly pool: Pick<UpstreamPool, "hasIdle" | "renew" | "close">;
+  readonly counted: CountedConnections;
   readonly limits: {
     readonly queueMs: number;
     readonly queueAheadMs: number;
@@ -91,12 +93,6 @@ export class ServiceGate implements Gate {
   /** Nothing is left that it would be needed for. */
   get isIdle(): boolean {
     return this.line.length === 0 && this.#limits === undefined && this.#pause === undefined;
-  }
-
-  /** Others wait for what this worker has. */
-  get isWantedElsewhere(): boolean {
-    const { sharedMs } = this.#around;
-    return this.#isOtherFirst(this.line.first?.sinceMs ?? sharedMs());
   }
 
   figures(): GateFigures {
@@ -206,9 +202,9 @@ export class ServiceGate implements Gate {
     preface: SentPreface | undefined,
     max: number,
   ): boolean {
-    const pool = this.#around.pool();
+    const { pool, counted } = this.#around;
     if (pool.hasIdle(endpoint, preface)) return true;
-    if (!pool.reserve(endpoint, max)) return false;
+    if (!counted.reserve(endpoint, max)) return false;
     place.reserved = endpoint;
     return true;
   }
@@ -348,8 +344,14 @@ export class ServiceGate implements Gate {
 
   /** Its backends may have been started anew: what was connected before is not to meet a request. */
   #renewConnections(): void {
-    const pool = this.#around.pool();
-    for (const { endpoint } of this.#service.backends) pool.renew(endpoint);
+    for (const { endpoint } of this.#service.backends) this.#around.pool.renew(endpoint);
+  }
+
+  /** Another worker waits, perhaps for a connection that is idle here. */
+  yieldConnections(): void {
+    if (this.#limits?.connectionsPerBackend === undefined) return;
+    if (!this.#isOtherFirst(this.line.first?.sinceMs ?? this.#around.sharedMs())) return;
+    for (const { endpoint } of this.#service.backends) this.#around.pool.close(endpoint);
   }
 
   /** Rows have come or gone. */

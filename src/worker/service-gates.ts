@@ -5,11 +5,12 @@ import type { InFlight } from "../channel/in-flight.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { type GateSurroundings, ServiceGate } from "./service-gate.ts";
 
-export interface ServiceGatesOptions extends Omit<
-  GateSurroundings,
-  "soon" | "watch" | "live" | "over"
-> {
+export interface ServiceGatesOptions
+  extends Omit<GateSurroundings, "soon" | "watch" | "live" | "over"> {
+  /** How often those who wait look, in ms. */
   readonly lookEveryMs: number;
+  /** How often a worker looks whether others wait for its idle connections, in ms. */
+  readonly yieldEveryMs: number;
   readonly after: (delayMs: number, action: () => void) => void;
   readonly atTurnEnd: (action: () => void) => void;
 }
@@ -22,18 +23,20 @@ export class ServiceGates {
   /** Somebody waits there. */
   readonly #watched = new Set<ServiceGate>();
   readonly #due = new Set<ServiceGate>();
+  #isYielding = false;
 
   constructor(options: ServiceGatesOptions) {
     this.#options = options;
     this.inFlight = options.inFlight;
     this.#around = {
       ...options,
-      live: (gate) => void this.#live.add(gate),
+      live: (gate) => this.#begin(gate),
       over: (gate) => void this.#live.delete(gate),
       soon: (gate) => this.#soon(gate),
       watch: (gate) => this.#watch(gate),
     };
     options.inFlight.onRows = () => {
+      options.counted.rowsChanged();
       for (const gate of this.#live) gate.rowsChanged();
     };
   }
@@ -45,6 +48,21 @@ export class ServiceGates {
     else if (service.options?.limits !== undefined || service.pause !== undefined) {
       service.gate = new ServiceGate(this.#around, service);
     }
+  }
+
+  #begin(gate: ServiceGate): void {
+    this.#live.add(gate);
+    if (this.#isYielding || this.inFlight.slots === 1) return;
+    this.#isYielding = true;
+    this.#armYield();
+  }
+
+  #armYield(): void {
+    this.#options.after(this.#options.yieldEveryMs, () => {
+      for (const gate of this.#live) gate.yieldConnections();
+      this.#isYielding = this.#live.size > 0;
+      if (this.#isYielding) this.#armYield();
+    });
   }
 
   #soon(gate: ServiceGate): void {

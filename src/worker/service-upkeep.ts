@@ -5,6 +5,7 @@
 
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
+import type { ServiceGates } from "./service-gates.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
@@ -12,6 +13,8 @@ export interface ServiceUpkeepOptions {
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
   readonly everyMs: number;
+  /** Who keeps the gates of services. */
+  readonly gates: Pick<ServiceGates, "configured">;
 }
 
 export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
@@ -27,6 +30,10 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   /** What is known of each backend is put in here: see the health book. */
   joined(_backend: BackendState): void {}
+
+  configured(service: ServiceState): void {
+    this.#options.gates.configured(service);
+  }
 
   restless(service: ServiceState): void {
     if (this.#restless.size === 0) this.#options.wheel.arm(this.#timer, this.#options.everyMs);

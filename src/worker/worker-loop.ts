@@ -103,6 +103,9 @@ export class WorkerLoop {
       case "health":
       case "ejected":
         return;
+      case "rows":
+        this.#context.gates.inFlight.assign(message.came, message.gone);
+        return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
         return;

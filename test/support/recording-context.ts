@@ -4,6 +4,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import { descriptorMemory } from "../../src/channel/descriptors.ts";
+import { inFlightMemory } from "../../src/channel/in-flight.ts";
 import type { WorkerSettings } from "../../src/channel/messages.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
@@ -59,6 +60,7 @@ export function recordingContext(
       counters: new SharedArrayBuffer(countersByteLength),
       connections: connectionMemory(1, 0),
       rates: rateMemory(1),
+      inFlight: inFlightMemory(1, 64),
       descriptors: descriptorMemory(1_024),
       logMemory: undefined,
       settings: {
