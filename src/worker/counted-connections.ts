@@ -8,6 +8,7 @@ import type { Endpoint } from "../routing/backend-state.ts";
 export class CountedConnections {
   readonly #inFlight: InFlight;
   readonly #rowOf = new Map<Endpoint, number>();
+  #replaced: Endpoint | undefined;
 
   constructor(inFlight: InFlight) {
     this.#inFlight = inFlight;
@@ -23,9 +24,20 @@ export class CountedConnections {
     return this.#inFlight.claim(row, Field.Connections, endpoint.connections, max);
   }
 
+  /** `change` closes one there and opens another: nobody gets in between. */
+  replace<T>(endpoint: Endpoint, change: () => T): T {
+    this.#replaced = endpoint;
+    try {
+      return change();
+    } finally {
+      this.#replaced = undefined;
+      this.changed(endpoint);
+    }
+  }
+
   /** `endpoint.connections` is another than before. */
   changed(endpoint: Endpoint): void {
-    if (this.#rowOf.size === 0) return;
+    if (this.#rowOf.size === 0 || endpoint === this.#replaced) return;
     const row = this.#rowOf.get(endpoint);
     if (row !== undefined) this.#inFlight.set(row, Field.Connections, endpoint.connections);
   }

@@ -7,7 +7,6 @@ import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import { isTried, type PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Place, type ServiceGate, type WaitRefusal } from "./service-gate.ts";
-import { gateOf } from "./service-gates.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 import { Waiter, type WaiterOwner } from "./waiting-line.ts";
 
@@ -19,16 +18,26 @@ export class Passage {
   mustWait = false;
   readonly #place = new Place();
   #waiter: Waiter | undefined;
+  #waitsAt: ServiceGate | undefined;
+
+  /** For how long the request has waited, in ms. */
+  get waitedMs(): number {
+    return this.#waiter?.waitedMs ?? 0;
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiter?.line !== undefined;
+  }
 
   /** For a request that has just come. */
-  begin(isConnection: boolean): void {
+  begin(): void {
     this.mustWait = false;
-    this.#place.isConnection = isConnection;
-    if (this.#waiter !== undefined) this.#waiter.deadlineMs = 0;
+    if (this.#waiter !== undefined) this.#waiter.deadlineMs = this.#waiter.waitedMs = 0;
   }
 
   /** Whether a backend may be chosen now. */
-  enters(gate: ServiceGate): boolean {
+  enters(gate: ServiceGate, isConnection: boolean): boolean {
+    if (this.#place.gate === undefined) this.#place.isConnection = isConnection;
     this.mustWait = !gate.enter(this.#place);
     return !this.mustWait;
   }
@@ -83,24 +92,24 @@ export class Passage {
     return isReserved;
   }
 
-  /** No backend was chosen: what it holds of the service is others'. */
-  leave(): void {
-    this.#place.gate?.leave(this.#place);
-  }
-
   /** Waits until `owner` is told; or why not. @param again It was let through before. */
   wait(gate: ServiceGate, owner: WaiterOwner, again: boolean): WaitRefusal | undefined {
-    this.leave();
+    this.#place.gate?.leave(this.#place);
     this.#waiter ??= new Waiter(owner);
     this.#place.waiter = this.#waiter;
+    this.#waitsAt = gate;
     return gate.join(this.#waiter, again);
   }
 
-  /** It waits no more. Answers for how long it did, in ms. */
-  depart(service: ServiceState | undefined): number {
-    const waiter = this.#waiter;
-    if (waiter?.line === undefined || service === undefined) return 0;
-    const gate = gateOf(service);
-    return gate === undefined ? 0 : gate.depart(waiter);
+  /** It waits no more: it goes on. */
+  depart(): void {
+    if (this.#waiter !== undefined) this.#waitsAt?.depart(this.#waiter);
+    this.#waitsAt = undefined;
+  }
+
+  /** It is over: what it holds is others'. */
+  leave(): void {
+    this.depart();
+    this.#place.gate?.leave(this.#place);
   }
 }

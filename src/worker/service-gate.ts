@@ -209,6 +209,10 @@ export class ServiceGate implements Gate {
     return true;
   }
 
+  get limitsConnections(): boolean {
+    return this.#limits?.connectionsPerBackend !== undefined;
+  }
+
   /** Its request there has ended: `backend.inFlight` says so already. */
   leftBackend(backend: BackendState): void {
     if (this.#limits?.requestsPerBackend !== undefined) {
@@ -254,16 +258,16 @@ export class ServiceGate implements Gate {
     return undefined;
   }
 
-  /** It goes on, or away. Answers how long it has waited this time, in ms. */
-  depart(waiter: Waiter): number {
-    if (waiter.line !== this.line) return 0;
+  /** It goes on, or away. */
+  depart(waiter: Waiter): void {
+    if (waiter.line !== this.line) return;
     const nowMs = this.#around.sharedMs();
     this.line.remove(waiter);
+    waiter.waitedMs += nowMs - waiter.joinedMs;
     this.#around.counters[Counter.waiting]! -= 1;
     this.#tell(nowMs);
     // The one behind it has not been asked yet.
     this.roomMade();
-    return nowMs - waiter.joinedMs;
   }
 
   /** Says who is first and how many there are. */
@@ -286,6 +290,7 @@ export class ServiceGate implements Gate {
     const nowMs = this.#around.sharedMs();
     this.line.expire(nowMs, (waiter) => {
       this.#around.counters[Counter.waiting]! -= 1;
+      waiter.waitedMs += nowMs - waiter.joinedMs;
       waiter.owner.onWaitedTooLong(
         this.#refused(this.#pause === undefined ? "queue-time" : "paused-too-long"),
       );
@@ -349,7 +354,7 @@ export class ServiceGate implements Gate {
 
   /** Another worker waits, perhaps for a connection that is idle here. */
   yieldConnections(): void {
-    if (this.#limits?.connectionsPerBackend === undefined) return;
+    if (!this.limitsConnections) return;
     if (!this.#isOtherFirst(this.line.first?.sinceMs ?? this.#around.sharedMs())) return;
     for (const { endpoint } of this.#service.backends) this.#around.pool.close(endpoint);
   }

@@ -9,6 +9,8 @@ export class Waiter {
   sinceMs = 0;
   /** When it came this time, in ms. */
   joinedMs = 0;
+  /** For how long it has, before this time, in ms. */
+  waitedMs = 0;
   /** When it has waited for too long; 0: it has never waited. */
   deadlineMs = 0;
   line: WaitingLine | undefined = undefined;
