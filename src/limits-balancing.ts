@@ -29,3 +29,9 @@ export const queueAheadMs = 50;
 export const queueAwakeMs = 100;
 /** Who waited for the end of a pause goes in steps: so many at first, per worker, then twice as many at each look. Node's listen backlog is 511: a backend that has just started is not to lose any. */
 export const resumeBatchMin = 32;
+/** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
+export const shortTickMs = 5;
+/** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */
+export const shortTimesMsMax = 5_000;
+/** Characters of the retries of one request that its line in the access log tells. */
+export const retriesToldMax = 400;

@@ -7,6 +7,7 @@ import type { Revision } from "../model/revision.ts";
 import { matchText, type Route, type RouteMatch } from "../model/route.ts";
 import type { RouteOptions } from "../model/route-options.ts";
 import { AccessList } from "./access-list.ts";
+import { RetryRule } from "./retry-rule.ts";
 import type { ServiceState } from "./service-state.ts";
 import { Split } from "./split.ts";
 
@@ -21,6 +22,7 @@ interface Extras {
   readonly split: Split | undefined;
   readonly mirror: ServiceState | undefined;
   readonly access: AccessList | undefined;
+  readonly retry: RetryRule | undefined;
 }
 
 /**
@@ -110,6 +112,11 @@ export class CompiledRoute {
     return this.#extras === undefined ? undefined : this.#extras.access;
   }
 
+  /** How often and when a request is tried again; undefined: as the node has it. */
+  get retry(): RetryRule | undefined {
+    return this.#extras === undefined ? undefined : this.#extras.retry;
+  }
+
   /** Who answers this request: drawn, of a split; undefined: the router itself. Allocates nothing. */
   serviceFor(random: () => number): ServiceState | undefined {
     const { split } = this;
@@ -124,7 +131,7 @@ function extrasOf(
   const port = match.kind === "tcp" ? match.port : undefined;
   const when = match.kind === "http" ? match.when : undefined;
   if (options === undefined && port === undefined && when === undefined) return undefined;
-  const { split, mirror, access } = options ?? noOptions;
+  const { split, mirror, access, retry } = options ?? noOptions;
   return {
     options,
     when,
@@ -132,6 +139,7 @@ function extrasOf(
     split: split === undefined ? undefined : new Split(split, stateOf),
     mirror: mirror === undefined ? undefined : stateOf(mirror.service),
     access: access === undefined ? undefined : new AccessList(access),
+    retry: retry === undefined ? undefined : new RetryRule(retry),
   };
 }
 

@@ -38,6 +38,7 @@ export const AccessField = {
   tries: accessKey("tries"),
   revision: accessKey("revision"),
   reason: accessKey("reason"),
+  retries: accessKey("retries"),
   requestId: accessKey("request_id"),
   protocol: accessKey("protocol"),
 } as const;

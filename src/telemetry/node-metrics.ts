@@ -127,6 +127,13 @@ function refused(): Family[] {
   ];
 }
 
+const retriesOf = {
+  connect: "retriesConnect",
+  reset: "retriesReset",
+  timeout: "retriesTimeout",
+  status: "retriesStatus",
+} as const;
+
 function upstream(): Family[] {
   return [
     sum("upstreamConnects", "upstream_connects_total", "Connections opened to backends."),
@@ -145,8 +152,19 @@ function upstream(): Family[] {
       "upstream_tries_total",
       "Backends tried; more than requests when dials fail or connections break.",
     ),
-    sum("upstreamRetries", "upstream_retries_total", "Requests sent again: a connection broke."),
-    sum("retriesRefused", "upstream_retries_refused_total", "Retries over the budget (502)."),
+    sum("upstreamRetries", "upstream_retries_total", "Requests sent again."),
+    counter(
+      "crosspoint_retries_total",
+      "Requests tried again, by reason; connect: nothing had been sent.",
+      ({ sums }) =>
+        (["connect", "reset", "timeout", "status"] as const).map((reason) =>
+          sample(at(sums, retriesOf[reason]), { reason }),
+        ),
+    ),
+    sum("hedges", "hedges_total", "Requests sent to a second backend while the first was silent."),
+    sum("hedgesWon", "hedges_won_total", "Of these, those that the second backend answered."),
+    sum("tryTimeouts", "try_timeouts_total", "Tries whose time, as their route says, was over."),
+    sum("retriesRefused", "upstream_retries_refused_total", "Retries and hedges over the budget."),
     sum(
       "upstreamTimeouts",
       "upstream_timeouts_total",

@@ -6,6 +6,7 @@ import type { CloseReason } from "../io/stream.ts";
 import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
+import type { RetryReason, RetryRule } from "../routing/retry-rule.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
@@ -15,11 +16,16 @@ import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
   current: BackendState | undefined;
+  /** Who is asked as well; its load is counted until `hedgeDone` or `hedgeWon`. */
+  hedged: BackendState | undefined;
   readonly #context: WorkerContext;
   /** The array keeps its length, which costs more to change than to count. */
   readonly #tried: BackendState[] = [];
   readonly #question: PickQuestion;
   #service: ServiceState | undefined;
+  /** Of the route; undefined: it says nothing. */
+  #rule: RetryRule | undefined;
+  #tries = 0;
   /** Times that the request was sent again. */
   #retries = 0;
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
@@ -41,7 +47,7 @@ export class BackendChoice {
   }
 
   get tries(): number {
-    return this.#question.triedCount;
+    return this.#tries;
   }
 
   /** The request, or a part of it, was sent to a backend before the current one. */
@@ -54,16 +60,19 @@ export class BackendChoice {
     this.#service = undefined;
     this.#client = undefined;
     this.#tcp = undefined;
+    this.#rule = undefined;
     this.#question.triedCount = 0;
+    this.#tries = 0;
     this.#retries = 0;
     this.#spare = undefined;
   }
 
-  /** @param client Whom a preface names. */
-  begin(service: ServiceState, client: PrefacedClient): void {
+  /** @param client Whom a preface names. @param rule Of the route, if it says anything of tries. */
+  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule): void {
     this.reset();
     this.#service = service;
     this.#client = client;
+    this.#rule = rule;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
@@ -73,6 +82,7 @@ export class BackendChoice {
   }
 
   get #triesMax(): number {
+    if (this.#rule !== undefined && this.#rule.tries > 0) return this.#rule.tries;
     return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
   }
 
@@ -80,8 +90,8 @@ export class BackendChoice {
   next(preferred: BackendState | undefined): BackendState | undefined {
     this.done();
     const service = this.#service;
-    if (service === undefined || this.#question.triedCount >= this.#triesMax) return undefined;
-    const usable = preferred !== undefined && !preferred.removed && this.#question.triedCount === 0;
+    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
     const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
@@ -92,34 +102,97 @@ export class BackendChoice {
   }
 
   /**
-   * Where to send the same request again, after the connection to the current backend broke: to another one, and
-   * only when there is none to the same, whose connection was old (`reused`). With `stays` it is asked first: this
-   * client belongs to it. Undefined: nobody is left, or the service has no answers to pay with (docs/decisions/0026).
+   * Where to send the same request again, after the try at the current backend failed: to another one, and only when
+   * there is none to the same, if its connection was old (`reused`) or the route says when to try again. With `stays`
+   * it is asked first: this client belongs to it. Undefined: nobody is left, or the service has no answers to pay with
+   * (docs/decisions/0026).
    */
-  retry(reused: boolean, stays: boolean): BackendState | undefined {
+  retry(why: RetryReason, reused: boolean, stays: boolean): BackendState | undefined {
     const { limits, counters } = this.#context;
-    const budget = this.#service?.retryBudget;
-    if (budget === undefined || this.#retries >= limits.retriesMax) return undefined;
-    const price = reused ? limits.retryReusedAnswers : limits.retryFreshAnswers;
-    if (!budget.affords(price, limits.retryReserveAnswers)) {
-      counters[Counter.retriesRefused]! += 1;
-      return undefined;
-    }
+    if (this.#retries >= this.#retriesMax) return undefined;
+    const price = reused ? limits.retryReusedAnswers : this.#price;
+    if (!this.#affords(price) || this.#tries >= this.#triesMax) return undefined;
     if (reused) this.#spare = this.current;
     const chosen = this.#again(reused && stays);
     if (chosen === undefined) return undefined;
-    budget.pay(price);
+    this.#service?.retryBudget.pay(price);
     this.#retries += 1;
     counters[Counter.upstreamRetries]! += 1;
+    counters[counterOf[why]]! += 1;
     return chosen;
   }
 
+  /** All of them, where the route says how many tries there are. */
+  get #retriesMax(): number {
+    return this.#rule !== undefined && this.#rule.tries > 0
+      ? this.#rule.tries
+      : this.#context.limits.retriesMax;
+  }
+
+  /** Of one retry, in answers. */
+  get #price(): number {
+    return this.#rule !== undefined && this.#rule.price > 0
+      ? this.#rule.price
+      : this.#context.limits.retryFreshAnswers;
+  }
+
+  #affords(price: number): boolean {
+    const { limits, counters } = this.#context;
+    if (this.#service?.retryBudget.affords(price, limits.retryReserveAnswers) === true) return true;
+    counters[Counter.retriesRefused]! += 1;
+    return false;
+  }
+
   #again(stays: boolean): BackendState | undefined {
-    const same = stays && this.#question.triedCount < this.#triesMax;
-    const spare = same ? this.#takeSpare() : undefined;
-    if (spare === undefined) return this.next(undefined);
+    const spare = stays ? this.#takeSpare() : undefined;
+    const service = this.#service;
+    if (service === undefined) return undefined;
+    const chosen = spare ?? this.#pick(service) ?? this.#takeSpare() ?? this.#pickTried(service);
+    if (chosen === undefined) return undefined;
     this.done();
-    return this.#use(spare);
+    return this.#use(chosen);
+  }
+
+  /** All were tried. Where the route asks for more tries, those before the last one are asked again, or it itself. */
+  #pickTried(service: ServiceState): BackendState | undefined {
+    if (this.#rule === undefined || this.current === undefined) return undefined;
+    this.#tried[0] = this.current;
+    this.#question.triedCount = 1;
+    const other = this.#pick(service);
+    if (other !== undefined) return other;
+    this.#question.triedCount = 0;
+    return this.#pick(service);
+  }
+
+  /**
+   * A second backend for the same request, beside the current one; paid for as a retry. Undefined: there is none, or
+   * nothing to pay with.
+   */
+  hedge(): BackendState | undefined {
+    const service = this.#service;
+    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    const price = this.#price;
+    if (!this.#affords(price)) return undefined;
+    const chosen = this.#pick(service);
+    if (chosen === undefined) return undefined;
+    service.retryBudget.pay(price);
+    this.#retries += 1;
+    this.hedged = chosen;
+    this.#enter(chosen);
+    return chosen;
+  }
+
+  /** The second backend takes the place of the first, whose load ends. */
+  hedgeWon(): void {
+    this.done();
+    this.current = this.hedged;
+    this.hedged = undefined;
+  }
+
+  /** The load of the second one ends. */
+  hedgeDone(): void {
+    if (this.hedged !== undefined) leave(this.hedged);
+    this.hedged = undefined;
   }
 
   #takeSpare(): BackendState | undefined {
@@ -129,15 +202,20 @@ export class BackendChoice {
   }
 
   #use(chosen: BackendState): BackendState {
-    this.#tried[this.#question.triedCount++] = chosen;
     this.current = chosen;
     this.#sentMs = this.#context.nowMs();
     this.#isAnswered = this.#isFailure = false;
+    this.#enter(chosen);
+    return chosen;
+  }
+
+  #enter(chosen: BackendState): void {
+    this.#tries += 1;
+    this.#tried[this.#question.triedCount++] = chosen;
     chosen.endpoint.inFlight += 1;
     chosen.inFlight += 1;
     chosen.requestsTotal += 1;
     this.#context.counters[Counter.upstreamTries]! += 1;
-    return chosen;
   }
 
   /** An idle connection to the backend, now the owner's; or undefined. As UpstreamPool.take. */
@@ -206,8 +284,7 @@ export class BackendChoice {
   /** Its load ends. */
   done(): void {
     if (this.current === undefined) return;
-    this.current.endpoint.inFlight -= 1;
-    this.current.inFlight -= 1;
+    leave(this.current);
     this.current = undefined;
   }
 }
@@ -216,3 +293,16 @@ export class BackendChoice {
 function isFailure(status: number): boolean {
   return status >= 500 && status !== 501 && status !== 505;
 }
+
+function leave(backend: BackendState): void {
+  backend.endpoint.inFlight -= 1;
+  backend.inFlight -= 1;
+}
+
+const counterOf: Readonly<Record<RetryReason, number>> = {
+  connect: Counter.retriesConnect,
+  reset: Counter.retriesReset,
+  timeout: Counter.retriesTimeout,
+  status: Counter.retriesStatus,
+  hedge: Counter.hedges,
+};

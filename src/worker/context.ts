@@ -21,6 +21,7 @@ import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
 import type { ServiceGates } from "./service-gates.ts";
 import type { ServiceUpkeep } from "./service-upkeep.ts";
+import type { ShortTimes } from "./short-times.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
@@ -83,6 +84,7 @@ export interface WorkerContext {
   /** What routes have let in, of all workers together. */
   readonly rates: RateBuckets;
   readonly wheel: TimerWheel;
+  readonly shortTimes: ShortTimes;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
   readonly pool: UpstreamPool;

@@ -4,13 +4,16 @@
 // Again means (RFC 9110 section 9.2.2): to another backend while nothing was sent; and an idempotent request, whose
 // body, if any, is kept whole, when the connection broke before a byte of its answer: on a fresh connection, to another
 // backend if there is one, as often as limits and the service's budget allow (docs/decisions/0026). Nothing else is
-// ever sent twice. Does not know what the answer says: its bytes go to the response-relay as they come.
+// ever sent twice. A route may ask for more, and for less (docs/decisions/0040): then Tries keeps its times, and
+// answers of some statuses are none while there is another try.
 
 import type { CloseReason } from "../io/stream.ts";
 import { Framing } from "../protocol/framing.ts";
 import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
+import type { ResponseHead } from "../protocol/response-head.ts";
 import type { BackendState } from "../routing/backend-state.ts";
+import type { RetryRule } from "../routing/retry-rule.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { BackendChoice } from "./backend-choice.ts";
 import { flush } from "./body-relay.ts";
@@ -18,6 +21,7 @@ import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
 import { writeRequestHead } from "./request-writer.ts";
+import { Tries } from "./tries.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
 const Phase = { Idle: 0, Dialling: 1, Sent: 2 } as const;
@@ -28,8 +32,13 @@ export class Delivery implements UpstreamOwner {
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
   #phase: number = Phase.Idle;
-  /** It may be sent again if the connection breaks: what was sent is kept, and nothing was answered. */
+  /** It may be sent again: what was sent is kept, and the client has got nothing of an answer. */
   #replayable = false;
+  /** A byte of this try's answer has come. */
+  #heard = false;
+  /** Of the request's route while its answer is awaited; undefined: the route says nothing of tries. */
+  #rule: RetryRule | undefined;
+  #tries: Tries | undefined;
   /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
   #isLast = false;
   /** A copy for the route's mirror that the body is still to come for. */
@@ -59,6 +68,7 @@ export class Delivery implements UpstreamOwner {
   /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
     this.#replayable = this.#isReplayable(head);
+    this.#rule = undefined;
     this.#isLast = hasStrayBody(head);
   }
 
@@ -86,6 +96,16 @@ export class Delivery implements UpstreamOwner {
     }
     this.#dispatch(backend, connection);
     this.mirrorBody(bytes, 0, 0);
+    if (route?.retry !== undefined) this.#follow(route.retry);
+  }
+
+  /** The first try is under way. A client that sticks to its backend is not to find itself at another. */
+  #follow(rule: RetryRule): void {
+    const mayHedge = this.#replayable && this.#exchange.stickyPlace === undefined;
+    this.#rule = rule;
+    this.#heard = false;
+    this.#tries ??= new Tries(this.#context, this.#exchange, this);
+    this.#tries.begin(rule, mayHedge);
   }
 
   #dispatch(backend: BackendState, connection: UpstreamConnection | undefined): void {
@@ -117,6 +137,7 @@ export class Delivery implements UpstreamOwner {
   /** Gives the backend's connection back, or up. */
   end(reusable: boolean): void {
     const { connection } = this;
+    if (this.#rule !== undefined) this.#forgetRule();
     this.#copy?.dropUnsent();
     this.#copy = undefined;
     this.#phase = Phase.Idle;
@@ -129,6 +150,7 @@ export class Delivery implements UpstreamOwner {
   handOver(): UpstreamConnection {
     const connection = this.connection!;
     this.choice.answered(101);
+    if (this.#rule !== undefined) this.#forgetRule();
     this.choice.succeeded();
     this.#phase = Phase.Idle;
     this.connection = undefined;
@@ -146,7 +168,8 @@ export class Delivery implements UpstreamOwner {
   }
 
   onUpstreamData(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#replayable) {
+    if (this.#rule !== undefined) this.#heard = true;
+    else if (this.#replayable) {
       this.#replayable = false;
       this.connection?.forgetSaved();
     }
@@ -170,23 +193,42 @@ export class Delivery implements UpstreamOwner {
 
   /** Nothing was sent: another backend may be tried (at most `connectTriesMax`). */
   #dialFailed(reason: CloseReason, message: string): void {
-    const failed = this.connection!;
     this.#context.counters[Counter.upstreamConnectFailures]! += 1;
     this.choice.connectFailed(reason, message);
+    if (!this.goesOnBesides()) this.#tryUnsent("connect", this.#rule?.onConnect ?? true);
+  }
+
+  /** The connection did not come about. */
+  #tryUnsent(why: "connect" | "timeout", mayTry: boolean): void {
+    const { choice } = this;
+    const { record } = this.#exchange;
+    const failed = this.connection!;
     this.connection = undefined;
-    const backend = this.choice.next(undefined);
-    if (backend !== undefined) return this.#dialAgain(backend, failed);
-    if (this.choice.wasSent) return this.#exchange.fail(502, "backend-closed", "");
-    this.#context.counters[Counter.noBackend]! += 1;
+    const backend = mayTry ? choice.next(undefined) : undefined;
+    const { counters } = this.#context;
+    if (backend !== undefined) {
+      counters[why === "timeout" ? Counter.retriesTimeout : Counter.retriesConnect]! += 1;
+      record.noteRetry(why, failed.endpoint.address);
+      return this.#sendAgain(backend, failed, true);
+    }
+    if (why === "timeout") return this.#outOfTries();
+    if (choice.wasSent) return this.#exchange.fail(502, "backend-closed", "");
+    counters[Counter.noBackend]! += 1;
     this.#exchange.fail(503, "no-backend-reachable", "");
   }
 
-  /** A fresh connection gets what `previous` kept. */
-  #dialAgain(backend: BackendState, previous: UpstreamConnection): void {
-    this.#phase = Phase.Dialling;
+  /** To `backend` what `previous` kept; on a connection of its own (`fresh`), where one that was idle may be as dead. */
+  #sendAgain(backend: BackendState, previous: UpstreamConnection, fresh: boolean): void {
+    const { choice } = this;
     this.#exchange.record.backend = backend.endpoint.address;
-    this.connection = this.choice.dial(backend, this);
-    this.connection.save(previous.saved, previous.savedLength);
+    this.#heard = false;
+    const taken = fresh ? undefined : choice.take(backend, this, true);
+    const connection = taken ?? choice.dial(backend, this);
+    this.connection = connection;
+    connection.save(previous.saved, previous.savedLength);
+    this.#phase = Phase.Dialling;
+    if (this.#rule !== undefined) this.#tries?.tryBegins();
+    if (taken !== undefined) this.onUpstreamConnect();
   }
 
   /** The connection broke after the request, or a part of it, went out. */
@@ -194,20 +236,145 @@ export class Delivery implements UpstreamOwner {
     const { connection, choice } = this;
     if (connection === undefined || this.#exchange.response.refusedPartial()) return;
     const { current } = choice;
-    const again = this.#replayable ? this.#nextAfter(connection) : undefined;
+    const besides = this.#tries?.hedges === true;
+    const again = besides || !this.#mayRepeat ? undefined : this.#nextAfter(connection);
     // That an idle connection was closed is no failure of its backend.
-    if (again === undefined || !connection.reused) {
+    if ((again === undefined && !besides) || !connection.reused) {
       choice.failed(message === "" ? "connection closed" : message, current);
     }
+    if (this.goesOnBesides()) return;
     if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
+    this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
     connection.destroy(true);
-    this.#dialAgain(again, connection);
+    this.#sendAgain(again, connection, true);
+  }
+
+  /** After its connection broke. */
+  get #mayRepeat(): boolean {
+    if (!this.#replayable) return false;
+    return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
   }
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */
   #nextAfter({ reused, endpoint }: UpstreamConnection): BackendState | undefined {
     const stays = this.#exchange.stickyPlace?.backend.endpoint === endpoint;
-    return this.choice.retry(reused, stays);
+    return this.choice.retry("reset", reused, stays);
+  }
+
+  // --- what the route says of tries
+
+  /**
+   * Whether the answer of which `head` has come is none, for its status: then the request is on its way once more, and
+   * nothing of this answer is to be relayed. bytes[next..end) is what came behind the head.
+   */
+  refuses(head: ResponseHead, next: number, end: number): boolean {
+    if (this.#rule === undefined) return false;
+    const { connection, choice } = this;
+    const { record } = this.#exchange;
+    if (connection === undefined || !this.#isRefused(head.status)) {
+      this.#isAnswered();
+      return false;
+    }
+    if (this.#tries?.hedges === true) {
+      choice.failed(`HTTP ${head.status}`);
+      this.goesOnBesides();
+      return true;
+    }
+    const { current } = choice;
+    const again = choice.retry("status", false, false);
+    if (again === undefined) {
+      this.#isAnswered();
+      return false;
+    }
+    choice.failed(`HTTP ${head.status}`, current);
+    record.noteRetry(`status-${head.status}`, connection.endpoint.address);
+    const isWhole = this.#isWhole(head, connection, end - next);
+    this.#sendAgain(again, connection, false);
+    this.#context.pool.release(connection, isWhole);
+    return true;
+  }
+
+  #isRefused(status: number): boolean {
+    return this.#replayable && this.#tries?.isRefused(status) === true;
+  }
+
+  /** An answer that came whole with its head leaves a connection that can be used again. */
+  #isWhole(head: ResponseHead, connection: UpstreamConnection, bytesBehind: number): boolean {
+    const bodyBytes = head.framing === Framing.None ? 0 : head.contentLength;
+    const isRead = head.framing !== Framing.Chunked && bodyBytes === bytesBehind;
+    const isSent = this.#exchange.requestBody.done && connection.stream.queuedBytes === 0;
+    return isRead && isSent && head.keepAlive && !this.#isLast;
+  }
+
+  /** An interim answer goes to the client: from now on this backend's answer is the answer. */
+  interim(): void {
+    this.#replayable = false;
+    if (this.#rule === undefined) return;
+    this.connection?.forgetSaved();
+    this.#tries?.dropSecond();
+  }
+
+  /** The client gets what this backend answers. */
+  #isAnswered(): void {
+    this.#replayable = false;
+    this.#rule = undefined;
+    this.#tries?.answered();
+  }
+
+  #forgetRule(): void {
+    this.#rule = undefined;
+    this.#tries?.end();
+  }
+
+  /** The time for one try is over. */
+  tryTimedOut(): void {
+    const { connection, choice } = this;
+    if (connection === undefined || this.#rule === undefined) return;
+    if (this.#exchange.response.refusedPartial()) return;
+    const { onConnect, onTimeout } = this.#rule;
+    const isUnsent = this.#phase === Phase.Dialling;
+    const { current } = choice;
+    choice.failed("timeout", current);
+    if (this.goesOnBesides()) return;
+    connection.destroy(true);
+    // Nothing was sent: that is no more than a dial that failed, for any method.
+    if (isUnsent) return this.#tryUnsent("timeout", onConnect || onTimeout);
+    this.connection = undefined;
+    const again = onTimeout && this.#replayable ? choice.retry("timeout", false, false) : undefined;
+    if (again === undefined) return this.#outOfTries();
+    this.#exchange.response.forgetPartial();
+    this.#exchange.record.noteRetry("timeout", connection.endpoint.address);
+    this.#sendAgain(again, connection, false);
+  }
+
+  #outOfTries(): void {
+    this.#context.counters[Counter.upstreamTimeouts]! += 1;
+    this.#exchange.fail(504, "try-time", "");
+  }
+
+  /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */
+  get repeatable(): UpstreamConnection | undefined {
+    return this.#replayable ? this.connection : undefined;
+  }
+
+  /** A second backend was asked as well: it is the only one from now on. False: none was. */
+  goesOnBesides(): boolean {
+    if (this.#tries?.hedges !== true) return false;
+    this.connection?.destroy(true);
+    this.#tries.takeOver();
+    return true;
+  }
+
+  /** This connection takes the place of the one that there was. */
+  adopt(connection: UpstreamConnection): void {
+    const { choice } = this;
+    choice.hedgeWon();
+    this.#exchange.record.backend = connection.endpoint.address;
+    this.#exchange.response.forgetPartial();
+    this.#heard = false;
+    this.connection = connection;
+    connection.owner = this;
+    this.#phase = connection.connected ? Phase.Sent : Phase.Dialling;
   }
 }

@@ -141,8 +141,8 @@ export class Exchange {
     if (service === undefined) return this.#answer(404, "redirect-to-itself", "");
     this.stickyPlace = place;
     this.record.service = service.name;
-    if (this.#isBeyondLimits()) return;
-    this.delivery.choice.begin(service, this.client.downstream);
+    if (this.#isBeyondLimits(route)) return;
+    this.delivery.choice.begin(service, this.client.downstream, route.retry);
     if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {
@@ -181,8 +181,8 @@ export class Exchange {
   }
 
   /** Answers what no backend is to be bothered with. */
-  #isBeyondLimits(): boolean {
-    const limit = this.limits.begin(this.#context.requestHead);
+  #isBeyondLimits({ options }: CompiledRoute): boolean {
+    const limit = this.limits.begin(this.#context.requestHead, options?.timeoutMs);
     if (limit === undefined) return false;
     const detail = limited(this.#context.counters, limit);
     if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
@@ -260,6 +260,7 @@ export class Exchange {
   malformedAnswer(detail: string): void {
     this.#context.counters[Counter.malformedResponses]! += 1;
     this.delivery.choice.failed(`malformed answer: ${detail}`);
+    if (!this.response.begun && this.delivery.goesOnBesides()) return;
     this.fail(502, "backend-malformed", "");
   }
 

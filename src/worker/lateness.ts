@@ -48,6 +48,20 @@ export class Lateness {
     exchange.fail(504, "backend-slow", detail);
   }
 
+  /** The time that the route allows the whole request is over. */
+  outOfTime(limitMs: number): void {
+    const exchange = this.#exchange;
+    const { delivery, response, requestBody } = exchange;
+    if (response.refusedPartial()) return;
+    const detail = `its route allows ${limitMs} ms`;
+    if (!response.begun) {
+      if (!requestBody.done && this.awaitsClient) return exchange.fail(408, "request-slow", detail);
+      this.#context.counters[Counter.upstreamTimeouts]! += 1;
+      delivery.choice.failed("timeout");
+    }
+    exchange.fail(504, "request-time", detail);
+  }
+
   /** The client brings its request, or takes its answer, too slowly. */
   tooSlow(): void {
     const detail = limited(this.#context.counters, "body-rate");

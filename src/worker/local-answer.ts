@@ -14,6 +14,8 @@ export type Reason =
   | "backend-closed"
   | "backend-malformed"
   | "backend-slow"
+  | "try-time"
+  | "request-time"
   | "request-slow"
   | "client-slow"
   | "request-malformed"
@@ -57,6 +59,8 @@ const sentences: Readonly<Record<Reason, string>> = {
   "backend-closed": "the backend broke off before it had answered",
   "backend-malformed": "the backend's answer was malformed",
   "backend-slow": "the backend did not answer in time",
+  "try-time": "no backend began its answer in the time that the route gives each try",
+  "request-time": "the request took longer in all than its route allows",
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",

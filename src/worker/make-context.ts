@@ -26,6 +26,7 @@ import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
 import { ServiceGates } from "./service-gates.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
+import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TurnClock } from "./turn-clock.ts";
@@ -95,6 +96,7 @@ export function makeContext(
     connections: new ConnectionCounts(start.connections, start.slot),
     rates: new RateBuckets(start.rates),
     wheel,
+    shortTimes: new ShortTimes(system, wheel),
     upkeep,
     pool,
     counted,

@@ -8,7 +8,8 @@ import type { LimitName } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { Pace } from "./pace.ts";
-import { Timer, type TimerOwner } from "./timer-wheel.ts";
+import { Deadline } from "./short-times.ts";
+import type { TimerOwner } from "./timer-wheel.ts";
 
 /** One per exchange, lent with it. */
 export class RequestLimits implements TimerOwner {
@@ -16,7 +17,9 @@ export class RequestLimits implements TimerOwner {
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
   /** For the whole request; made with the first one that has such a limit. */
-  #timer: Timer | undefined;
+  #time: Deadline | undefined;
+  /** What the route allows, if that is less than what the node does; in ms, else 0. */
+  #routeMs = 0;
   /** It counts as an upgraded connection, from before the backend agrees: many may ask at once. */
   #isCounted = false;
 
@@ -26,29 +29,39 @@ export class RequestLimits implements TimerOwner {
     this.pace = new Pace(context, exchange);
   }
 
-  /** The limit that the request is beyond; undefined: none, and its time begins. Then `end` must follow. */
-  begin(head: RequestHead): LimitName | undefined {
-    const { limits, wheel, connections } = this.#context;
+  /**
+   * The limit that the request is beyond; undefined: none, and its time begins. Then `end` must follow.
+   * @param timeoutMs What its route allows it.
+   */
+  begin(head: RequestHead, timeoutMs: number | undefined): LimitName | undefined {
+    const { limits, connections } = this.#context;
     if (head.contentLength > limits.bodyBytesMax) return "body-bytes";
     if (head.upgrade) {
       this.#isCounted = connections.claim(Row.Upgraded, limits.upgradedConnectionsMax);
       if (!this.#isCounted) return "upgraded-connections";
     }
-    if (limits.requestMsMax !== unlimited) {
-      this.#timer ??= new Timer(this);
-      wheel.arm(this.#timer, limits.requestMsMax);
-    }
+    if (timeoutMs !== undefined || limits.requestMsMax !== unlimited) this.#armTime(timeoutMs);
     return undefined;
   }
 
+  /** The smaller one holds. */
+  #armTime(timeoutMs = unlimited): void {
+    const { requestMsMax } = this.#context.limits;
+    this.#routeMs = timeoutMs < requestMsMax ? timeoutMs : 0;
+    this.#time ??= new Deadline(this.#context.shortTimes, this);
+    this.#time.arm(Math.min(timeoutMs, requestMsMax));
+  }
+
   onTimeout(): void {
-    this.#exchange.lateness.timedOut("request-time");
+    const { lateness } = this.#exchange;
+    if (this.#routeMs === 0) lateness.timedOut("request-time");
+    else lateness.outOfTime(this.#routeMs);
   }
 
   /** It goes on as a tunnel, for as long as it likes. */
   endTimes(): void {
     if (this.pace.watches) this.pace.end();
-    if (this.#timer !== undefined) this.#context.wheel.disarm(this.#timer);
+    if (this.#time !== undefined) this.#time.disarm();
   }
 
   end(): void {

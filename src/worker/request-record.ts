@@ -1,6 +1,7 @@
 // What is remembered of one request until its line in the access log is written, and the counting
 // that goes with its end. Reused with its exchange.
 
+import { retriesToldMax } from "../limits.ts";
 import { Method, type RequestHead } from "../protocol/request-head.ts";
 import { AccessField, fieldsOf } from "../telemetry/access-fields.ts";
 import { Counter, observeDuration } from "../telemetry/counters.ts";
@@ -32,6 +33,8 @@ export class RequestRecord {
   backend = "";
   reason = "";
   revision = 0;
+  /** Why it was tried again, and after whom: "reset 10.0.0.1:80, status-503 10.0.0.2:80"; "" when it was not. */
+  retries = "";
   readonly #context: WorkerContext;
   /** Method, host, path, protocol, then the id; only when there is an access log. */
   readonly #kept = new KeptFields();
@@ -47,7 +50,7 @@ export class RequestRecord {
     const { counters, nowMs, table, accessLog } = this.#context;
     this.startMs = nowMs();
     this.status = this.tries = this.bytesIn = this.bytesOut = 0;
-    this.route = this.service = this.backend = this.reason = "";
+    this.route = this.service = this.backend = this.reason = this.retries = "";
     this.revision = table.revision;
     counters[Counter.requestsTotal]! += 1;
     counters[Counter.requestsInFlight]! += 1;
@@ -76,6 +79,13 @@ export class RequestRecord {
     const { start, end } = sentRequestId;
     if (start >= 0) kept.bytesField(AccessField.requestId, bytes, start, end);
     else kept.asciiField(AccessField.requestId, requestIds.lastView, requestIds.last.length);
+  }
+
+  /** It is tried again. @param backend Whose try gave the reason. */
+  noteRetry(why: string, backend: string): void {
+    const told = `${why} ${backend}`;
+    const retries = this.retries === "" ? told : `${this.retries}, ${told}`;
+    if (retries.length <= retriesToldMax) this.retries = retries;
   }
 
   /** Counts the request and writes its line. */
@@ -110,6 +120,7 @@ export class RequestRecord {
       accessLog.numberField(AccessField.tries, this.tries);
       accessLog.numberField(AccessField.revision, this.revision);
       accessLog.textField(AccessField.reason, this.reason);
+      if (this.retries !== "") accessLog.textField(AccessField.retries, this.retries);
     }
     accessLog.keptFields(kept, this.#idAt, kept.length);
     accessLog.end();

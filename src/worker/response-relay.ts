@@ -86,9 +86,11 @@ export class ResponseRelay {
 
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.begun) return this.#relay(bytes, start, end);
+    const { delivery } = this.#exchange;
     if (this.#partialLength === 0) {
       const answer = this.#knownAnswer;
       if (answer !== undefined && this.#context.knownAnswers.isAt(answer, bytes, start, end)) {
+        if (delivery.refuses(answer.head, start + answer.length, end)) return;
         this.#beginAnswer(answer.bytes, answer.head, answer.template);
         return this.#relay(bytes, start + answer.length, end);
       }
@@ -131,6 +133,11 @@ export class ResponseRelay {
     return true;
   }
 
+  /** What has come of a head is not to be the beginning of the answer. */
+  forgetPartial(): void {
+    this.#partialLength = 0;
+  }
+
   /** The client reads again, or the connection goes back to the pool. */
   resumeUpstream(): void {
     if (!this.#paused) return;
@@ -150,6 +157,7 @@ export class ResponseRelay {
         return -1;
       }
       if (head.status >= 200) {
+        if (this.#exchange.delivery.refuses(head, next, end)) return -1;
         this.#learn(bytes, at, next);
         this.#beginAnswer(bytes, head);
         return next;
@@ -188,6 +196,7 @@ export class ResponseRelay {
     }
     const { writer, counters } = this.#context;
     counters[Counter.responses1xx]! += 1;
+    exchange.delivery.interim();
     // A client of HTTP/1.0 does not know interim answers.
     if (exchange.minor === 1) {
       writer.length = 0;

@@ -34,6 +34,8 @@ export class Timer {
 }
 
 export class TimerWheel {
+  /** Timers that wait. */
+  armed = 0;
   readonly #tickMs: number;
   readonly #slots: (Timer | undefined)[] = Array.from<Timer | undefined>({ length: slotCount + 1 });
   #tick: number;
@@ -55,8 +57,10 @@ export class TimerWheel {
     const deadlineMs = this.#nowMs + this.#tickMs + delayMs;
     const sooner = deadlineMs < timer.deadlineMs;
     timer.deadlineMs = deadlineMs;
-    if (timer.slot < 0) this.#link(timer);
-    else if (sooner) {
+    if (timer.slot < 0) {
+      this.armed++;
+      this.#link(timer);
+    } else if (sooner) {
       this.#unlink(timer);
       this.#link(timer);
     }
@@ -70,7 +74,9 @@ export class TimerWheel {
   /** No `onTimeout` any more. */
   disarm(timer: Timer): void {
     timer.deadlineMs = never;
-    if (timer.slot >= 0) this.#unlink(timer);
+    if (timer.slot < 0) return;
+    this.armed--;
+    this.#unlink(timer);
   }
 
   /** Fires what is due. `nowMs` never goes backwards. */
@@ -104,6 +110,7 @@ export class TimerWheel {
       this.#unlink(timer);
       if (timer.deadlineMs > this.#nowMs) this.#link(timer);
       else {
+        this.armed--;
         timer.deadlineMs = never;
         timer.owner.onTimeout();
       }

@@ -138,7 +138,7 @@ class World {
 
   #again({ choice, sticky, sent, at }: Request, old: boolean): BackendState | undefined {
     const price = old ? retryReusedAnswers : retryFreshAnswers;
-    const next = choice.retry(old, sticky);
+    const next = choice.retry("reset", old, sticky);
     const canPay = this.#saved + retryReserveAnswers >= price;
     if (next !== undefined) {
       expect(canPay).toBe(true);

@@ -111,6 +111,8 @@ const accessMeanings: Readonly<Record<keyof typeof AccessField, string>> = {
   revision: "of the table that decided",
   reason:
     "why the router answered by itself, or cut: see `X-Crosspoint-Reason`; empty: all went well",
+  retries:
+    "why it was tried again, and whose try gave the reason: `reset 10.0.0.1:80, status-503 10.0.0.2:80`; also connect, timeout, and hedge; only there when it was",
   requestId: "the `X-Request-Id` that the backend got",
   protocol: "`http/1.1`, `http/1.0` or `tcp`",
 };

@@ -106,13 +106,13 @@ describe("a retry", () => {
 
   test("goes to one that was not tried, and is counted", () => {
     const { choice, first, load, counter } = sent(3);
-    const second = choice.retry(false, false);
+    const second = choice.retry("reset", false, false);
     expect(second).toBeDefined();
     expect(second).not.toBe(first);
     expect([choice.tries, choice.wasSent, load()]).toEqual([2, true, 1]);
-    const third = choice.retry(false, false);
+    const third = choice.retry("reset", false, false);
     expect([first, second]).not.toContain(third);
-    expect(choice.retry(false, false)).toBeUndefined();
+    expect(choice.retry("reset", false, false)).toBeUndefined();
     expect(counter("upstreamRetries")).toBe(2);
     expect(counter("retriesRefused")).toBe(0);
   });
@@ -125,18 +125,18 @@ describe("a retry", () => {
     ["was new, though the client sticks to it", 2, false, true, false],
   ] as const)("to the same when its connection %s", ([, count, reused, stays, isSame]) => {
     const { choice, first, load, counter } = sent(count);
-    expect(choice.retry(reused, stays) === first).toBe(isSame);
+    expect(choice.retry("reset", reused, stays) === first).toBe(isSame);
     if (!isSame) return;
     expect([choice.tries, load(), first.requestsTotal]).toEqual([2, 1, 2]);
     expect(counter("upstreamTries")).toBe(2);
     // Its new connection broke as well: once is enough.
-    expect(choice.retry(false, stays)).not.toBe(first);
+    expect(choice.retry("reset", false, stays)).not.toBe(first);
   });
 
   test("to the same after those that could not be dialled, and not to one that was removed", () => {
     for (const isRemoved of [false, true]) {
       const { choice, first, service } = sent(2);
-      const other = choice.retry(true, false);
+      const other = choice.retry("reset", true, false);
       expect(other).not.toBe(first);
       first.removed = isRemoved;
       expect(service.backends).toContain(other);
@@ -149,14 +149,14 @@ describe("a retry", () => {
     const { choice } = sent(9);
     choice.next(undefined);
     choice.next(undefined);
-    expect(choice.retry(true, true)).toBeDefined();
-    expect(choice.retry(true, true)).toBeUndefined();
+    expect(choice.retry("reset", true, true)).toBeDefined();
+    expect(choice.retry("reset", true, true)).toBeUndefined();
     expect(choice.tries).toBe(4);
   });
 
   test("is forgotten with the request", () => {
     const { choice, service, first } = sent(1);
-    choice.retry(true, false);
+    choice.retry("reset", true, false);
     choice.done();
     choice.begin(service, client);
     expect(choice.wasSent).toBe(false);
@@ -170,7 +170,7 @@ describe("a retry", () => {
       for (let retries = 0; ; retries++) {
         choice.begin(service, client);
         choice.next(undefined);
-        if (choice.retry(reused, false) === undefined) return retries;
+        if (choice.retry("reset", reused, false) === undefined) return retries;
       }
     };
     expect(spend(false)).toBe(10);
