@@ -11,7 +11,11 @@ import type { ServiceState } from "../routing/service-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { Passage } from "./passage.ts";
+import type { WaitRefusal } from "./service-gate.ts";
+import { gateOf } from "./service-gates.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+import type { WaiterOwner } from "./waiting-line.ts";
 
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
@@ -26,6 +30,11 @@ export class BackendChoice {
   /** Of the route; undefined: it says nothing. */
   #rule: RetryRule | undefined;
   #tries = 0;
+  /** Of these, before it waited last: then it begins anew. */
+  #triesBefore = 0;
+  /** Through the gate of its service; made with the first service that has one. */
+  #passage: Passage | undefined;
+  #isConnection = false;
   /** Times that the request was sent again. */
   #retries = 0;
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
@@ -50,6 +59,16 @@ export class BackendChoice {
     return this.#tries;
   }
 
+  /** Nobody was chosen, because there is no room or the service is paused: `wait`. */
+  get mustWait(): boolean {
+    return this.#passage !== undefined && this.#passage.mustWait;
+  }
+
+  /** For how long it has waited for its turn, in ms; 0: not at all. */
+  get waitedMs(): number {
+    return this.#passage === undefined ? 0 : this.#passage.waitedMs;
+  }
+
   /** The request, or a part of it, was sent to a backend before the current one. */
   get wasSent(): boolean {
     return this.#retries > 0;
@@ -62,7 +81,8 @@ export class BackendChoice {
     this.#tcp = undefined;
     this.#rule = undefined;
     this.#question.triedCount = 0;
-    this.#tries = 0;
+    this.#tries = this.#triesBefore = 0;
+    this.#isConnection = false;
     this.#retries = 0;
     this.#spare = undefined;
   }
@@ -73,10 +93,12 @@ export class BackendChoice {
     this.#service = service;
     this.#client = client;
     this.#rule = rule;
+    if (this.#passage !== undefined) this.#passage.begin();
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
   asConnection(): TcpSettings | undefined {
+    this.#isConnection = true;
     this.#tcp = this.#service?.options?.tcp;
     return this.#tcp;
   }
@@ -86,19 +108,61 @@ export class BackendChoice {
     return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
   }
 
-  /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
+  get #isOutOfTries(): boolean {
+    return this.#tries - this.#triesBefore >= this.#triesMax;
+  }
+
+  /** The next backend to try: `preferred` first if it may be used; undefined: none is left, or see `mustWait`. */
   next(preferred: BackendState | undefined): BackendState | undefined {
-    this.done();
+    this.#release();
     const service = this.#service;
-    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    if (service === undefined || !this.#passes(service) || this.#isOutOfTries) return undefined;
     const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
-    const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
+    const first = usable && this.#hasRoom(service, preferred) ? preferred : undefined;
+    const chosen = first ?? this.#pick(service) ?? this.#takeSpare(service);
     return chosen === undefined ? undefined : this.#use(chosen);
   }
 
-  #pick({ picker }: ServiceState): BackendState | undefined {
+  #pick(service: ServiceState): BackendState | undefined {
     this.#question.nowMs = this.#context.nowMs();
-    return picker.pick(this.#question);
+    const gate = service.gate === undefined ? undefined : gateOf(service);
+    if (gate === undefined || this.#passage === undefined) {
+      return service.picker.pick(this.#question);
+    }
+    return this.#passage.pick(gate, service, this.#question, this.#tried, this.#preface);
+  }
+
+  // --- the gate of its service
+
+  /** Whether a backend may be chosen now. */
+  #passes(service: ServiceState): boolean {
+    if (this.#passage !== undefined) this.#passage.mustWait = false;
+    const gate = service.gate === undefined ? undefined : gateOf(service);
+    if (gate === undefined) return true;
+    this.#passage ??= new Passage();
+    return this.#passage.enters(gate, this.#isConnection);
+  }
+
+  /** Counted there then, if its service has limits. */
+  #hasRoom(service: ServiceState, backend: BackendState): boolean {
+    const gate = service.gate === undefined ? undefined : gateOf(service);
+    if (gate === undefined || this.#passage === undefined) return true;
+    return this.#passage.takes(gate, backend, this.#preface);
+  }
+
+  /**
+   * After `mustWait`: takes its place in the line; `owner` is told when it is its turn, and calls `next` then. Or why it
+   * may not wait. Whom it has tried before counts no more: when its turn comes they may be others.
+   */
+  wait(owner: WaiterOwner): WaitRefusal | undefined {
+    this.#release();
+    const gate = this.#service === undefined ? undefined : gateOf(this.#service);
+    if (gate === undefined || this.#passage === undefined) return "service-full";
+    const refusal = this.#passage.wait(gate, owner, this.#tries > 0);
+    this.#triesBefore = this.#tries;
+    this.#question.triedCount = 0;
+    this.#spare = undefined;
+    return refusal;
   }
 
   /**
@@ -109,12 +173,14 @@ export class BackendChoice {
    */
   retry(why: RetryReason, reused: boolean, stays: boolean): BackendState | undefined {
     const { limits, counters } = this.#context;
+    if (this.#passage !== undefined) this.#passage.mustWait = false;
     if (this.#retries >= this.#retriesMax) return undefined;
     const price = reused ? limits.retryReusedAnswers : this.#price;
-    if (!this.#affords(price) || this.#tries >= this.#triesMax) return undefined;
+    if (!this.#affords(price) || this.#isOutOfTries) return undefined;
     if (reused) this.#spare = this.current;
     const chosen = this.#again(reused && stays);
-    if (chosen === undefined) return undefined;
+    // An answer that is here is worth more than a place in the line.
+    if (chosen === undefined && (why === "status" || !this.mustWait)) return undefined;
     this.#service?.retryBudget.pay(price);
     this.#retries += 1;
     counters[Counter.upstreamRetries]! += 1;
@@ -144,13 +210,16 @@ export class BackendChoice {
   }
 
   #again(stays: boolean): BackendState | undefined {
-    const spare = stays ? this.#takeSpare() : undefined;
     const service = this.#service;
-    if (service === undefined) return undefined;
-    const chosen = spare ?? this.#pick(service) ?? this.#takeSpare() ?? this.#pickTried(service);
+    if (service === undefined || !this.#passes(service)) return undefined;
+    const spare = stays ? this.#takeSpare(service) : undefined;
+    const chosen =
+      spare ?? this.#pick(service) ?? this.#takeSpare(service) ?? this.#pickTried(service);
     if (chosen === undefined) return undefined;
-    this.done();
-    return this.#use(chosen);
+    const last = this.current;
+    this.#use(chosen);
+    if (last !== undefined) this.#leave(last);
+    return chosen;
   }
 
   /** All were tried. Where the route asks for more tries, those before the last one are asked again, or it itself. */
@@ -170,7 +239,8 @@ export class BackendChoice {
    */
   hedge(): BackendState | undefined {
     const service = this.#service;
-    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    if (service === undefined || this.#isOutOfTries || service.pause !== undefined)
+      return undefined;
     const price = this.#price;
     if (!this.#affords(price)) return undefined;
     const chosen = this.#pick(service);
@@ -184,24 +254,28 @@ export class BackendChoice {
 
   /** The second backend takes the place of the first, whose load ends. */
   hedgeWon(): void {
-    this.done();
+    this.#release();
     this.current = this.hedged;
     this.hedged = undefined;
   }
 
   /** The load of the second one ends. */
   hedgeDone(): void {
-    if (this.hedged !== undefined) leave(this.hedged);
+    if (this.hedged !== undefined) this.#leave(this.hedged);
     this.hedged = undefined;
   }
 
-  #takeSpare(): BackendState | undefined {
+  #takeSpare(service: ServiceState): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.removed === true ? undefined : spare;
+    if (spare === undefined || spare.removed) return undefined;
+    if (this.#hasRoom(service, spare)) return spare;
+    if (this.#passage !== undefined) this.#passage.mustWait = true;
+    return undefined;
   }
 
   #use(chosen: BackendState): BackendState {
+    if (this.#passage !== undefined) this.#passage.goes();
     this.current = chosen;
     this.#sentMs = this.#context.nowMs();
     this.#isAnswered = this.#isFailure = false;
@@ -229,7 +303,16 @@ export class BackendChoice {
 
   /** A new connection to the backend, already dialling. */
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
-    return this.#context.pool.dial(endpoint, owner, this.#preface, this.#tcp?.connectMs);
+    const { pool } = this.#context;
+    const preface = this.#preface;
+    const connectMs = this.#tcp?.connectMs;
+    if (this.#passage !== undefined && this.#service !== undefined) {
+      const limited = gateOf(this.#service)?.limitsConnections === true;
+      if (limited && !this.#passage.isReserved(endpoint)) {
+        return pool.dialInstead(endpoint, owner, preface, connectMs);
+      }
+    }
+    return pool.dial(endpoint, owner, preface, connectMs);
   }
 
   get #preface(): SentPreface | undefined {
@@ -281,22 +364,29 @@ export class BackendChoice {
     }
   }
 
-  /** Its load ends. */
+  /** It is over, and so is the load of the current backend. */
   done(): void {
+    this.#release();
+    if (this.#passage !== undefined) this.#passage.leave();
+  }
+
+  /** The load of the current backend ends. */
+  #release(): void {
     if (this.current === undefined) return;
-    leave(this.current);
+    this.#leave(this.current);
     this.current = undefined;
+  }
+
+  #leave(backend: BackendState): void {
+    backend.endpoint.inFlight -= 1;
+    backend.inFlight -= 1;
+    if (this.#service?.gate !== undefined) gateOf(this.#service)?.leftBackend(backend);
   }
 }
 
 /** 501 and 505 tell of the request, not of how the backend is. */
 function isFailure(status: number): boolean {
   return status >= 500 && status !== 501 && status !== 505;
-}
-
-function leave(backend: BackendState): void {
-  backend.endpoint.inFlight -= 1;
-  backend.inFlight -= 1;
 }
 
 const counterOf: Readonly<Record<RetryReason, number>> = {

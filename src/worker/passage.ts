@@ -25,10 +25,6 @@ export class Passage {
     return this.#waiter?.waitedMs ?? 0;
   }
 
-  get isWaiting(): boolean {
-    return this.#waiter?.line !== undefined;
-  }
-
   /** For a request that has just come. */
   begin(): void {
     this.mustWait = false;
@@ -101,15 +97,21 @@ export class Passage {
     return gate.join(this.#waiter, again);
   }
 
-  /** It waits no more: it goes on. */
-  depart(): void {
+  /** A backend was chosen. */
+  goes(): void {
+    this.mustWait = false;
+    this.#depart();
+  }
+
+  /** It waits no more. */
+  #depart(): void {
     if (this.#waiter !== undefined) this.#waitsAt?.depart(this.#waiter);
     this.#waitsAt = undefined;
   }
 
   /** It is over: what it holds is others'. */
   leave(): void {
-    this.depart();
+    this.#depart();
     this.#place.gate?.leave(this.#place);
   }
 }

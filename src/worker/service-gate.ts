@@ -110,10 +110,7 @@ export class ServiceGate implements Gate {
   /** Whether it may choose a backend now: then it counts as the service's until `leave`. */
   enter(place: Place): boolean {
     if (!this.#isLive) this.#begin();
-    if (this.#pause !== undefined) {
-      place.gate?.leave(place);
-      return false;
-    }
+    if (this.#pause !== undefined) return false;
     if (place.gate === this) return true;
     place.gate?.leave(place);
     if (!this.#isTurnOf(place.waiter) || !this.#claim(place)) return false;

@@ -53,10 +53,18 @@ export class UpstreamPool {
     return newestOf(idle, endpoint, preface) !== undefined;
   }
 
-  /** Closes the one that `take` would have given: another one is dialled for it. */
-  replaceIdle(endpoint: Endpoint, preface: SentPreface | undefined): void {
+  /** As `dial`, in the place of an idle one that cannot be used: there are not to be more of them. */
+  dialInstead(
+    endpoint: Endpoint,
+    owner: UpstreamOwner,
+    preface?: SentPreface,
+    connectMs?: number,
+  ): UpstreamConnection {
     const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
-    newestOf(idle, endpoint, preface)?.destroy(false);
+    return this.#context().counted.replace(endpoint, () => {
+      newestOf(idle, endpoint, preface)?.destroy(false);
+      return this.dial(endpoint, owner, preface, connectMs);
+    });
   }
 
   /** A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit. */

@@ -26,7 +26,11 @@ export class GateRequest implements WaiterOwner {
   backend = "";
   readonly #noted: (request: GateRequest, event: "went" | "refused") => void;
 
-  constructor(id: number, worker: GateWorker, noted: GateRequest["#noted"]) {
+  constructor(
+    id: number,
+    worker: GateWorker,
+    noted: (request: GateRequest, event: "went" | "refused") => void,
+  ) {
     this.id = id;
     this.worker = worker;
     this.#noted = noted;
@@ -166,9 +170,9 @@ export class GateWorld {
 
   request(slot = 0, isConnection = false): GateRequest {
     const worker = this.workers[slot]!;
-    const noted: ConstructorParameters<typeof GateRequest>[2] = (request, event) =>
-      void this.events.push({ request, event });
-    return new GateRequest(++this.#requests, worker, noted).begin(isConnection);
+    return new GateRequest(++this.#requests, worker, (request, event) => {
+      this.events.push({ request, event });
+    }).begin(isConnection);
   }
 
   /** Turns end and timers fire. */
