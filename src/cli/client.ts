@@ -120,14 +120,15 @@ export class NodeClient {
     return { routes, nextPageToken: "", revision: pages.at(-1)?.revision ?? 0n };
   }
 
-  async services(): Promise<ListServicesResponse> {
+  /** @param withStatus Also what the node knows of them, which asks its workers. */
+  async services(withStatus = false): Promise<ListServicesResponse> {
     const pages = await allPages((pageToken) =>
       this.call<ListServicesResponse>((stub, ...rest) =>
-        stub.listServices({ pageSize: clientPageSize, pageToken }, ...rest),
+        stub.listServices({ pageSize: clientPageSize, pageToken, withStatus }, ...rest),
       ),
     );
     const services: Service[] = pages.flatMap((page) => page.services);
-    return { services, nextPageToken: "" };
+    return { services, nextPageToken: "", statuses: pages.flatMap((page) => page.statuses) };
   }
 
   /** @param service Empty: of every service. */

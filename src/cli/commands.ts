@@ -3,14 +3,16 @@
 import type { Config } from "../config.ts";
 import type { Command } from "./command.ts";
 import { apply, exportTable } from "./commands/apply.ts";
-import { backendAdd, backendList, backendRemove } from "./commands/backend.ts";
+import { backendAdd, backendRemove } from "./commands/backend.ts";
+import { backendList } from "./commands/backend-list.ts";
 import { completion } from "./commands/completion.ts";
 import { explain } from "./commands/explain.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { nodeList } from "./commands/node.ts";
 import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
 import { serveCommand } from "./commands/serve.ts";
-import { serviceList, servicePut, serviceRemove } from "./commands/service.ts";
+import { servicePut, serviceRemove } from "./commands/service.ts";
+import { serviceList } from "./commands/service-list.ts";
 import { storeAccept, storeStatus } from "./commands/store.ts";
 import { watch } from "./commands/watch.ts";
 

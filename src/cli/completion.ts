@@ -95,7 +95,7 @@ async function routeNames(node: NodeClient): Promise<readonly string[]> {
 }
 
 async function serviceNames(node: NodeClient): Promise<readonly string[]> {
-  const request = { pageSize: completionNamesMax, pageToken: "" };
+  const request = { pageSize: completionNamesMax, pageToken: "", withStatus: false };
   const { services } = await node.call<ListServicesResponse>((stub, ...rest) =>
     stub.listServices(request, ...rest),
   );

@@ -9,7 +9,21 @@ export type Style = "bold" | "dim" | "red" | "green" | "yellow";
 /** One stream of the process, as far as it is needed here. */
 export interface TextStream {
   readonly isTTY?: boolean;
+  /** Characters of a line, lines; of a terminal. */
+  readonly columns?: number;
+  readonly rows?: number;
   write(text: string): unknown;
+  on?(event: "resize", action: () => void): unknown;
+  off?(event: "resize", action: () => void): unknown;
+}
+
+/** A terminal whose cursor can be moved. */
+export interface Screen {
+  size(): { readonly columns: number; readonly rows: number };
+  /** As it is, control sequences included. */
+  write(text: string): void;
+  /** Until the answer is called. */
+  onResize(action: () => void): () => void;
 }
 
 export interface Terminal {
@@ -21,6 +35,8 @@ export interface Terminal {
   style(style: Style, text: string): string;
   /** For text that goes to standard error. */
   noteStyle(style: Style, text: string): string;
+  /** Of standard output; absent: it is none, or a dumb one. */
+  readonly screen?: Screen;
 }
 
 export function terminalOf(out: TextStream, err: TextStream, env: NodeJS.ProcessEnv): Terminal {
@@ -33,5 +49,23 @@ export function terminalOf(out: TextStream, err: TextStream, env: NodeJS.Process
     note: (line) => void err.write(`${line}\n`),
     style: styled(out),
     noteStyle: styled(err),
+    ...(out.isTTY === true && env["TERM"] !== "dumb" ? { screen: screenOf(out) } : {}),
+  };
+}
+
+/** What a terminal has that does not say. */
+const sizeDefault = { columns: 80, rows: 24 };
+
+function screenOf(out: TextStream): Screen {
+  return {
+    size: () => ({
+      columns: out.columns ?? sizeDefault.columns,
+      rows: out.rows ?? sizeDefault.rows,
+    }),
+    write: (text) => void out.write(text),
+    onResize(action) {
+      out.on?.("resize", action);
+      return () => void out.off?.("resize", action);
+    },
   };
 }

@@ -1,13 +1,9 @@
 // model -> proto: whole messages, since a partial one cannot be encoded.
 
-import type { BackendMeasure } from "../channel/messages.ts";
 import * as proto from "../gen/crosspoint/v1/router.ts";
-import { backendRoutesListedMax } from "../limits.ts";
 import type { Backend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
-import type { ReadonlyChurnMap } from "../model/churn-map.ts";
 import { unreachable } from "../model/errors.ts";
-import type { RouteName } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
 import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
@@ -50,36 +46,6 @@ export function renderBackend(backend: Backend): proto.Backend {
     weight: backend.weight,
     labels: { ...backend.labels },
     ...(backend.ttlMs === undefined ? {} : { ttl: renderDuration(backend.ttlMs) }),
-  };
-}
-
-/**
- * A backend with what this node knows of it; active checks are not built, so its health is not known.
- *
- * @param source Where it was discovered; undefined: the store has it.
- */
-export function renderBackendStatus(
-  backend: Backend,
-  measure: BackendMeasure | undefined,
-  routes: ReadonlyChurnMap<RouteName, unknown>,
-  source: string | undefined,
-): proto.BackendStatus {
-  const failure = measure?.lastFailure ?? "";
-  return {
-    backend: renderBackend(backend),
-    health: proto.Health.UNSPECIFIED,
-    healthReason: failure === "" ? "not checked" : failure,
-    source: source ?? "api",
-    requestsInFlight: measure?.inFlight ?? 0,
-    requestsTotal: BigInt(measure?.total ?? 0),
-    failuresTotal: BigInt(measure?.failures ?? 0),
-    routes: [...routes.keys().take(backendRoutesListedMax)].toSorted(),
-    ejectionsTotal: 0,
-    latencyP50Ms: 0,
-    latencyP90Ms: 0,
-    latencyP99Ms: 0,
-    lastFailure: failure,
-    connectionsOpen: 0,
   };
 }
 

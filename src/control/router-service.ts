@@ -6,7 +6,6 @@
 import type * as proto from "../gen/crosspoint/v1/router.ts";
 import { watchesMax } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
-import { backendKeyOf } from "../model/backend.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRouteName, parseServiceName } from "../model/names.ts";
 import { revisionZero } from "../model/revision.ts";
@@ -14,7 +13,8 @@ import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
 import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
-import { listBackends, listRoutes, listServices, parseRouteFilter } from "./listing.ts";
+import { listRoutes, parseRouteFilter } from "./listing.ts";
+import { listBackendStatuses, listServiceStatuses, type Verdicts } from "./measured-lists.ts";
 import { listNodes } from "./node-list.ts";
 import {
   parseBackend,
@@ -27,7 +27,7 @@ import {
   refuseDrain,
 } from "./parse-request.ts";
 import { parseRoute } from "./parse-route.ts";
-import { renderBackendStatus, renderLagging, renderService } from "./render.ts";
+import { renderLagging, renderService } from "./render.ts";
 import { renderRoute } from "./render-route.ts";
 import { acceptStore, getStore, listRejectedEntries } from "./store-calls.ts";
 import { watchEvents } from "./watch-stream.ts";
@@ -72,6 +72,8 @@ export interface RouterCalls {
 export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
   /** What this node says of itself; asked at each list of nodes. Default: its name. */
   readonly info?: () => MemberInfo;
+  /** What the checks of backends say. Absent: nothing is checked. */
+  readonly health?: Verdicts;
 }
 
 export function createRouterService(parts: RouterServiceParts): RouterCalls {
@@ -110,7 +112,7 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
 }
 
 class RouterService {
-  readonly #parts: WriterParts & Required<RouterServiceParts>;
+  readonly #parts: WriterParts & RouterServiceParts & Required<Pick<RouterServiceParts, "info">>;
   readonly #writer: Writer;
   #watches = 0;
 
@@ -244,8 +246,8 @@ class RouterService {
     request: proto.ListServicesRequest,
     patience: Patience,
   ): Promise<proto.ListServicesResponse> {
-    const { items, nextPageToken } = listServices(await this.#table(patience), request);
-    return { services: items.map(renderService), nextPageToken };
+    await this.#table(patience);
+    return await listServiceStatuses(this.#parts, request, patience);
   }
 
   async registerBackend(
@@ -291,27 +293,8 @@ class RouterService {
     request: proto.ListBackendsRequest,
     patience: Patience,
   ): Promise<proto.ListBackendsResponse> {
-    const service =
-      request.service === "" ? undefined : parseServiceName(request.service, "service");
     await this.#table(patience);
-    const measures = await patience.during(
-      this.#parts.serving.measure(service, patience.signal),
-      "the workers had answered",
-    );
-    const measureOf = new Map(
-      measures.map((measure) => [`${measure.service} ${measure.address}`, measure]),
-    );
-    const { table, stored } = this.#parts.view;
-    const { items, nextPageToken } = listBackends(table, service, request);
-    const backends = items.map((backend) =>
-      renderBackendStatus(
-        backend,
-        measureOf.get(backendKeyOf(backend)),
-        table.routesOfService(backend.service),
-        stored.sourceOf(backend),
-      ),
-    );
-    return { backends, nextPageToken, revision: BigInt(table.revision) };
+    return await listBackendStatuses(this.#parts, request, patience);
   }
 
   async explain(request: proto.ExplainRequest, patience: Patience): Promise<proto.ExplainResponse> {

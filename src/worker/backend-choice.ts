@@ -13,7 +13,6 @@ import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { Passage } from "./passage.ts";
 import type { WaitRefusal } from "./service-gate.ts";
-import { gateOf } from "./service-gates.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 import type { WaiterOwner } from "./waiting-line.ts";
 
@@ -42,6 +41,8 @@ export class BackendChoice {
   #client: PrefacedClient | undefined;
   /** When the current one was chosen, in ms, monotonic. */
   #sentMs = 0;
+  /** When the second one was. */
+  #hedgedMs = 0;
   /** The answer of the current one has begun. */
   #isAnswered = false;
   /** The current one has answered, and its answer says that it failed. */
@@ -124,30 +125,24 @@ export class BackendChoice {
   }
 
   #pick(service: ServiceState): BackendState | undefined {
-    this.#question.nowMs = this.#context.nowMs();
-    const gate = service.gate === undefined ? undefined : gateOf(service);
-    if (gate === undefined || this.#passage === undefined) {
-      return service.picker.pick(this.#question);
-    }
-    return this.#passage.pick(gate, service, this.#question, this.#tried, this.#preface);
+    const question = this.#question;
+    question.nowMs = this.#context.nowMs();
+    if (this.#passage === undefined) return service.picker.pick(question);
+    return this.#passage.pick(service, question, this.#tried, this.#preface);
   }
-
-  // --- the gate of its service
 
   /** Whether a backend may be chosen now. */
   #passes(service: ServiceState): boolean {
-    if (this.#passage !== undefined) this.#passage.mustWait = false;
-    const gate = service.gate === undefined ? undefined : gateOf(service);
-    if (gate === undefined) return true;
-    this.#passage ??= new Passage();
-    return this.#passage.enters(gate, this.#isConnection);
+    if (this.#passage === undefined) {
+      if (service.gate === undefined) return true;
+      this.#passage = new Passage();
+    }
+    return this.#passage.enters(service, this.#isConnection);
   }
 
   /** Counted there then, if its service has limits. */
   #hasRoom(service: ServiceState, backend: BackendState): boolean {
-    const gate = service.gate === undefined ? undefined : gateOf(service);
-    if (gate === undefined || this.#passage === undefined) return true;
-    return this.#passage.takes(gate, backend, this.#preface);
+    return this.#passage === undefined || this.#passage.takes(service, backend, this.#preface);
   }
 
   /**
@@ -156,9 +151,7 @@ export class BackendChoice {
    */
   wait(owner: WaiterOwner): WaitRefusal | undefined {
     this.#release();
-    const gate = this.#service === undefined ? undefined : gateOf(this.#service);
-    if (gate === undefined || this.#passage === undefined) return "service-full";
-    const refusal = this.#passage.wait(gate, owner, this.#tries > 0);
+    const refusal = this.#passage?.wait(this.#service, owner, this.#tries > 0);
     this.#triesBefore = this.#tries;
     this.#question.triedCount = 0;
     this.#spare = undefined;
@@ -248,15 +241,31 @@ export class BackendChoice {
     service.retryBudget.pay(price);
     this.#retries += 1;
     this.hedged = chosen;
+    this.#hedgedMs = this.#context.nowMs();
     this.#enter(chosen);
     return chosen;
   }
 
-  /** The second backend takes the place of the first, whose load ends. */
+  /** The second backend takes the place of the first, whose load ends: so long it has taken at least. */
   hedgeWon(): void {
+    const nowMs = this.#context.nowMs();
+    if (!this.#isAnswered) this.current?.observe(nowMs - this.#sentMs, nowMs);
     this.#release();
     this.current = this.hedged;
+    this.#sentMs = this.#hedgedMs;
+    this.#isAnswered = this.#isFailure = false;
     this.hedged = undefined;
+  }
+
+  /** The second backend has answered, and the client does not get it; the first is still awaited. */
+  hedgeRefused(status: number): void {
+    const backend = this.hedged;
+    if (backend === undefined) return;
+    const nowMs = this.#context.nowMs();
+    const latencyMs = nowMs - this.#hedgedMs;
+    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
+    backend.observe(latencyMs, nowMs);
+    if (isFailure(status)) this.failed(`HTTP ${status}`, backend);
   }
 
   /** The load of the second one ends. */
@@ -269,9 +278,7 @@ export class BackendChoice {
     const spare = this.#spare;
     this.#spare = undefined;
     if (spare === undefined || spare.removed) return undefined;
-    if (this.#hasRoom(service, spare)) return spare;
-    if (this.#passage !== undefined) this.#passage.mustWait = true;
-    return undefined;
+    return this.#hasRoom(service, spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
@@ -304,15 +311,10 @@ export class BackendChoice {
   /** A new connection to the backend, already dialling. */
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
     const { pool } = this.#context;
-    const preface = this.#preface;
     const connectMs = this.#tcp?.connectMs;
-    if (this.#passage !== undefined && this.#service !== undefined) {
-      const limited = gateOf(this.#service)?.limitsConnections === true;
-      if (limited && !this.#passage.isReserved(endpoint)) {
-        return pool.dialInstead(endpoint, owner, preface, connectMs);
-      }
-    }
-    return pool.dial(endpoint, owner, preface, connectMs);
+    return this.#passage?.replaces(this.#service, endpoint) === true
+      ? pool.dialInstead(endpoint, owner, this.#preface, connectMs)
+      : pool.dial(endpoint, owner, this.#preface, connectMs);
   }
 
   get #preface(): SentPreface | undefined {
@@ -345,7 +347,8 @@ export class BackendChoice {
    */
   answered(status: number): void {
     const backend = this.current;
-    if (backend === undefined) return;
+    // Asked again when an answer is relayed for want of another try.
+    if (backend === undefined || this.#isAnswered) return;
     const nowMs = this.#context.nowMs();
     const latencyMs = nowMs - this.#sentMs;
     backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
@@ -380,7 +383,7 @@ export class BackendChoice {
   #leave(backend: BackendState): void {
     backend.endpoint.inFlight -= 1;
     backend.inFlight -= 1;
-    if (this.#service?.gate !== undefined) gateOf(this.#service)?.leftBackend(backend);
+    if (this.#service?.gate !== undefined) Passage.left(this.#service, backend);
   }
 }
 

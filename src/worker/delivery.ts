@@ -149,8 +149,8 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
-    this.choice.answered(101);
     if (this.#rule !== undefined) this.#forgetRule();
+    this.choice.answered(101);
     this.choice.succeeded();
     this.#phase = Phase.Idle;
     this.connection = undefined;
@@ -235,14 +235,12 @@ export class Delivery implements UpstreamOwner {
   #lost(message: string): void {
     const { connection, choice } = this;
     if (connection === undefined || this.#exchange.response.refusedPartial()) return;
-    const { current } = choice;
-    const besides = this.#tries?.hedges === true;
-    const again = besides || !this.#mayRepeat ? undefined : this.#nextAfter(connection);
-    // That an idle connection was closed is no failure of its backend.
-    if ((again === undefined && !besides) || !connection.reused) {
-      choice.failed(message === "" ? "connection closed" : message, current);
-    }
+    const why = message === "" ? "connection closed" : message;
+    // That an idle connection was closed is no failure of its backend, unless it fails the request.
+    if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
+    const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
+    if (again === undefined && connection.reused) choice.failed(why);
     if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
     this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
@@ -276,18 +274,13 @@ export class Delivery implements UpstreamOwner {
       this.#isAnswered();
       return false;
     }
-    if (this.#tries?.hedges === true) {
-      choice.failed(`HTTP ${head.status}`);
-      this.goesOnBesides();
-      return true;
-    }
-    const { current } = choice;
+    choice.answered(head.status);
+    if (this.goesOnBesides()) return true;
     const again = choice.retry("status", false, false);
     if (again === undefined) {
       this.#isAnswered();
       return false;
     }
-    choice.failed(`HTTP ${head.status}`, current);
     record.noteRetry(`status-${head.status}`, connection.endpoint.address);
     const isWhole = this.#isWhole(head, connection, end - next);
     this.#sendAgain(again, connection, false);
@@ -334,8 +327,7 @@ export class Delivery implements UpstreamOwner {
     if (this.#exchange.response.refusedPartial()) return;
     const { onConnect, onTimeout } = this.#rule;
     const isUnsent = this.#phase === Phase.Dialling;
-    const { current } = choice;
-    choice.failed("timeout", current);
+    choice.failed("timeout");
     if (this.goesOnBesides()) return;
     connection.destroy(true);
     // Nothing was sent: that is no more than a dial that failed, for any method.

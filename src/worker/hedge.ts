@@ -19,6 +19,8 @@ export interface HedgeOwner {
   isRefused(status: number): boolean;
   /** What came begins with the head of an answer, final or interim, that the client is to get. */
   hedgeAnswers(): void;
+  /** It has answered, with a status that is refused. */
+  hedgeRefused(status: number): void;
   /** It gives none. @param why In words. */
   hedgeFails(why: string): void;
 }
@@ -83,7 +85,7 @@ export class Hedge implements UpstreamOwner {
     if (next < 0) return this.#owner.hedgeFails(`malformed answer: ${head.error}`);
     if (next === 0) return;
     const { status } = head;
-    if (this.#owner.isRefused(status)) this.#owner.hedgeFails(`HTTP ${status}`);
+    if (this.#owner.isRefused(status)) this.#owner.hedgeRefused(status);
     else this.#owner.hedgeAnswers();
   }
 

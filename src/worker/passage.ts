@@ -7,6 +7,7 @@ import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import { isTried, type PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Place, type ServiceGate, type WaitRefusal } from "./service-gate.ts";
+import { gateOf } from "./service-gates.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 import { Waiter, type WaiterOwner } from "./waiting-line.ts";
 
@@ -32,29 +33,34 @@ export class Passage {
   }
 
   /** Whether a backend may be chosen now. */
-  enters(gate: ServiceGate, isConnection: boolean): boolean {
+  enters(service: ServiceState, isConnection: boolean): boolean {
+    const gate = gateOf(service);
     if (this.#place.gate === undefined) this.#place.isConnection = isConnection;
-    this.mustWait = !gate.enter(this.#place);
+    this.mustWait = gate !== undefined && !gate.enter(this.#place);
     return !this.mustWait;
   }
 
   /** As Picker.pick, among those that have room. It is counted there then. */
   pick(
-    gate: ServiceGate,
-    { picker, usable }: ServiceState,
+    service: ServiceState,
     question: PickQuestion,
     tried: BackendState[],
     preface: SentPreface | undefined,
   ): BackendState | undefined {
-    const { triedCount } = question;
+    const { picker } = service;
+    const gate = gateOf(service);
     let chosen = picker.pick(question);
-    for (let picks = 1; chosen !== undefined && !this.takes(gate, chosen, preface); picks++) {
+    if (gate === undefined) return chosen;
+    const { triedCount } = question;
+    for (let picks = 1; chosen !== undefined && !this.#takes(gate, chosen, preface); picks++) {
       tried[question.triedCount++] = chosen;
-      chosen =
-        picks < picksMax ? picker.pick(question) : this.#any(gate, usable, question, preface);
-      if (picks >= picksMax) break;
+      if (picks === picksMax) {
+        chosen = this.#any(gate, service.usable, question, preface);
+        break;
+      }
+      chosen = picker.pick(question);
     }
-    this.mustWait = chosen === undefined && question.triedCount > triedCount;
+    if (chosen === undefined && question.triedCount > triedCount) this.mustWait = true;
     question.triedCount = triedCount;
     return chosen;
   }
@@ -77,19 +83,38 @@ export class Passage {
   }
 
   /** Whether this very backend has room; then it is counted there. */
-  takes(gate: ServiceGate, backend: BackendState, preface: SentPreface | undefined): boolean {
+  takes(service: ServiceState, backend: BackendState, preface: SentPreface | undefined): boolean {
+    const gate = gateOf(service);
+    if (gate === undefined || this.#takes(gate, backend, preface)) return true;
+    this.mustWait = true;
+    return false;
+  }
+
+  #takes(gate: ServiceGate, backend: BackendState, preface: SentPreface | undefined): boolean {
     return gate.takeRoom(backend, this.#place, preface);
   }
 
-  /** Whether the connection that is about to be dialled is counted already; asked once. */
-  isReserved(endpoint: Endpoint): boolean {
+  /** Whether a connection that is about to be dialled has to take the place of an idle one. */
+  replaces(service: ServiceState | undefined, endpoint: Endpoint): boolean {
     const isReserved = this.#place.reserved === endpoint;
     if (isReserved) this.#place.reserved = undefined;
-    return isReserved;
+    return !isReserved && service !== undefined && gateOf(service)?.limitsConnections === true;
+  }
+
+  /** A request there has ended. */
+  static left(service: ServiceState, backend: BackendState): void {
+    gateOf(service)?.leftBackend(backend);
   }
 
   /** Waits until `owner` is told; or why not. @param again It was let through before. */
-  wait(gate: ServiceGate, owner: WaiterOwner, again: boolean): WaitRefusal | undefined {
+  wait(
+    service: ServiceState | undefined,
+    owner: WaiterOwner,
+    again: boolean,
+  ): WaitRefusal | undefined {
+    const gate = service === undefined ? undefined : gateOf(service);
+    // The gate was taken away between `next` and here: it cannot, both are of one turn.
+    if (gate === undefined) return "service-full";
     this.#place.gate?.leave(this.#place);
     this.#waiter ??= new Waiter(owner);
     this.#place.waiter = this.#waiter;

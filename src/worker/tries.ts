@@ -108,6 +108,11 @@ export class Tries implements HedgeOwner {
     this.#delivery.goesOnBesides();
   }
 
+  hedgeRefused(status: number): void {
+    this.#delivery.choice.hedgeRefused(status);
+    this.dropSecond();
+  }
+
   hedgeFails(why: string): void {
     if (why !== "") this.#delivery.choice.failed(why, this.#delivery.choice.hedged);
     this.dropSecond();

@@ -269,7 +269,7 @@ test("backend list shows where each comes from and its TTL", async () => {
     backend: { service: "web", address, weight: 100, ...more },
     source: address === "10.0.0.8:80" ? "etcd:/services/web/1" : "api",
   });
-  const run = await asked(["backend", "list"], {
+  const run = await asked(["backend", "list", "--wide"], {
     listBackends: () => ({
       backends: [
         status("10.0.0.7:80", { ttl: { seconds: 10n, nanos: 0 } }),
@@ -280,7 +280,7 @@ test("backend list shows where each comes from and its TTL", async () => {
   });
   const columns = run.stdout.split("\n").map((line) => line.split(/ {2,}/));
   expect(columns[0]?.slice(0, 5)).toEqual(["SERVICE", "ADDRESS", "WEIGHT", "TTL", "HEALTH"]);
-  expect(columns.slice(1, 4).map((row) => [row[1], row[3], row[8]])).toEqual([
+  expect(columns.slice(1, 4).map((row) => [row[1], row[3], row[13]])).toEqual([
     ["10.0.0.7:80", "10s", "api"],
     ["10.0.0.8:80", "-", "etcd:/services/web/1"],
     ["10.0.0.9:80", "1.5s", "api"],

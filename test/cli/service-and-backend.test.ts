@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { startRpcNode } from "../support/rpc-node.ts";
+import { startAnsweringNode } from "./answering-node.ts";
 import { crosspoint, dispatched, linesOf } from "./program.ts";
 
 describe("service", () => {
@@ -17,9 +18,9 @@ describe("service", () => {
     await crosspoint(["route", "add", "app.example.com", "shop"], { rpc });
     const list = await crosspoint(["service", "list"], { rpc });
     expect(linesOf(list)).toEqual([
-      "NAME  POLICY       PROXY  CHECK",
-      "shop  -            -      -",
-      "web   round-robin  -      -",
+      "NAME  POLICY       PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED",
+      "shop  -            -      -      0/0     0     0        -",
+      "web   round-robin  -      -      0/0     0     0        -",
     ]);
     const json = await crosspoint(["service", "list", "--json"], { rpc });
     expect(JSON.parse(json.stdout)).toMatchObject({
@@ -35,12 +36,33 @@ describe("service", () => {
     expect(busy.stderr).toMatch(/shop/);
   });
 
+  test("list says how many backends are usable, what is in flight, who waits, and since when it is paused", async () => {
+    const status = { service: "web", backends: 3, requestsInFlight: 12, waiting: 4 };
+    const { rpc, asked } = await startAnsweringNode({
+      listServices: () => ({
+        services: [
+          { name: "web", pause: { queue: 5, since: new Date(Date.now() - 90_000) } },
+          { name: "old" },
+        ],
+        statuses: [{ ...status, backendsUsable: 1 }],
+      }),
+    });
+    const list = await crosspoint(["service", "list"], { rpc });
+    expect(asked).toMatchObject([["listServices", { withStatus: true }]]);
+    expect(linesOf(list)[1]).toMatch(/^web .* 1\/3 {5}12 {4}4 {8}9\ds$/);
+    // Of a node that does not tell it.
+    expect(linesOf(list)[2]).toBe("old   -       -      -      -       -     -        -");
+  });
+
   test("put with --send-proxy, shown and kept", async () => {
     const rpc = (await startRpcNode()).server.address;
     const put = await crosspoint(["service", "put", "web", "--send-proxy", "v2"], { rpc });
     expect(put).toMatchObject({ status: 0, stdout: "web  sends PROXY v2  (revision 1)\n" });
     const list = await crosspoint(["service", "list"], { rpc });
-    expect(linesOf(list)).toEqual(["NAME  POLICY  PROXY  CHECK", "web   -       v2     -"]);
+    expect(linesOf(list)).toEqual([
+      "NAME  POLICY  PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED",
+      "web   -       v2     -      0/0     0     0        -",
+    ]);
     const exported = await crosspoint(["export"], { rpc });
     expect(exported.stdout).toMatch(/- name: web\n {4}proxyProtocol: v2\n/);
     const wrong = await crosspoint(["service", "put", "web", "--send-proxy", "v3"], { rpc });
@@ -100,12 +122,12 @@ describe("backend", () => {
         lastFailure: "",
       },
     ];
-    const list = await crosspoint(["backend", "list", "web"], { rpc });
+    const list = await crosspoint(["backend", "list", "web", "--wide"], { rpc });
     const [head = "", row = ""] = linesOf(list);
     expect(head).toMatch(
-      /^SERVICE {2}ADDRESS {8}WEIGHT {2}TTL {4}HEALTH {3}IN FLIGHT {2}REQUESTS {2}FAILURES/,
+      /^SERVICE {2}ADDRESS {8}WEIGHT {2}TTL {4}HEALTH {3}BUSY {2}CONNECTIONS {2}REQUESTS {2}FAILED/,
     );
-    expect(row).toMatch(/^web {6}10\.0\.0\.7:8080 {2}5 {7}90\.5s {2}unknown {2}2 {10}9 {9}1 /);
+    expect(row).toMatch(/^web {6}10\.0\.0\.7:8080 {2}5 {7}90\.5s {2}unknown {2}2 {5}0 {12}9 {9}1 /);
     const none = await crosspoint(["backend", "list", "shop", "--json"], { rpc });
     expect(JSON.parse(none.stdout)).toMatchObject({ backends: [] });
     const removed = await crosspoint(["backend", "remove", "web", "10.0.0.7:8080"], { rpc });

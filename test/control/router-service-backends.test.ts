@@ -112,7 +112,7 @@ describe("backends", () => {
       {
         backend: { ...backend, weight: 100, labels: {} },
         health: 0,
-        healthReason: "connect refused",
+        healthReason: "not checked",
         source: "api",
         requestsInFlight: 2,
         requestsTotal: 10n,

@@ -1,27 +1,18 @@
-// crosspoint backend add | list | remove
+// crosspoint backend add | remove
 
 import { parseDuration } from "../../config-values.ts";
 import {
   DeregisterBackendRequest,
   DeregisterBackendResponse,
-  Health,
-  ListBackendsResponse,
   RegisterBackendRequest,
   RegisterBackendResponse,
 } from "../../gen/crosspoint/v1/router.ts";
 import { withNode } from "../client.ts";
-import { type Command, type Invocation, isOn, textOf, textsOf } from "../command.ts";
+import { type Command, isOn, textOf, textsOf } from "../command.ts";
 import { ExitStatus } from "../failure.ts";
 import { durationOf, pairsOf, parseNumberWord } from "../parse-words.ts";
-import { durationText, noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
-import { printable, printTable } from "../table.ts";
-
-const healthTexts: Readonly<Record<Health, string>> = {
-  [Health.UNSPECIFIED]: "unknown",
-  [Health.HEALTHY]: "healthy",
-  [Health.UNHEALTHY]: "unhealthy",
-  [Health.DRAINING]: "draining",
-};
+import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
+import { printable } from "../table.ts";
 
 export const backendAdd: Command = {
   path: ["backend", "add"],
@@ -67,24 +58,6 @@ export const backendAdd: Command = {
     }),
 };
 
-export const backendList: Command = {
-  path: ["backend", "list"],
-  summary: "backends with what this node knows of them, and where they come from",
-  arguments: [
-    { name: "SERVICE", help: "only of this service", optional: true, complete: "service" },
-  ],
-  flags: [],
-  client: true,
-  run: ({ args, flags, env, terminal }) =>
-    withNode({ flags, env }, async (node) => {
-      const list = await node.backends(args[0] ?? "");
-      if (isOn(flags, "json")) {
-        printJson(terminal, "ListBackendsResponse", ListBackendsResponse, list);
-      } else printBackends(terminal, list);
-      return ExitStatus.Done;
-    }),
-};
-
 export const backendRemove: Command = {
   path: ["backend", "remove"],
   summary: "send no new work to a backend, and forget it",
@@ -123,33 +96,3 @@ export const backendRemove: Command = {
       return ExitStatus.Done;
     }),
 };
-
-function printBackends(terminal: Invocation["terminal"], list: ListBackendsResponse): void {
-  printTable(
-    terminal,
-    [
-      "SERVICE",
-      "ADDRESS",
-      "WEIGHT",
-      "TTL",
-      "HEALTH",
-      "IN FLIGHT",
-      "REQUESTS",
-      "FAILURES",
-      "SOURCE",
-      "WHY",
-    ],
-    list.backends.map((status) => [
-      status.backend?.service ?? "",
-      status.backend?.address ?? "",
-      String(status.backend?.weight ?? ""),
-      durationText(status.backend?.ttl),
-      healthTexts[status.health],
-      String(status.requestsInFlight),
-      String(status.requestsTotal),
-      String(status.failuresTotal),
-      status.source,
-      status.healthReason,
-    ]),
-  );
-}

@@ -1,8 +1,7 @@
-// crosspoint service put | list | remove
+// crosspoint service put | remove
 
 import {
   HealthCheck,
-  ListServicesResponse,
   PutServiceRequest,
   PutServiceResponse,
   RemoveServiceRequest,
@@ -10,21 +9,17 @@ import {
 } from "../../gen/crosspoint/v1/router.ts";
 import { withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
-import { ExitStatus } from "../failure.ts";
 import { parseCheck } from "../parse-words.ts";
 import {
-  checkText,
   noteLagging,
   policies,
-  policyText,
   printJson,
   proxyProtocols,
-  proxyProtocolText,
   serviceText,
   waitFlag,
   waitOf,
 } from "../show.ts";
-import { printable, printTable } from "../table.ts";
+import { printable } from "../table.ts";
 
 export const servicePut: Command = {
   path: ["service", "put"],
@@ -72,33 +67,6 @@ export const servicePut: Command = {
         terminal.print(`${shown}  (revision ${answer.revision})`);
       }
       return noteLagging(answer.lagging, terminal);
-    }),
-};
-
-export const serviceList: Command = {
-  path: ["service", "list"],
-  summary: "the services, by name; also those that only a route or a backend names",
-  arguments: [],
-  flags: [],
-  client: true,
-  run: ({ flags, env, terminal }) =>
-    withNode({ flags, env }, async (node) => {
-      const list = await node.services();
-      if (isOn(flags, "json")) {
-        printJson(terminal, "ListServicesResponse", ListServicesResponse, list);
-      } else {
-        printTable(
-          terminal,
-          ["NAME", "POLICY", "PROXY", "CHECK"],
-          list.services.map((service) => [
-            service.name,
-            policyText(service.policy),
-            proxyProtocolText(service),
-            checkText(service),
-          ]),
-        );
-      }
-      return ExitStatus.Done;
     }),
 };
 

@@ -996,11 +996,27 @@ export interface RemoveServiceResponse {
 export interface ListServicesRequest {
   pageSize: number;
   pageToken: string;
+  /** Also what this node knows of them, which asks its workers. */
+  withStatus: boolean;
 }
 
 export interface ListServicesResponse {
   services: Service[];
   nextPageToken: string;
+  /** With `with_status`: of each of `services`, in their order. */
+  statuses: ServiceStatus[];
+}
+
+/** On this node. */
+export interface ServiceStatus {
+  service: string;
+  backends: number;
+  /** Neither draining nor unhealthy nor ejected. When there are too few, others are used as well. */
+  backendsUsable: number;
+  /** TCP and upgraded connections count as one request each. */
+  requestsInFlight: number;
+  /** For room, or until the service is resumed. */
+  waiting: number;
 }
 
 export interface Backend {
@@ -7363,7 +7379,7 @@ export const RemoveServiceResponse: MessageFns<RemoveServiceResponse> = {
 };
 
 function createBaseListServicesRequest(): ListServicesRequest {
-  return { pageSize: 0, pageToken: "" };
+  return { pageSize: 0, pageToken: "", withStatus: false };
 }
 
 export const ListServicesRequest: MessageFns<ListServicesRequest> = {
@@ -7373,6 +7389,9 @@ export const ListServicesRequest: MessageFns<ListServicesRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(18).string(message.pageToken);
+    }
+    if (message.withStatus !== false) {
+      writer.uint32(24).bool(message.withStatus);
     }
     return writer;
   },
@@ -7406,6 +7425,14 @@ export const ListServicesRequest: MessageFns<ListServicesRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.withStatus = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7430,6 +7457,11 @@ export const ListServicesRequest: MessageFns<ListServicesRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      withStatus: isSet(object.withStatus)
+        ? globalThis.Boolean(object.withStatus)
+        : isSet(object.with_status)
+        ? globalThis.Boolean(object.with_status)
+        : false,
     };
   },
 
@@ -7441,6 +7473,9 @@ export const ListServicesRequest: MessageFns<ListServicesRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.withStatus !== false) {
+      obj.withStatus = message.withStatus;
+    }
     return obj;
   },
 
@@ -7451,12 +7486,13 @@ export const ListServicesRequest: MessageFns<ListServicesRequest> = {
     const message = createBaseListServicesRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.withStatus = object.withStatus ?? false;
     return message;
   },
 };
 
 function createBaseListServicesResponse(): ListServicesResponse {
-  return { services: [], nextPageToken: "" };
+  return { services: [], nextPageToken: "", statuses: [] };
 }
 
 export const ListServicesResponse: MessageFns<ListServicesResponse> = {
@@ -7466,6 +7502,9 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
+    }
+    for (const v of message.statuses) {
+      ServiceStatus.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -7499,6 +7538,14 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.statuses.push(ServiceStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7519,6 +7566,9 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
+      statuses: globalThis.Array.isArray(object?.statuses)
+        ? object.statuses.map((e: any) => ServiceStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -7530,6 +7580,9 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => ServiceStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -7540,6 +7593,148 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
     const message = createBaseListServicesResponse();
     message.services = object.services?.map((e) => Service.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
+    message.statuses = object.statuses?.map((e) => ServiceStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseServiceStatus(): ServiceStatus {
+  return { service: "", backends: 0, backendsUsable: 0, requestsInFlight: 0, waiting: 0 };
+}
+
+export const ServiceStatus: MessageFns<ServiceStatus> = {
+  encode(message: ServiceStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.backends !== 0) {
+      writer.uint32(16).uint32(message.backends);
+    }
+    if (message.backendsUsable !== 0) {
+      writer.uint32(24).uint32(message.backendsUsable);
+    }
+    if (message.requestsInFlight !== 0) {
+      writer.uint32(32).uint32(message.requestsInFlight);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(40).uint32(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.backends = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.backendsUsable = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requestsInFlight = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServiceStatus {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      backends: isSet(object.backends) ? globalThis.Number(object.backends) : 0,
+      backendsUsable: isSet(object.backendsUsable)
+        ? globalThis.Number(object.backendsUsable)
+        : isSet(object.backends_usable)
+        ? globalThis.Number(object.backends_usable)
+        : 0,
+      requestsInFlight: isSet(object.requestsInFlight)
+        ? globalThis.Number(object.requestsInFlight)
+        : isSet(object.requests_in_flight)
+        ? globalThis.Number(object.requests_in_flight)
+        : 0,
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+    };
+  },
+
+  toJSON(message: ServiceStatus): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.backends !== 0) {
+      obj.backends = Math.round(message.backends);
+    }
+    if (message.backendsUsable !== 0) {
+      obj.backendsUsable = Math.round(message.backendsUsable);
+    }
+    if (message.requestsInFlight !== 0) {
+      obj.requestsInFlight = Math.round(message.requestsInFlight);
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ServiceStatus>, I>>(base?: I): ServiceStatus {
+    return ServiceStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ServiceStatus>, I>>(object: I): ServiceStatus {
+    const message = createBaseServiceStatus();
+    message.service = object.service ?? "";
+    message.backends = object.backends ?? 0;
+    message.backendsUsable = object.backendsUsable ?? 0;
+    message.requestsInFlight = object.requestsInFlight ?? 0;
+    message.waiting = object.waiting ?? 0;
     return message;
   },
 };
