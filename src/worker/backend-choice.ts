@@ -121,7 +121,9 @@ export class BackendChoice {
     const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
     const first = usable && this.#hasRoom(service, preferred) ? preferred : undefined;
     const chosen = first ?? this.#pick(service) ?? this.#takeSpare(service);
-    return chosen === undefined ? undefined : this.#use(chosen);
+    if (chosen !== undefined) return this.#use(chosen);
+    this.#passage?.fails();
+    return undefined;
   }
 
   #pick(service: ServiceState): BackendState | undefined {
@@ -312,9 +314,8 @@ export class BackendChoice {
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
     const { pool } = this.#context;
     const connectMs = this.#tcp?.connectMs;
-    return this.#passage?.replaces(this.#service, endpoint) === true
-      ? pool.dialInstead(endpoint, owner, this.#preface, connectMs)
-      : pool.dial(endpoint, owner, this.#preface, connectMs);
+    const isInstead = this.#passage?.replaces(this.#service, endpoint);
+    return pool.dial(endpoint, owner, this.#preface, connectMs, isInstead);
   }
 
   get #preface(): SentPreface | undefined {

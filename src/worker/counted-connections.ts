@@ -25,10 +25,10 @@ export class CountedConnections {
   }
 
   /** `change` closes one there and opens another: nobody gets in between. */
-  replace<T>(endpoint: Endpoint, change: () => T): T {
+  replace(endpoint: Endpoint, change: () => void): void {
     this.#replaced = endpoint;
     try {
-      return change();
+      change();
     } finally {
       this.#replaced = undefined;
       this.changed(endpoint);

@@ -76,7 +76,7 @@ export class Passage {
     const from = Math.floor(random() * count);
     for (let i = 0; i < count; i++) {
       const backend = usable[(from + i) % count]!;
-      if (!isTried(backend, tried, triedCount) && this.takes(gate, backend, preface))
+      if (!isTried(backend, tried, triedCount) && this.#takes(gate, backend, preface))
         return backend;
     }
     return undefined;
@@ -120,6 +120,11 @@ export class Passage {
     this.#place.waiter = this.#waiter;
     this.#waitsAt = gate;
     return gate.join(this.#waiter, again);
+  }
+
+  /** None was chosen. What it holds of the service is not kept from others who may have a backend to go to. */
+  fails(): void {
+    if (this.mustWait) this.#place.gate?.giveBack(this.#place);
   }
 
   /** A backend was chosen. */

@@ -155,14 +155,20 @@ export class ServiceGate implements Gate {
     return true;
   }
 
-  /** It is the service's no longer. */
+  /** It is the service's no longer: another one may go on. */
   leave(place: Place): void {
+    if (place.gate !== this) return;
+    this.giveBack(place);
+    this.roomMade();
+  }
+
+  /** As if it had not entered: no backend had room. */
+  giveBack(place: Place): void {
     if (place.gate !== this) return;
     place.gate = undefined;
     const { inFlight } = this.#around;
     inFlight.set(this.#row, Field.Requests, --this.#requests);
     if (place.isConnection) inFlight.set(this.#row, Field.Connections, --this.#connections);
-    this.roomMade();
   }
 
   /** Something has ended. */

@@ -53,29 +53,27 @@ export class UpstreamPool {
     return newestOf(idle, endpoint, preface) !== undefined;
   }
 
-  /** As `dial`, in the place of an idle one that cannot be used: there are not to be more of them. */
-  dialInstead(
-    endpoint: Endpoint,
-    owner: UpstreamOwner,
-    preface?: SentPreface,
-    connectMs?: number,
-  ): UpstreamConnection {
-    const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
-    return this.#context().counted.replace(endpoint, () => {
-      newestOf(idle, endpoint, preface)?.destroy(false);
-      return this.dial(endpoint, owner, preface, connectMs);
-    });
-  }
-
-  /** A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit. */
+  /**
+   * A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit.
+   * @param instead It takes the place of an idle one that cannot be used: there are not to be more of them.
+   */
   dial(
     endpoint: Endpoint,
     owner: UpstreamOwner,
     preface?: SentPreface,
     connectMs?: number,
+    instead = false,
   ): UpstreamConnection {
-    const connection = new UpstreamConnection(this.#context(), endpoint, owner, preface);
-    connection.dial(connectMs);
+    const context = this.#context();
+    const connection = new UpstreamConnection(context, endpoint, owner, preface);
+    if (!instead) connection.dial(connectMs);
+    else {
+      const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
+      context.counted.replace(endpoint, () => {
+        newestOf(idle, endpoint, preface)?.destroy(false);
+        connection.dial(connectMs);
+      });
+    }
     return connection;
   }
 

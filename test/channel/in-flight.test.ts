@@ -115,7 +115,13 @@ test("rows go by name, as long as they are given", () => {
   let told = 0;
   inFlight.onRows = () => void told++;
   expect(inFlight.rowOf("web")).toBe(noRow);
-  inFlight.assign([["web", 0], ["web 10.0.0.1:80", 5]], []);
+  inFlight.assign(
+    [
+      ["web", 0],
+      ["web 10.0.0.1:80", 5],
+    ],
+    [],
+  );
   expect([inFlight.rowOf("web"), inFlight.rowOf("web 10.0.0.1:80")]).toEqual([0, 5]);
   inFlight.assign([], ["web"]);
   expect([inFlight.rowOf("web"), inFlight.rowOf("web 10.0.0.1:80")]).toEqual([noRow, 5]);

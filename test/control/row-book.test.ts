@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { RowBook } from "../../src/control/row-book.ts";
-import { parseServiceName } from "../../src/model/names.ts";
 import type { Change } from "../../src/model/change.ts";
+import { parseServiceName } from "../../src/model/names.ts";
 import type { ServiceOptions } from "../../src/model/service-options.ts";
 import { Table } from "../../src/model/table.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
@@ -120,9 +120,14 @@ test.for([1, 2, 3, 4, 5])("rows are never shared, whatever happens, seed %i", (s
   }
   book.reclaim(() => true);
   // Whoever is wanted has a row now, and nobody else.
-  for (const service of services) change(put(service, table.service(parseServiceName(service))?.options));
+  for (const service of services)
+    change(put(service, table.service(parseServiceName(service))?.options));
   const fresh = new RowBook();
   fresh.begin(table);
-  const names = (one: RowBook) => one.entries().map(([name]) => name).toSorted();
+  const names = (one: RowBook) =>
+    one
+      .entries()
+      .map(([name]) => name)
+      .toSorted();
   if (fresh.entries().length <= 20) expect(names(book)).toEqual(names(fresh));
 });

@@ -16,6 +16,13 @@ import { RecordingStream } from "./recording-stream.ts";
 import { RowKeeper } from "./row-keeper.ts";
 import { backendOf, putRoute } from "./table-fixtures.ts";
 
+export interface GateEvent {
+  readonly request: GateRequest;
+  readonly event: "went" | "refused";
+  /** It went before. */
+  readonly again: boolean;
+}
+
 /** One request, from its coming to its end. */
 export class GateRequest implements WaiterOwner {
   readonly id: number;
@@ -24,13 +31,12 @@ export class GateRequest implements WaiterOwner {
   /** "went": it has a backend; else "waits", "done", or why it was refused. */
   state = "new";
   backend = "";
-  readonly #noted: (request: GateRequest, event: "went" | "refused") => void;
+  isConnection = false;
+  /** It went before, and came back into the line. */
+  #again = false;
+  readonly #noted: (event: GateEvent) => void;
 
-  constructor(
-    id: number,
-    worker: GateWorker,
-    noted: (request: GateRequest, event: "went" | "refused") => void,
-  ) {
+  constructor(id: number, worker: GateWorker, noted: (event: GateEvent) => void) {
     this.id = id;
     this.worker = worker;
     this.#noted = noted;
@@ -38,6 +44,7 @@ export class GateRequest implements WaiterOwner {
   }
 
   begin(isConnection = false): this {
+    this.isConnection = isConnection;
     const client = { ends: new RecordingStream(), prefaces: undefined };
     this.choice.begin(this.worker.service, client);
     if (isConnection) this.choice.asConnection();
@@ -60,6 +67,7 @@ export class GateRequest implements WaiterOwner {
 
   /** Its backend failed before anything was sent: the next one, or the line. */
   fail(): void {
+    this.#again = true;
     if (!this.#tries()) this.state = this.choice.wait(this) ?? "waits";
   }
 
@@ -71,7 +79,7 @@ export class GateRequest implements WaiterOwner {
 
   #over(): void {
     this.choice.done();
-    this.#noted(this, "refused");
+    this.#note("refused");
   }
 
   /** False: it has to wait. */
@@ -81,8 +89,12 @@ export class GateRequest implements WaiterOwner {
     this.backend = backend?.address ?? "";
     this.state = backend === undefined ? "no-backend" : "went";
     if (backend === undefined) this.choice.done();
-    this.#noted(this, backend === undefined ? "refused" : "went");
+    this.#note(backend === undefined ? "refused" : "went");
     return true;
+  }
+
+  #note(event: GateEvent["event"]): void {
+    this.#noted({ request: this, event, again: this.#again });
   }
 }
 
@@ -96,7 +108,7 @@ export class GateWorld {
   readonly keeper: RowKeeper;
   readonly workers: GateWorker[] = [];
   /** Every request that went or was refused, in that order. */
-  readonly events: { readonly request: GateRequest; readonly event: "went" | "refused" }[] = [];
+  readonly events: GateEvent[] = [];
   readonly #limits: Partial<WorkerLimits>;
   #requests = 0;
   #revision = 1;
@@ -104,15 +116,25 @@ export class GateWorld {
 
   constructor(options: {
     readonly workers?: number;
+    /** Room for workers that the test plays itself. */
+    readonly spareSlots?: number;
     readonly backends?: number;
     readonly service?: ServiceOptions;
     readonly seed?: number;
     readonly rows?: number;
     readonly limits?: Partial<WorkerLimits>;
   }) {
-    const { workers = 1, backends = 1, service, seed = 1, rows = 64, limits = {} } = options;
+    const {
+      workers = 1,
+      spareSlots = 0,
+      backends = 1,
+      service,
+      seed = 1,
+      rows = 64,
+      limits = {},
+    } = options;
     this.system = new FakeSystem({ seed });
-    this.keeper = new RowKeeper(workers, rows);
+    this.keeper = new RowKeeper(workers + spareSlots, rows);
     this.#limits = limits;
     this.#changes = [
       putRoute("all", "*"),
@@ -164,15 +186,17 @@ export class GateWorld {
 
   /** A worker has died and another one has its slot; what it had is gone. */
   replace(slot: number, clear: () => void): void {
+    // What is left of it in this thread does nothing any more.
+    const { inFlight } = this.workers[slot]!.context.gates;
+    Object.assign(inFlight, { set() {}, claim: () => false });
     clear();
     this.workers[slot] = this.#worker(slot);
   }
 
   request(slot = 0, isConnection = false): GateRequest {
     const worker = this.workers[slot]!;
-    return new GateRequest(++this.#requests, worker, (request, event) => {
-      this.events.push({ request, event });
-    }).begin(isConnection);
+    const noted = (event: GateEvent): void => void this.events.push(event);
+    return new GateRequest(++this.#requests, worker, noted).begin(isConnection);
   }
 
   /** Turns end and timers fire. */
