@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { accessLog } from "./access-log.ts";
 import { bodySizes } from "./body-sizes.ts";
 import { connections } from "./connections.ts";
+import { faults } from "./faults.ts";
 import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
@@ -38,6 +39,7 @@ const questions = [
   routeScale,
   routeLookup,
   accessLog,
+  faults,
   hotPath,
 ];
 

@@ -13,6 +13,28 @@ export const retryReserveAnswers = 50;
 export const retryAnswersMax = 5_000;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
+/** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
+export const probesInFlightMax = 1_000;
+/** Of the file descriptors, probes get 1 of this many: a part of what is kept for everything but clients. */
+export const probesDescriptorsShare = 40;
+/** Probes under way that a node allows itself however few descriptors it has. */
+export const probesInFlightMin = 16;
+/** Backends that are probed at once when many become known together; the others are spread over their interval. */
+export const probesAtOnceMax = 100;
+/** Bytes that a probe reads, of a head or of a body, before it gives up: whatever tells of health is in the first page. */
+export const probeBytesMax = 64 * 1024;
+/** Interim answers (1xx) that a probe skips. */
+export const probeInterimAnswersMax = 10;
+/** A probe's end that is noticed later than this, in ms, is looked at once more: the thread stood still, and the answer may be there unread. */
+export const probeLateMs = 50;
+/** JavaScript heap of the thread that probes, in MiB: 100,000 checked backends take some 60. One that needs more ends, and is replaced. */
+export const proberHeapMebibytesMax = 512;
+/** Before a prober that died is replaced for the second time, in ms; doubled each further time. */
+export const proberRestartMsMin = 250;
+/** And no longer than this. */
+export const proberRestartMsMax = 10_000;
+/** Changes of health that are written to the log line by line when they come together; the others are counted in one more line. */
+export const verdictsLoggedMax = 20;
 /** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
 export const latencyDecayMs = 10_000;
 /** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */

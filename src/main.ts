@@ -11,6 +11,7 @@ import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
+import { NodeHealth } from "./control/node-health.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
 import { createRouterService, type RouterCalls } from "./control/router-service.ts";
@@ -61,6 +62,7 @@ export interface RunningNode {
   readonly http: readonly string[];
   readonly revision: Revision;
   readonly fleet: Fleet;
+  readonly health: NodeHealth;
   readonly calls: RouterCalls;
   /** "ready rpc=… admin=… http=… workers=… io=… revision=…" */
   readonly readyLine: string;
@@ -118,11 +120,14 @@ async function assemble(
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
   await sealing.share(store.sealingKey);
-  const fleet = opened(await startFleet(options, { sealing, listeners, source, sink }), (it) =>
-    it.drain(0),
-  );
+  const proberFile = new URL("./health/main.ts", import.meta.url);
+  const health = new NodeHealth({ ...options, version: node.version, source, proberFile });
+  opened(health, (it) => it.stop());
+  const parts = { sealing, listeners, source, sink, health };
+  const fleet = opened(await startFleet(options, parts), (it) => it.drain(0));
+  health.follow((message) => fleet.post(message));
   const info = (): MemberInfo => node;
-  const calls = createRouterService({ store, view: source, serving: fleet, system, info });
+  const calls = createRouterService({ store, view: source, serving: fleet, system, info, health });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   const accepts = await forwardedAddresses(config, calls);
   let draining = false;
@@ -132,6 +137,7 @@ async function assemble(
     store,
     source,
     fleet,
+    health,
     system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
     draining: () => draining,
@@ -149,6 +155,7 @@ async function assemble(
     http,
     revision: source.table.revision,
     fleet,
+    health,
     calls,
     readyLine: readyLine(node, accepts, source.table.revision),
     reopenLog: () => void sink?.reopen(),
@@ -198,6 +205,7 @@ async function startFleet(
     readonly listeners: ListenerSet;
     readonly source: TableSource;
     readonly sink: AccessLogSink | undefined;
+    readonly health: NodeHealth;
   },
 ): Promise<Fleet> {
   const { config, log, system } = options;
@@ -211,6 +219,7 @@ async function startFleet(
     workerFile: new URL("./worker/main.ts", import.meta.url),
     system,
     log,
+    greetings: parts.health.greetings,
     onLog: (lines, release) => sink?.write(lines, release),
   });
   fleet.setStickyKeys(sealing.keys); // they may have changed meanwhile

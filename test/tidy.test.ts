@@ -21,6 +21,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["model", "limits.ts", "system.ts"],
   // Traffic flows while the store or the gRPC server is down: no store, no control, no gen.
   worker: ["model", "protocol", "routing", "channel", "io", "telemetry", "limits.ts", "system.ts"],
+  // Asks backends how they are, in a thread of its own.
+  health: [
+    "model",
+    "protocol",
+    "channel",
+    "io",
+    "limits.ts",
+    "system.ts",
+    // The same adapters as a worker's.
+    "worker/open-io.ts",
+  ],
   // Meets the workers in channel/ and lends them sockets; never imports them.
   control: [
     "model",

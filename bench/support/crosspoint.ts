@@ -30,6 +30,8 @@ export interface CrosspointOptions {
   readonly io?: string;
   /** Client connections at a time; absent: what the router allows by itself. */
   readonly connections?: number;
+  /** As --limit: "answer-time=2s". */
+  readonly limits?: readonly string[];
   /** Where it runs; absent: alone on the proxies' core. */
   readonly core?: number | "all";
 }
@@ -60,6 +62,7 @@ export async function startCrosspoint(options: CrosspointOptions): Promise<Runni
       ...(options.connections === undefined
         ? []
         : [`--limit=connections-per-node=${options.connections}`]),
+      ...(options.limits ?? []).map((limit) => `--limit=${limit}`),
       "--http=127.0.0.1:0",
       "--rpc=127.0.0.1:0",
       "--admin=127.0.0.1:0",

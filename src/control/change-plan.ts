@@ -12,6 +12,7 @@ import { type Backend, type BackendKey, backendKeyOf, sameBackend } from "../mod
 import type { Change } from "../model/change.ts";
 import { invalidField, RouterError, unreachable } from "../model/errors.ts";
 import type { Labels, RouteName, ServiceName } from "../model/names.ts";
+import { stillPaused } from "../model/parse-service-options.ts";
 import { revisionZero } from "../model/revision.ts";
 import {
   deriveRouteName,
@@ -228,8 +229,9 @@ class Plan {
     return { action: "delete", before, change: { kind: "route-removed", name } };
   }
 
-  #putService(service: Service): Step {
-    const existing = this.#table.service(service.name);
+  #putService(wanted: Service): Step {
+    const existing = this.#table.service(wanted.name);
+    const service = stillPaused(wanted, existing);
     if (existing !== undefined && sameService(existing, service)) return { action: "none" };
     const action = existing === undefined ? "create" : "update";
     return { action, change: { kind: "service-put", service } };
@@ -277,9 +279,10 @@ class Plan {
 
   #putBackend(backend: Backend): Step {
     const existing = this.#storedBackend(backend.service, backend.address);
-    const change: Change = { kind: "backend-put", backend };
+    const change = { kind: "backend-put", backend } as const;
     if (existing === undefined) return { action: "create", change };
-    if (!sameBackend(existing, backend)) return { action: "update", change };
+    if (!sameBackend(existing, backend))
+      return { action: "update", change: aged(change, existing) };
     if (backend.ttlMs === undefined) return { action: "none" };
     return { action: "none", renew: backendKeyOf(backend), change };
   }
@@ -299,6 +302,14 @@ class Plan {
     if (backend === undefined || this.#stored.sourceOf(backend) !== undefined) return undefined;
     return backend;
   }
+}
+
+/** A backend that changes is as old as it was. */
+function aged(
+  change: Extract<Change, { readonly kind: "backend-put" }>,
+  { joined = revisionZero }: Backend,
+): Change {
+  return { ...change, backend: { ...change.backend, joined } };
 }
 
 function isOpen(match: RouteMatch): boolean {

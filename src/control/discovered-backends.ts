@@ -5,7 +5,12 @@
 // order of the settings, is believed. Pure: who follows the sources hands their sets in.
 
 import type { DiscoveredBackend } from "../discovery/discovery.ts";
-import { type Backend, type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts";
+import {
+  type Backend,
+  type BackendKey,
+  backendKeyOf,
+  sameStoredBackend,
+} from "../model/backend.ts";
 import type { Change, ChangeSet } from "../model/change.ts";
 import { ChurnMap } from "../model/churn-map.ts";
 import type { Table } from "../model/table.ts";
@@ -49,7 +54,7 @@ export class DiscoveredBackends {
       for (const [key, { backend }] of before) if (!after.has(key)) touched.set(key, backend);
       for (const [key, one] of after) {
         const had = before.get(key);
-        const same = had?.source === one.source && sameBackend(had.backend, one.backend);
+        const same = had?.source === one.source && sameStoredBackend(had.backend, one.backend);
         if (!same) touched.set(key, one.backend);
       }
     }
@@ -93,7 +98,7 @@ export class DiscoveredBackends {
       return [{ kind: "backend-removed", service, address }];
     }
     this.#serving.set(key, found);
-    if (serving !== undefined && sameBackend(serving.backend, found.backend)) return [];
+    if (serving !== undefined && sameStoredBackend(serving.backend, found.backend)) return [];
     return [{ kind: "backend-put", backend: found.backend }];
   }
 

@@ -9,7 +9,7 @@ import type { System } from "../system.ts";
 import { isUsable, type KnownOfBackend, renderBackendStatus } from "./backend-status.ts";
 import type { Patience } from "./deadline.ts";
 import { listBackends, listServices } from "./listing.ts";
-import { renderService } from "./render.ts";
+import { renderService } from "./render-service.ts";
 import type { Serving } from "./serving.ts";
 import type { TableView } from "./table-view.ts";
 

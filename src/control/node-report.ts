@@ -7,6 +7,7 @@ import { Counter } from "../telemetry/counters.ts";
 import { nodeMetricsText } from "../telemetry/node-metrics.ts";
 import type { AdminProviders, Check } from "./admin-server.ts";
 import type { Fleet } from "./fleet.ts";
+import type { NodeHealth } from "./node-health.ts";
 import { discoveryTroubles, rejectedEntries } from "./store-calls.ts";
 import { standingOf } from "./store-standing.ts";
 import type { TableSource } from "./table-source.ts";
@@ -17,6 +18,7 @@ export interface ReportParts {
   readonly store: Store;
   readonly source: TableSource;
   readonly fleet: Fleet;
+  readonly health: Pick<NodeHealth, "metrics">;
   readonly system: System;
   /** Lines that the access log's destination did not take. */
   readonly logLinesDropped: () => number;
@@ -166,6 +168,7 @@ function metrics(parts: ReportParts): string {
       backends: source.discoveredCount(place),
       unreadable: unreadable.length,
     })),
+    probes: parts.health.metrics(),
     changeSetsTotal: source.changeSetsTotal,
     quarantined: store.rejected.length + source.rejected.length,
     accessLogLinesDropped: parts.logLinesDropped(),

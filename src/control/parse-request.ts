@@ -19,10 +19,10 @@ import { Fields } from "../model/fields.ts";
 import { parseIp } from "../model/ip-address.ts";
 import { parseLabels, parsePort, parseRouteName, parseServiceName } from "../model/names.ts";
 import { parseRevision, type Revision } from "../model/revision.ts";
-import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { ChangeDraft } from "./change-plan.ts";
 import { parseDurationMs } from "./duration.ts";
 import { parseRoute } from "./parse-route.ts";
+import { parseService } from "./parse-service.ts";
 
 /** How far a change must have travelled before the call answers. */
 export type Wait = "none" | "node" | "all";
@@ -60,45 +60,6 @@ export function parseRequestId(id: string): string {
     throw invalidField("request_id", "holds something else than printable ASCII");
   }
   return id;
-}
-
-export function parseService(message: proto.Service | undefined, field: string): Service {
-  if (message === undefined) throw invalidField(field, "is required");
-  const name = parseServiceName(message.name, `${field}.name`);
-  if (message.healthCheck !== undefined) {
-    throw notBuilt(`${field}.health_check`, "active health checks are not built yet: leave it out");
-  }
-  const policy = parsePolicy(message.policy, `${field}.policy`);
-  const proxyProtocol = parseProxyProtocol(message.proxyProtocol, `${field}.proxy_protocol`);
-  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
-}
-
-function parseProxyProtocol(version: number, field: string): ProxyProtocol | undefined {
-  switch (version) {
-    case proto.ProxyProtocol.UNSPECIFIED:
-      return undefined;
-    case proto.ProxyProtocol.V1:
-      return ProxyProtocol.V1;
-    case proto.ProxyProtocol.V2:
-      return ProxyProtocol.V2;
-    default:
-      throw invalidField(field, `${version} is not a version of the PROXY protocol`);
-  }
-}
-
-const policies: ReadonlyMap<number, Policy | undefined> = new Map([
-  [proto.Policy.UNSPECIFIED, undefined],
-  [proto.Policy.RANDOM, Policy.Random],
-  [proto.Policy.ROUND_ROBIN, Policy.RoundRobin],
-  [proto.Policy.LEAST_LOADED, Policy.LeastLoaded],
-  [proto.Policy.PEAK_EWMA, Policy.PeakEwma],
-  [proto.Policy.RING_HASH, Policy.RingHash],
-  [proto.Policy.LEADER, Policy.Leader],
-]);
-
-function parsePolicy(policy: number, field: string): Policy | undefined {
-  if (!policies.has(policy)) throw invalidField(field, `${policy} is not a policy`);
-  return policies.get(policy);
 }
 
 export function parseChanges(messages: readonly proto.Change[]): ChangeDraft[] {

@@ -4,6 +4,7 @@
 // parse-options.ts, route-target.ts), the same for a request and for what a store holds.
 
 import * as proto from "../gen/crosspoint/v1/router.ts";
+import type { Duration } from "../gen/google/protobuf/duration.ts";
 import { type Conditions, parseConditions, type ValueCondition } from "../model/conditions.ts";
 import { invalidField } from "../model/errors.ts";
 import { Fields } from "../model/fields.ts";
@@ -18,7 +19,7 @@ import {
 } from "../model/names.ts";
 import { type OptionsWish, parseOptions } from "../model/parse-options.ts";
 import type { HttpMatch, RouteMatch } from "../model/route.ts";
-import type { RateLimit } from "../model/route-options.ts";
+import type { RateLimit, RetryOn } from "../model/route-options.ts";
 import { checkTarget } from "../model/route-target.ts";
 import type { ChangeDraft, RouteDraft } from "./change-plan.ts";
 import { parseDurationMs } from "./duration.ts";
@@ -40,7 +41,11 @@ export function parseRoute(
   );
   const labels = fields.read(() => parseLabels(message.labels, `${field}.labels`));
   const rateLimit = fields.read(() => rateOf(message.rateLimit, `${field}.rate_limit`));
-  const options = fields.read(() => parseOptions(wishOf(message, rateLimit), field));
+  const retry = fields.read(() => retryWish(message.retry, `${field}.retry`));
+  const timeoutMs = fields.read(() => optionalMs(message.timeout, `${field}.timeout`));
+  const options = fields.read(() =>
+    parseOptions({ ...wishOf(message), rateLimit, retry, timeoutMs }, field),
+  );
   const { sticky } = message;
   fields.read(() => checkShape(message, field));
   fields.throwIfWrong();
@@ -61,7 +66,7 @@ export function parseRoute(
 
 /** Of what is there, right or wrong by itself: one answer names both. */
 function checkShape(message: proto.Route, field: string): void {
-  const { service, sticky, split, pages, redirect, answer, rewrite, mirror } = message;
+  const { service, sticky, split, pages, redirect, answer, rewrite, mirror, retry } = message;
   if (message.match === undefined) return;
   checkTarget(
     {
@@ -73,6 +78,8 @@ function checkShape(message: proto.Route, field: string): void {
         answer,
         rewrite,
         mirror,
+        retry,
+        timeoutMs: message.timeout,
         split: split.length === 0 ? undefined : split,
         pages: pages.length === 0 ? undefined : pages,
       },
@@ -135,9 +142,40 @@ function conditionOf({ name, value }: proto.ValueMatch): ValueCondition {
   }
 }
 
-function wishOf(message: proto.Route, rateLimit: OptionsWish["rateLimit"]): OptionsWish {
+/** What is taken as it is. */
+function wishOf(message: proto.Route): Omit<OptionsWish, "rateLimit" | "retry" | "timeoutMs"> {
   const { split, redirect, answer, rewrite, mirror, access, pages } = message;
-  return { split, redirect, answer, rewrite, mirror, access, rateLimit, pages };
+  return { split, redirect, answer, rewrite, mirror, access, pages };
+}
+
+function optionalMs(duration: Duration | undefined, field: string): number | undefined {
+  return duration === undefined ? undefined : parseDurationMs(duration, field);
+}
+
+function retryWish(message: proto.Retry | undefined, field: string): OptionsWish["retry"] {
+  if (message === undefined) return undefined;
+  const { tries, statuses, budgetPercent } = message;
+  const fields = new Fields();
+  const perTryMs = fields.read(() => optionalMs(message.perTryTimeout, `${field}.per_try_timeout`));
+  const on = fields.readAll(message.on, (failure, index) =>
+    parseRetryOn(failure, `${field}.on[${index}]`),
+  );
+  const hedgeMs = fields.read(() => optionalMs(message.hedgeAfter, `${field}.hedge_after`));
+  fields.throwIfWrong();
+  return { tries, perTryMs, on, statuses, budgetPercent, hedgeMs };
+}
+
+const retryOns: ReadonlyMap<number, RetryOn> = new Map([
+  [proto.Retry_On.CONNECT, "connect"],
+  [proto.Retry_On.RESET, "reset"],
+  [proto.Retry_On.TIMEOUT, "timeout"],
+  [proto.Retry_On.STATUS, "status"],
+]);
+
+function parseRetryOn(failure: number, field: string): RetryOn {
+  const on = retryOns.get(failure);
+  if (on !== undefined) return on;
+  throw invalidField(field, `${failure} is none of ON_CONNECT, ON_RESET, ON_TIMEOUT, ON_STATUS`);
 }
 
 function rateOf(message: proto.RateLimit | undefined, field: string): OptionsWish["rateLimit"] {

@@ -6,7 +6,7 @@ import * as proto from "../gen/crosspoint/v1/router.ts";
 import type { ValueCondition } from "../model/conditions.ts";
 import { unreachable } from "../model/errors.ts";
 import type { HttpMatch, Route, RouteMatch } from "../model/route.ts";
-import type { RateLimit, Redirect, RouteOptions } from "../model/route-options.ts";
+import type { RateLimit, Redirect, Retry, RetryOn, RouteOptions } from "../model/route-options.ts";
 import { renderDuration } from "./duration.ts";
 
 export function renderRoute(route: Route): proto.Route {
@@ -65,9 +65,19 @@ function renderOptions(
   options: RouteOptions,
 ): Pick<
   proto.Route,
-  "split" | "redirect" | "answer" | "rewrite" | "mirror" | "access" | "rateLimit" | "pages"
+  | "split"
+  | "redirect"
+  | "answer"
+  | "rewrite"
+  | "mirror"
+  | "access"
+  | "rateLimit"
+  | "pages"
+  | "retry"
+  | "timeout"
 > {
   const { split = [], redirect, answer, rewrite, mirror, access, rateLimit, pages = [] } = options;
+  const { retry, timeoutMs } = options;
   return {
     split: split.map((share) => ({ ...share })),
     redirect: redirect === undefined ? undefined : renderRedirect(redirect),
@@ -80,6 +90,27 @@ function renderOptions(
     access: access === undefined ? undefined : { allow: [...access.allow], deny: [...access.deny] },
     rateLimit: rateLimit === undefined ? undefined : renderRate(rateLimit),
     pages: pages.map((page) => ({ ...page })),
+    retry: retry === undefined ? undefined : renderRetry(retry),
+    timeout: timeoutMs === undefined ? undefined : renderDuration(timeoutMs),
+  };
+}
+
+const retryOns: Readonly<Record<RetryOn, proto.Retry_On>> = {
+  connect: proto.Retry_On.CONNECT,
+  reset: proto.Retry_On.RESET,
+  timeout: proto.Retry_On.TIMEOUT,
+  status: proto.Retry_On.STATUS,
+};
+
+function renderRetry(retry: Retry): proto.Retry {
+  const { tries = 0, perTryMs, on = [], statuses = [], budgetPercent = 0, hedgeMs } = retry;
+  return {
+    tries,
+    perTryTimeout: perTryMs === undefined ? undefined : renderDuration(perTryMs),
+    on: on.map((failure) => retryOns[failure]),
+    statuses: [...statuses],
+    budgetPercent,
+    hedgeAfter: hedgeMs === undefined ? undefined : renderDuration(hedgeMs),
   };
 }
 

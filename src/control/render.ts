@@ -1,43 +1,16 @@
 // model -> proto: whole messages, since a partial one cannot be encoded.
 
 import * as proto from "../gen/crosspoint/v1/router.ts";
-import type { Backend } from "../model/backend.ts";
+import type { Backend, BackendDrain } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { unreachable } from "../model/errors.ts";
 import type { Revision } from "../model/revision.ts";
-import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
 import type { Step } from "./change-plan.ts";
 import { renderDuration } from "./duration.ts";
 import { renderRoute } from "./render-route.ts";
+import { renderService } from "./render-service.ts";
 import type { NodeLag } from "./serving.ts";
 import type { StoreStanding } from "./store-standing.ts";
-
-export function renderService(service: Service): proto.Service {
-  return {
-    name: service.name,
-    policy: renderPolicy(service.policy),
-    healthCheck: undefined,
-    proxyProtocol: renderProxyProtocol(service.proxyProtocol),
-  };
-}
-
-function renderProxyProtocol(version: ProxyProtocol | undefined): proto.ProxyProtocol {
-  if (version === undefined) return proto.ProxyProtocol.UNSPECIFIED;
-  return version === ProxyProtocol.V1 ? proto.ProxyProtocol.V1 : proto.ProxyProtocol.V2;
-}
-
-const policies: Readonly<Record<Policy, proto.Policy>> = {
-  [Policy.Random]: proto.Policy.RANDOM,
-  [Policy.RoundRobin]: proto.Policy.ROUND_ROBIN,
-  [Policy.LeastLoaded]: proto.Policy.LEAST_LOADED,
-  [Policy.PeakEwma]: proto.Policy.PEAK_EWMA,
-  [Policy.RingHash]: proto.Policy.RING_HASH,
-  [Policy.Leader]: proto.Policy.LEADER,
-};
-
-function renderPolicy(policy: Policy | undefined): proto.Policy {
-  return policy === undefined ? proto.Policy.UNSPECIFIED : policies[policy];
-}
 
 export function renderBackend(backend: Backend): proto.Backend {
   return {
@@ -46,6 +19,16 @@ export function renderBackend(backend: Backend): proto.Backend {
     weight: backend.weight,
     labels: { ...backend.labels },
     ...(backend.ttlMs === undefined ? {} : { ttl: renderDuration(backend.ttlMs) }),
+    ...(backend.drain === undefined ? {} : { drain: renderDrain(backend.drain) }),
+  };
+}
+
+function renderDrain({ state, deadlineMs, cut = 0 }: BackendDrain): proto.BackendDrain {
+  const { DRAINING, DRAINED } = proto.BackendDrain_State;
+  return {
+    state: state === "drained" ? DRAINED : DRAINING,
+    deadline: new Date(deadlineMs),
+    cut,
   };
 }
 

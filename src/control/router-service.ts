@@ -8,6 +8,7 @@ import { watchesMax } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRouteName, parseServiceName } from "../model/names.ts";
+import { stillPaused } from "../model/parse-service-options.ts";
 import { revisionZero } from "../model/revision.ts";
 import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
@@ -22,13 +23,14 @@ import {
   parseFieldRevision,
   parseQuestion,
   parseRequestId,
-  parseService,
   parseWait,
   refuseDrain,
 } from "./parse-request.ts";
 import { parseRoute } from "./parse-route.ts";
-import { renderLagging, renderService } from "./render.ts";
+import { parseService } from "./parse-service.ts";
+import { renderLagging } from "./render.ts";
 import { renderRoute } from "./render-route.ts";
+import { renderService } from "./render-service.ts";
 import { acceptStore, getStore, listRejectedEntries } from "./store-calls.ts";
 import { watchEvents } from "./watch-stream.ts";
 import { caughtUp, Writer, type WriterParts } from "./writer.ts";
@@ -220,7 +222,7 @@ class RouterService {
       patience,
     );
     return {
-      service: renderService(service),
+      service: renderService(stillPaused(service, this.#parts.view.table.service(service.name))),
       revision: BigInt(revision),
       lagging: renderLagging(lagging),
     };

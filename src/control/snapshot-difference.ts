@@ -1,6 +1,6 @@
 // What leads from one snapshot to another, as changes. Pure.
 
-import { type Backend, backendKeyOf, sameBackend } from "../model/backend.ts";
+import { type Backend, backendKeyOf, sameStoredBackend } from "../model/backend.ts";
 import type { Change, Snapshot } from "../model/change.ts";
 import { type Route, sameRoute } from "../model/route.ts";
 import { type Service, sameService } from "../model/service.ts";
@@ -9,7 +9,7 @@ import { type Service, sameService } from "../model/service.ts";
 export function differenceOf(from: Snapshot, to: Snapshot): Change[] {
   const routes = differing(from.routes, to.routes, ({ name }) => name, sameStoredRoute);
   const services = differing(from.services, to.services, ({ name }) => name, sameService);
-  const backends = differing(from.backends, to.backends, backendKeyOf, sameBackend);
+  const backends = differing(from.backends, to.backends, backendKeyOf, sameStoredBackend);
   return [
     ...routes.gone.map(({ name }): Change => ({ kind: "route-removed", name })),
     ...services.gone.map(({ name }): Change => ({ kind: "service-removed", name })),

@@ -36,7 +36,7 @@ export const discoverdKeys: KeyForm = {
     const attributes = jsonOf(value);
     const fields = attributes === null ? noFields : fieldsOf(attributes);
     if (fields === undefined) throw unreadable("the value is neither an object of texts nor null");
-    const backend = discoveredBackend(service, address, labelsOf(fields));
+    const backend = discoveredBackend(service, address, value, labelsOf(fields));
     return { backend, instance: rest, preferred: false };
   },
 };
@@ -55,7 +55,7 @@ function instance(name: string, id: string, value: KeyValue): Found {
   }
   const labels = labelsOf(fieldsOf(fields?.get("meta")) ?? noFields);
   return {
-    backend: discoveredBackend(service, parsedAddress(address, "addr"), labels),
+    backend: discoveredBackend(service, parsedAddress(address, "addr"), value, labels),
     instance: `${name}/instances/${id}`,
     preferred: false,
   };

@@ -5,7 +5,7 @@
 
 import { type Key, type KeyValue, shownKey } from "../etcd/etcd.ts";
 import type { FollowedBatch } from "../etcd/followed.ts";
-import { type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts";
+import { type BackendKey, backendKeyOf, sameStoredBackend } from "../model/backend.ts";
 import { ChurnMap } from "../model/churn-map.ts";
 import { RouterError } from "../model/errors.ts";
 import type { DiscoveredBackend, UnreadableEntry } from "./discovery.ts";
@@ -147,7 +147,7 @@ export class KeySet {
       return before !== undefined;
     }
     const source = `${this.#options.kind}:${shownKey(smallest)}`;
-    if (before?.source === source && sameBackend(before.backend, found.backend)) return false;
+    if (before?.source === source && sameStoredBackend(before.backend, found.backend)) return false;
     this.#backends.set(backend, { backend: found.backend, source });
     return true;
   }

@@ -5,6 +5,7 @@ import { type Address, parseAddress } from "../model/address.ts";
 import { type Backend, backendWeightDefault } from "../model/backend.ts";
 import { invalidField, RouterError } from "../model/errors.ts";
 import { type Labels, parsePort, type ServiceName } from "../model/names.ts";
+import { parseRevision } from "../model/revision.ts";
 
 /** One key that names a backend. */
 export interface Found {
@@ -23,13 +24,15 @@ export interface KeyForm {
   read(rest: string, value: KeyValue): Found;
 }
 
-/** Without TTL: it stays until its key goes. */
+/** Without TTL: it stays until its key goes, and is as old as that. */
 export function discoveredBackend(
   service: ServiceName,
   address: Address,
+  { createRevision }: KeyValue,
   labels: Labels = {},
 ): Backend {
-  return { service, address, weight: backendWeightDefault, labels, ttlMs: undefined };
+  const joined = parseRevision(createRevision);
+  return { service, address, weight: backendWeightDefault, labels, ttlMs: undefined, joined };
 }
 
 /** A value's JSON. Throws when it is none, or no text at all. */

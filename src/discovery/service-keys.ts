@@ -55,6 +55,10 @@ function found(
   if (fields === undefined) {
     throw unreadable('the value is not an object such as {"host":"10.0.0.7","port":5432}');
   }
-  const backend = discoveredBackend(service, addressOf(fields.get("host"), fields.get("port")));
+  const backend = discoveredBackend(
+    service,
+    addressOf(fields.get("host"), fields.get("port")),
+    value,
+  );
   return { backend, instance, preferred: place.length === 2 };
 }

@@ -18,7 +18,10 @@ export interface Backend {
   readonly labels: Labels;
   /** Gone this long after its last registration, in ms; undefined: stays until deregistered. */
   readonly ttlMs: number | undefined;
-  /** The revision that brought it: of two backends the one with the smaller is older. Absent: not known. */
+  /**
+   * The revision that brought it, of the store or of the source that it was discovered in: of two backends the one
+   * with the smaller is older. 0: not known, older than all that are. Absent: the store says when it puts it.
+   */
   readonly joined?: Revision;
   /** It leaves: nothing new is sent there. Absent: it takes its share. */
   readonly drain?: BackendDrain;
@@ -53,6 +56,11 @@ export function sameBackend(a: Backend, b: Backend): boolean {
     sameLabels(a.labels, b.labels) &&
     sameDrain(a.drain, b.drain)
   );
+}
+
+/** Also in what the store set. */
+export function sameStoredBackend(a: Backend, b: Backend): boolean {
+  return a.joined === b.joined && sameBackend(a, b);
 }
 
 function sameDrain(a: BackendDrain | undefined, b: BackendDrain | undefined): boolean {

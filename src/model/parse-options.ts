@@ -14,6 +14,8 @@ import {
   parsePort,
   parseServiceName,
 } from "./names.ts";
+import { parseRetry, type RetryWish, requestMs } from "./parse-retry.ts";
+import { askedCount, countWithin, msWithin, type Range } from "./ranges.ts";
 import type {
   Access,
   FixedAnswer,
@@ -54,6 +56,8 @@ export interface OptionsWish {
       }
     | undefined;
   readonly pages: readonly PageWish[];
+  readonly retry: RetryWish | undefined;
+  readonly timeoutMs: number | undefined;
 }
 
 interface PageWish {
@@ -72,6 +76,8 @@ export const noWish: OptionsWish = {
   access: undefined,
   rateLimit: undefined,
   pages: [],
+  retry: undefined,
+  timeoutMs: undefined,
 };
 
 const sharesMax = 16;
@@ -82,9 +88,8 @@ const shareWeightMax = 1000;
 const bodyBytesMax = 16 * 1024;
 /** Of all bodies of one route: each worker holds them, and a store's value has its own bound. */
 const bodiesBytesMax = 64 * 1024;
-const requestsMax = 1_000_000;
-const perMsMin = 1_000;
-const perMsMax = 3_600_000;
+const rateRequests: Range = { min: 1, max: 1_000_000 };
+const ratePerMs: Range = { min: 1_000, max: 3_600_000 };
 /** RFC 9110 section 15.4: those that name another place and are followed. */
 const redirectStatuses = new Set([301, 302, 303, 307, 308]);
 /** Keeps the method and is not remembered (RFC 9110 section 15.4.8): a slip can be taken back. */
@@ -113,6 +118,8 @@ export function parseOptions(wish: OptionsWish, field: string): RouteOptions | u
   const access = read(wish.access, "access", parseAccess);
   const rateLimit = read(wish.rateLimit, "rate_limit", parseRate);
   const pages = read(someOf(wish.pages), "pages", parsePages);
+  const retry = read(wish.retry, "retry", parseRetry);
+  const timeoutMs = read(wish.timeoutMs, "timeout", (ms, at) => msWithin(ms, requestMs, at));
   fields.throwIfWrong();
   // What was not asked for has no key, so that the same options are the same text.
   const options: RouteOptions = {
@@ -124,6 +131,8 @@ export function parseOptions(wish: OptionsWish, field: string): RouteOptions | u
     ...(access === undefined ? {} : { access }),
     ...(rateLimit === undefined ? {} : { rateLimit }),
     ...(pages === undefined ? {} : { pages }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
   if (Object.keys(options).length === 0) return undefined;
   checkBodies(options, inside(field, "pages"));
@@ -368,16 +377,9 @@ function parseRate(wish: NonNullable<OptionsWish["rateLimit"]>, field: string): 
   const { requests, key } = wish;
   const perMs = wish.perMs === 0 ? 1_000 : wish.perMs;
   const fields = new Fields();
-  const checkCountOf = (count: number, name: string): void => {
-    if (Number.isInteger(count) && count >= 1 && count <= requestsMax) return;
-    throw invalidField(`${field}.${name}`, `${count} is not within 1 to ${requestsMax}`);
-  };
-  fields.read(() => checkCountOf(requests, "requests"));
-  fields.read(() => {
-    if (Number.isInteger(perMs) && perMs >= perMsMin && perMs <= perMsMax) return;
-    throw invalidField(`${field}.per`, `${perMs} ms is not within 1 s to 1 h`);
-  });
-  if (wish.burst !== 0) fields.read(() => checkCountOf(wish.burst, "burst"));
+  fields.read(() => countWithin(requests, rateRequests, `${field}.requests`));
+  fields.read(() => msWithin(perMs, ratePerMs, `${field}.per`));
+  fields.read(() => askedCount(wish.burst, rateRequests, `${field}.burst`));
   fields.throwIfWrong();
   const burst = wish.burst === 0 ? requests : wish.burst;
   return { requests, perMs, burst, key };

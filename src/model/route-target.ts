@@ -23,12 +23,13 @@ export function checkTarget(route: TargetShape, field: string): void {
       throw invalidField(inside(field, name), description);
     });
   };
-  const { split, redirect, answer, rewrite, mirror, pages } = route.options ?? {};
+  const { split, redirect, answer, rewrite, mirror, pages, retry, timeoutMs } = route.options ?? {};
+  const forwarding = { rewrite, mirror, retry, timeout: timeoutMs };
   const hasService = route.service !== undefined;
   const isTcp = route.match.kind === "tcp";
   if (isTcp) {
     if (route.sticky) wrong("sticky", "works with cookies, which TCP routes do not have");
-    for (const [name, value] of Object.entries({ redirect, answer, rewrite, mirror, pages })) {
+    for (const [name, value] of Object.entries({ redirect, answer, ...forwarding, pages })) {
       if (value !== undefined) wrong(name, "is for HTTP routes; a TCP route has bytes only");
     }
   }
@@ -44,7 +45,7 @@ export function checkTarget(route: TargetShape, field: string): void {
         isTcp ? "is required, or a split" : "is required, or a split, a redirect or an answer",
       );
     } else if (!isTcp) {
-      for (const [name, value] of Object.entries({ sticky: route.sticky, rewrite, mirror })) {
+      for (const [name, value] of Object.entries({ sticky: route.sticky, ...forwarding })) {
         if (value !== undefined && value !== false) wrong(name, "needs a service, or a split");
       }
     }

@@ -147,7 +147,7 @@ function operationOf(entry: BatchEntry, revision: Revision): Operation {
 function datedValue(entry: BatchEntry, value: string, revision: Revision): string {
   if (entry.place.kind !== "route") return value;
   try {
-    const change = changeOf(entry, { revision, leased: false });
+    const change = changeOf(entry, { revision, created: revision, leased: false });
     return change.kind === "route-put" ? encodeRoute(change.route) : value;
   } catch {
     // Whatever it is, it is not ours to drop.

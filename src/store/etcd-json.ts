@@ -62,6 +62,16 @@ export class JsonFields {
     throw wrongType(this.path(name), value, "the name of a choice");
   }
 
+  /** A list of what `choice` takes; none is an empty one. */
+  choiceList(name: string): readonly (string | number)[] {
+    return this.#list(name, "a list of names of choices", (one) => isText(one) || isWhole(one));
+  }
+
+  /** A list of whole numbers. */
+  integerList(name: string): readonly number[] {
+    return this.#list(name, "a list of whole numbers", isWhole);
+  }
+
   object(name: string): JsonFields | undefined {
     const value = this.#take(name);
     return value === undefined
@@ -105,11 +115,16 @@ export class JsonFields {
 
   /** A list of texts. */
   textList(name: string): readonly string[] {
-    const value = this.#take(name) ?? [];
-    if (!Array.isArray(value) || !value.every((one) => typeof one === "string")) {
-      throw wrongType(this.path(name), value, "a list of texts");
-    }
-    return value;
+    return this.#list(name, "a list of texts", isText);
+  }
+
+  /** Of the fields of a oneof, which lie flat, one may be there. */
+  refuseTogether(values: Readonly<Record<string, unknown>>): void {
+    const given = Object.keys(values).filter(
+      (name) => values[name] !== undefined && values[name] !== false,
+    );
+    if (given.length < 2) return;
+    throw invalidField(this.path(given[1] ?? ""), `and ${given[0]} exclude each other`);
   }
 
   /** To be called when everything known was asked for, of the whole text last: refuses what is left, or double. */
@@ -121,6 +136,12 @@ export class JsonFields {
     // JSON.parse keeps the last of two fields with one name, and says nothing.
     const twice = this.#text === undefined ? undefined : nameWrittenTwice(this.#text);
     if (twice !== undefined) throw invalidField(shown(twice), "is written twice in one object");
+  }
+
+  #list<T>(name: string, wanted: string, is: (one: unknown) => one is T): readonly T[] {
+    const value = this.#take(name) ?? [];
+    if (Array.isArray(value) && value.every(is)) return value;
+    throw wrongType(this.path(name), value, wanted);
   }
 
   /** camelCase as proto3 JSON writes it, or snake_case as the proto does; null is nothing that we write. */
@@ -136,6 +157,10 @@ export class JsonFields {
     return value;
   }
 }
+
+const isText = (one: unknown): one is string => typeof one === "string";
+const isWhole = (one: unknown): one is number =>
+  typeof one === "number" && Number.isSafeInteger(one);
 
 /** The text's one object; throws "invalid-argument". */
 export function parseJsonFields(text: string): JsonFields {

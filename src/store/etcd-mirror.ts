@@ -48,7 +48,7 @@ export class EtcdMirror {
 
   constructor(layout: EtcdLayout, bounds: HistoryBounds) {
     this.#layout = layout;
-    this.#overlay = new EtcdOverlay(layout);
+    this.#overlay = new EtcdOverlay(layout, (key) => this.#good.get(key));
     this.log = new ChangeLog(revisionZero, bounds);
   }
 
@@ -270,8 +270,12 @@ function identity({ store, replaces }: Marker): StoreIdentity {
   return { id: store, replaces };
 }
 
-function factsOf({ modRevision, lease }: KeyValue): EntryFacts {
-  return { revision: parseRevision(modRevision), leased: lease !== "0" };
+function factsOf({ createRevision, modRevision, lease }: KeyValue): EntryFacts {
+  return {
+    revision: parseRevision(modRevision),
+    created: parseRevision(createRevision),
+    leased: lease !== "0",
+  };
 }
 
 function textOf({ text, bytes }: KeyValue): string {

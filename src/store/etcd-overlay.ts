@@ -25,8 +25,12 @@ export class EtcdOverlay {
   readonly #parts = new Map<Key, readonly BatchEntry[]>();
   #effect: ReadonlyMap<Key, Change> = new Map();
 
-  constructor(layout: EtcdLayout) {
+  readonly #below: (key: Key) => Change | undefined;
+
+  /** @param below What is under a key. */
+  constructor(layout: EtcdLayout, below: (key: Key) => Change | undefined) {
     this.#layout = layout;
+    this.#below = below;
   }
 
   /** What counts for the key instead of what is under it; undefined: nothing does. */
@@ -65,19 +69,26 @@ export class EtcdOverlay {
     const { open } = this;
     const effect = new Map<Key, Change>();
     for (const entry of this.entries()) {
-      const change = open && attempted(entry, open.revision);
+      const change = open && attempted(entry, open.revision, this.#createdAt(entry.key, open));
       if (change !== undefined) effect.set(entry.key, change);
     }
     for (const key of this.#effect.keys()) touch(key);
     for (const key of effect.keys()) touch(key);
     this.#effect = effect;
   }
+
+  /** Since when the key has a value; never later than the batch, whose keys come after it. */
+  #createdAt(key: Key, { revision }: OpenBatch): Revision {
+    const below = this.#below(key);
+    const joined = below?.kind === "backend-put" ? below.backend.joined : undefined;
+    return joined !== undefined && joined < revision ? joined : revision;
+  }
 }
 
 /** What cannot be read lies over nothing: once unfolded it is set aside, and the last good value serves on. */
-function attempted(entry: BatchEntry, revision: Revision): Change | undefined {
+function attempted(entry: BatchEntry, revision: Revision, created: Revision): Change | undefined {
   try {
-    return changeOf(entry, { revision, leased: false });
+    return changeOf(entry, { revision, created, leased: false });
   } catch {
     return undefined;
   }

@@ -1,19 +1,59 @@
 // A route's options as proto3 JSON of crosspoint.v1: most are written as the model has them.
 
+import { invalidField } from "../model/errors.ts";
 import type { OptionsWish } from "../model/parse-options.ts";
-import type { FixedAnswer, RateLimit, RouteOptions } from "../model/route-options.ts";
+import type {
+  FixedAnswer,
+  RateLimit,
+  Retry,
+  RetryOn,
+  RouteOptions,
+} from "../model/route-options.ts";
 import type { JsonFields } from "./etcd-json.ts";
-import { decodedChoice, decodedDuration } from "./etcd-words.ts";
+import {
+  choiceOf,
+  decodedChoice,
+  decodedDuration,
+  encodedDuration,
+  inObject,
+  whole,
+} from "./etcd-words.ts";
 
 export function encodedOptions(options: RouteOptions): object {
-  const { answer, access, rateLimit, ...others } = options;
+  const { answer, access, rateLimit, retry, timeoutMs, ...others } = options;
   return {
     ...others,
     ...(answer === undefined ? {} : { answer: encodedAnswer(answer) }),
     ...(access === undefined ? {} : { access: filled({ ...access }) }),
     ...(rateLimit === undefined ? {} : { rateLimit: encodedRate(rateLimit) }),
+    ...(retry === undefined ? {} : { retry: encodedRetry(retry) }),
+    ...encodedDuration("timeout", timeoutMs),
   };
 }
+
+function encodedRetry({ perTryMs, on, hedgeMs, ...others }: Retry): object {
+  return {
+    ...others,
+    ...encodedDuration("perTryTimeout", perTryMs),
+    ...(on === undefined ? {} : { on: on.map((failure) => retryOnNames[failure]) }),
+    ...encodedDuration("hedgeAfter", hedgeMs),
+  };
+}
+
+const retryOnNames: Readonly<Record<RetryOn, string>> = {
+  connect: "ON_CONNECT",
+  reset: "ON_RESET",
+  timeout: "ON_TIMEOUT",
+  status: "ON_STATUS",
+};
+/** By their numbers in crosspoint.v1.Retry.On. */
+const retryOns: readonly (readonly [string, RetryOn | undefined])[] = [
+  ["ON_UNSPECIFIED", undefined],
+  [retryOnNames.connect, "connect"],
+  [retryOnNames.reset, "reset"],
+  [retryOnNames.timeout, "timeout"],
+  [retryOnNames.status, "status"],
+];
 
 function encodedAnswer({ headers, ...others }: FixedAnswer): object {
   return { ...others, ...(Object.keys(headers).length === 0 ? {} : { headers }) };
@@ -70,6 +110,25 @@ export function optionsWish(fields: JsonFields): OptionsWish {
     })),
     rateLimit: inObject(fields, "rateLimit", rateWish),
     pages: fields.objects("pages").map((page) => whole(page, pageWish(page))),
+    retry: inObject(fields, "retry", retryWish),
+    timeoutMs: decodedDuration(fields, "timeout"),
+  };
+}
+
+function retryWish(fields: JsonFields): OptionsWish["retry"] {
+  const on = fields.choiceList("on").map((written, index) => {
+    const path = fields.path(`on[${index}]`);
+    const failure = choiceOf(written, retryOns, "failure", path);
+    if (failure !== undefined) return failure;
+    throw invalidField(path, "names no failure");
+  });
+  return {
+    tries: fields.integer("tries") ?? 0,
+    perTryMs: decodedDuration(fields, "perTryTimeout"),
+    on,
+    statuses: fields.integerList("statuses"),
+    budgetPercent: fields.integer("budgetPercent") ?? 0,
+    hedgeMs: decodedDuration(fields, "hedgeAfter"),
   };
 }
 
@@ -88,20 +147,4 @@ function rateWish(fields: JsonFields): NonNullable<OptionsWish["rateLimit"]> {
     burst: fields.integer("burst") ?? 0,
     key: decodedChoice(fields, "key", "key", rateKeys) ?? "route",
   };
-}
-
-/** What an object says; undefined without it. */
-function inObject<T>(
-  fields: JsonFields,
-  name: string,
-  read: (inner: JsonFields) => T,
-): T | undefined {
-  const inner = fields.object(name);
-  return inner === undefined ? undefined : whole(inner, read(inner));
-}
-
-/** Once everything was read, nothing may be left. */
-function whole<T>(fields: JsonFields, value: T): T {
-  fields.refuseOthers();
-  return value;
 }

@@ -5,14 +5,29 @@
 // not know sets the entry aside: half a route served is worse than its last good version served on.
 
 import { parseAddress } from "../model/address.ts";
-import { type Backend, backendWeightDefault, backendWeightMax } from "../model/backend.ts";
+import {
+  type Backend,
+  type BackendDrain,
+  backendWeightDefault,
+  backendWeightMax,
+} from "../model/backend.ts";
 import { invalidField } from "../model/errors.ts";
 import { parseLabels } from "../model/names.ts";
 import type { Revision } from "../model/revision.ts";
 import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
-import { parseJsonFields } from "./etcd-json.ts";
+import { type JsonFields, parseJsonFields } from "./etcd-json.ts";
 import type { EntryPlace } from "./etcd-layout.ts";
-import { agree, decodedChoice, decodedDuration, encodedLabels } from "./etcd-words.ts";
+import { encodedServiceOptions, takeServiceOptions } from "./etcd-service-options.ts";
+import {
+  agree,
+  decodedChoice,
+  decodedDuration,
+  decodedTime,
+  encodedDuration,
+  encodedLabels,
+  encodedTime,
+  inObject,
+} from "./etcd-words.ts";
 
 export type PlaceOf<Kind extends EntryPlace["kind"]> = Extract<EntryPlace, { readonly kind: Kind }>;
 
@@ -20,14 +35,17 @@ export type PlaceOf<Kind extends EntryPlace["kind"]> = Extract<EntryPlace, { rea
 export interface EntryFacts {
   /** When it was last written. */
   readonly revision: Revision;
+  /** Since when there is a value, whatever it was. */
+  readonly created: Revision;
   /** It goes when its lease ends. */
   readonly leased: boolean;
 }
 
-export function encodeService({ policy, proxyProtocol }: Service): string {
+export function encodeService({ policy, proxyProtocol, options }: Service): string {
   return JSON.stringify({
     ...(policy === undefined ? {} : { policy: policyNames[policy] }),
     ...(proxyProtocol === undefined ? {} : { proxyProtocol: proxyProtocolNames[proxyProtocol] }),
+    ...(options === undefined ? {} : encodedServiceOptions(options)),
   });
 }
 
@@ -37,26 +55,40 @@ export function decodeService(text: string, { name }: PlaceOf<"service">): Servi
   agree(fields, "name", fields.text("name"), name);
   const policy = decodedChoice(fields, "policy", "policy", policies);
   const proxyProtocol = decodedChoice(fields, "proxyProtocol", "PROXY protocol", proxyProtocols);
-  if (fields.has("healthCheck")) {
-    throw invalidField("healthCheck", "active health checks are not built yet: leave it out");
-  }
+  const optionsOf = takeServiceOptions(fields);
+  // Who misspells a field shall hear of that, and not that the right one is missing.
   fields.refuseOthers();
-  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
+  const options = optionsOf();
+  return {
+    name,
+    policy,
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+    ...(options === undefined ? {} : { options }),
+  };
 }
 
-export function encodeBackend({ weight, labels, ttlMs }: Backend): string {
+export function encodeBackend({ weight, labels, ttlMs, drain }: Backend): string {
   return JSON.stringify({
     ...(weight === backendWeightDefault ? {} : { weight }),
     ...encodedLabels(labels),
-    ...(ttlMs === undefined ? {} : { ttl: `${ttlMs / 1000}s` }),
+    ...encodedDuration("ttl", ttlMs),
+    ...(drain === undefined ? {} : { drain: encodedDrain(drain) }),
   });
+}
+
+function encodedDrain({ state, deadlineMs, cut }: BackendDrain): object {
+  return {
+    state: drainStateNames[state],
+    ...encodedTime("deadline", deadlineMs),
+    ...(cut === undefined ? {} : { cut }),
+  };
 }
 
 /** Throws as `decodeService`. Without a lease nothing ends the backend, so it has no TTL whatever the value says. */
 export function decodeBackend(
   text: string,
   { service, address }: PlaceOf<"backend">,
-  { leased }: EntryFacts,
+  { leased, created }: EntryFacts,
 ): Backend {
   const fields = parseJsonFields(text);
   agree(fields, "service", fields.text("service"), service);
@@ -68,6 +100,7 @@ export function decodeBackend(
   }
   const labels = parseLabels(fields.texts("labels"));
   const ttlMs = decodedDuration(fields, "ttl");
+  const drain = inObject(fields, "drain", decodedDrain);
   fields.refuseOthers();
   return {
     service,
@@ -75,8 +108,27 @@ export function decodeBackend(
     weight: weight === 0 ? backendWeightDefault : weight,
     labels,
     ttlMs: leased ? ttlMs : undefined,
+    joined: created,
+    ...(drain === undefined ? {} : { drain }),
   };
 }
+
+function decodedDrain(fields: JsonFields): BackendDrain {
+  const state = decodedChoice(fields, "state", "state", drainStates);
+  const deadlineMs = decodedTime(fields, "deadline");
+  const cut = fields.integer("cut");
+  if (state === undefined) throw invalidField(fields.path("state"), "is required");
+  if (cut !== undefined && cut < 0) throw invalidField(fields.path("cut"), `${cut} is no count`);
+  return { state, deadlineMs, ...(cut === undefined ? {} : { cut }) };
+}
+
+const drainStateNames = { draining: "STATE_DRAINING", drained: "STATE_DRAINED" } as const;
+/** By their numbers in crosspoint.v1.BackendDrain.State. */
+const drainStates: readonly (readonly [string, BackendDrain["state"] | undefined])[] = [
+  ["STATE_UNSPECIFIED", undefined],
+  [drainStateNames.draining, "draining"],
+  [drainStateNames.drained, "drained"],
+];
 
 const policyNames: Readonly<Record<Policy, string>> = {
   [Policy.Random]: "POLICY_RANDOM",

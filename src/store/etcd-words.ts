@@ -27,15 +27,21 @@ export function decodedChoice<T>(
   noun: string,
   choices: readonly (readonly [string, T])[],
 ): T | undefined {
-  const written = fields.choice(field) ?? 0;
+  return choiceOf(fields.choice(field) ?? 0, choices, noun, fields.path(field));
+}
+
+/** As `decodedChoice`, of what was written at `path`. */
+export function choiceOf<T>(
+  written: string | number,
+  choices: readonly (readonly [string, T])[],
+  noun: string,
+  path: string,
+): T {
   const found = choices.find(([name], number) => written === name || written === number);
   if (found !== undefined) return found[1];
   const names = choices.map(([name]) => name).join(", ");
   const shown = JSON.stringify(String(written).slice(0, 60).toWellFormed());
-  throw invalidField(
-    fields.path(field),
-    `${shown} is not a ${noun} that this version knows (${names})`,
-  );
+  throw invalidField(path, `${shown} is not a ${noun} that this version knows (${names})`);
 }
 
 /** 0: never told. */
@@ -57,6 +63,11 @@ export function decodedTime(fields: JsonFields, name: string): number {
 
 const timePattern = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
 
+/** google.protobuf.Duration: "10s", "1.5s"; nothing without one. */
+export function encodedDuration(name: string, ms: number | undefined): object {
+  return ms === undefined ? {} : { [name]: `${ms / 1_000}s` };
+}
+
 /** google.protobuf.Duration: "10s", "1.5s"; rounded up to a whole ms. */
 export function decodedDuration(fields: JsonFields, name: string): number | undefined {
   const text = fields.text(name);
@@ -66,4 +77,20 @@ export function decodedDuration(fields: JsonFields, name: string): number | unde
   if (seconds !== "" && ms > 0) return ms;
   const shown = JSON.stringify(text.slice(0, 60));
   throw invalidField(fields.path(name), `${shown} is not a time that passes, such as "10s"`);
+}
+
+/** What an object says; undefined without it. */
+export function inObject<T>(
+  fields: JsonFields,
+  name: string,
+  read: (inner: JsonFields) => T,
+): T | undefined {
+  const inner = fields.object(name);
+  return inner === undefined ? undefined : whole(inner, read(inner));
+}
+
+/** Once everything was read, nothing may be left. */
+export function whole<T>(fields: JsonFields, value: T): T {
+  fields.refuseOthers();
+  return value;
 }

@@ -34,7 +34,8 @@ export interface Write {
   readonly expected: Revision;
   /**
    * At least one. The store sets `route.revision` of every route-put to the new revision, and
-   * `route.matchRevision` when that is 0.
+   * `route.matchRevision` when that is 0; and `backend.joined` of a backend-put that has none. (etcd counts it from
+   * the write that made the key, whatever the backend says.)
    */
   readonly changes: readonly Change[];
   readonly request?: Omit<RequestRecord, "revision" | "since">;

@@ -5,15 +5,17 @@
 // known is ignored. Numbers of a name's length and form are those of model/names.ts.
 
 import { parseAddress } from "../model/address.ts";
-import { type Backend, backendWeightMax } from "../model/backend.ts";
+import { type Backend, type BackendDrain, backendWeightMax } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { invalidField } from "../model/errors.ts";
 import { parseLabels, parseRouteName, parseServiceName } from "../model/names.ts";
+import { parseRevision } from "../model/revision.ts";
 import type { Route } from "../model/route.ts";
-import { Policy, ProxyProtocol, type Service } from "../model/service.ts";
+import type { Service } from "../model/service.ts";
 import {
   fieldsOf,
   numberOf,
+  oneOf,
   optional,
   parseFields,
   textOf,
@@ -21,6 +23,7 @@ import {
   type ValueFields,
 } from "./value-fields.ts";
 import { routeOf } from "./value-route.ts";
+import { serviceOf } from "./value-service.ts";
 
 export function encodeValue(value: Route | Service | Backend | Change): string {
   return JSON.stringify(value);
@@ -63,21 +66,6 @@ export function decodeChange(text: string): Change {
   }
 }
 
-function serviceOf(fields: ValueFields): Service {
-  const name = parseServiceName(textOf(fields, "name"), "name");
-  const policy = choiceOf(fields, "policy", Object.values(Policy));
-  const proxyProtocol = choiceOf(fields, "proxyProtocol", Object.values(ProxyProtocol));
-  return { name, policy, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
-}
-
-function choiceOf<T>(fields: ValueFields, name: string, choices: readonly T[]): T | undefined {
-  const written = fields.values[name];
-  if (written === undefined) return undefined;
-  const choice = choices.find((known) => known === written);
-  if (choice !== undefined) return choice;
-  throw invalidField(name, `${JSON.stringify(written)} is not one this version knows`);
-}
-
 function backendOf(fields: ValueFields): Backend {
   const weight = numberOf(fields, "weight");
   if (!Number.isInteger(weight) || weight < 1 || weight > backendWeightMax) {
@@ -85,11 +73,23 @@ function backendOf(fields: ValueFields): Backend {
   }
   const ttlMs = optional(fields, "ttlMs", numberOf);
   if (ttlMs !== undefined && ttlMs <= 0) throw invalidField("ttlMs", `${ttlMs} is not positive`);
+  const joined = optional(fields, "joined", (of, name) => parseRevision(numberOf(of, name)));
+  const drain = optional(fields, "drain", (of, name) => drainOf(fieldsOf(of, name)));
   return {
     service: parseServiceName(textOf(fields, "service")),
     address: parseAddress(textOf(fields, "address")),
     weight,
     labels: parseLabels(textsOf(fields, "labels")),
     ttlMs,
+    // Versions before 0.2 did not write it.
+    ...(joined === undefined ? {} : { joined }),
+    ...(drain === undefined ? {} : { drain }),
   };
+}
+
+function drainOf(fields: ValueFields): BackendDrain {
+  const state = oneOf(fields, "state", ["draining", "drained"] as const);
+  const deadlineMs = numberOf(fields, "deadlineMs");
+  const cut = optional(fields, "cut", numberOf);
+  return { state, deadlineMs, ...(cut === undefined ? {} : { cut }) };
 }

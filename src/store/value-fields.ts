@@ -53,6 +53,13 @@ export function textListOf(fields: ValueFields, name: string): readonly string[]
   });
 }
 
+export function numberListOf(fields: ValueFields, name: string): readonly number[] {
+  return listOf(fields, name).map((value, index) => {
+    if (typeof value === "number") return value;
+    throw invalidField(`${fields.path}${name}[${index}]`, "is not a number");
+  });
+}
+
 export function fieldsListOf(fields: ValueFields, name: string): readonly ValueFields[] {
   return listOf(fields, name).map((value, index) => {
     const path = `${fields.path}${name}[${index}]`;
@@ -67,6 +74,28 @@ export function optional<T>(
   read: (fields: ValueFields, name: string) => T,
 ): T | undefined {
   return fields.values[name] === undefined ? undefined : read(fields, name);
+}
+
+/** One of the words that are known. */
+export function oneOf<T extends string>(fields: ValueFields, name: string, known: readonly T[]): T {
+  return knownWord(textOf(fields, name), known, `${fields.path}${name}`);
+}
+
+/** A list of such words. */
+export function wordListOf<T extends string>(
+  fields: ValueFields,
+  name: string,
+  known: readonly T[],
+): readonly T[] {
+  return textListOf(fields, name).map((word, index) =>
+    knownWord(word, known, `${fields.path}${name}[${index}]`),
+  );
+}
+
+function knownWord<T extends string>(written: string, known: readonly T[], field: string): T {
+  const found = known.find((one) => one === written);
+  if (found !== undefined) return found;
+  throw invalidField(field, `${JSON.stringify(written)} is none of ${known.join(", ")}`);
 }
 
 function listOf(fields: ValueFields, name: string): readonly unknown[] {

@@ -14,18 +14,21 @@ import {
 import { type OptionsWish, parseOptions } from "../model/parse-options.ts";
 import { parseRevision } from "../model/revision.ts";
 import type { HttpMatch, Route, RouteMatch } from "../model/route.ts";
-import type { RateLimit } from "../model/route-options.ts";
+import type { RateLimit, RetryOn } from "../model/route-options.ts";
 import { checkTarget } from "../model/route-target.ts";
 import {
   fieldsListOf,
   fieldsOf,
   flagOf,
+  numberListOf,
   numberOf,
+  oneOf,
   optional,
   textListOf,
   textOf,
   textsOf,
   type ValueFields,
+  wordListOf,
 } from "./value-fields.ts";
 
 /** Throws "invalid-argument" naming the field. */
@@ -104,6 +107,8 @@ function wishOf(fields: ValueFields): OptionsWish {
     access: optional(fields, "access", accessOf),
     rateLimit: optional(fields, "rateLimit", rateOf),
     pages: optional(fields, "pages", pagesOf) ?? [],
+    retry: optional(fields, "retry", retryOf),
+    timeoutMs: optional(fields, "timeoutMs", numberOf),
   };
 }
 
@@ -173,12 +178,16 @@ function rateOf(fields: ValueFields, name: string): OptionsWish["rateLimit"] {
   };
 }
 
-function oneOf<T extends string>(fields: ValueFields, name: string, known: readonly T[]): T {
-  const written = textOf(fields, name);
-  const found = known.find((one) => one === written);
-  if (found !== undefined) return found;
-  throw invalidField(
-    `${fields.path}${name}`,
-    `${JSON.stringify(written)} is none of ${known.join(", ")}`,
-  );
+const retryOns: readonly RetryOn[] = ["connect", "reset", "timeout", "status"];
+
+function retryOf(fields: ValueFields, name: string): OptionsWish["retry"] {
+  const retry = fieldsOf(fields, name);
+  return {
+    tries: optional(retry, "tries", numberOf) ?? 0,
+    perTryMs: optional(retry, "perTryMs", numberOf),
+    on: optional(retry, "on", (of, key) => wordListOf(of, key, retryOns)) ?? [],
+    statuses: optional(retry, "statuses", numberListOf) ?? [],
+    budgetPercent: optional(retry, "budgetPercent", numberOf) ?? 0,
+    hedgeMs: optional(retry, "hedgeMs", numberOf),
+  };
 }

@@ -22,14 +22,17 @@ export function revisionConflict(expected: Revision, current: Revision): RouterE
   );
 }
 
-/** The changes as they are stored: one revision for all, and on every route that is put. */
+/** The changes as they are stored: one revision for all, on every route that is put and every backend that joins. */
 export function nextChangeSet(changes: ChangeSet["changes"], current: Revision): ChangeSet {
   const revision = parseRevision(current + 1);
   return { revision, changes: changes.map((change) => numbered(change, revision)) };
 }
 
-/** A route with its revision, and with that of its match when it has it anew (0). */
+/** A route with its revision, and with that of its match when it has it anew (0); a backend with that which brought it. */
 function numbered(change: Change, revision: Revision): Change {
+  if (change.kind === "backend-put" && change.backend.joined === undefined) {
+    return { ...change, backend: { ...change.backend, joined: revision } };
+  }
   if (change.kind !== "route-put") return change;
   const { route } = change;
   const matchRevision = route.matchRevision === 0 ? revision : route.matchRevision;

@@ -38,6 +38,7 @@ export interface NodeMetrics {
   readonly quarantined: number;
   /** As many as the settings name. */
   readonly discoveries: readonly DiscoveryMetrics[];
+  readonly probes: ProbeMetrics;
   /** Lines that the sink dropped, beside what workers dropped. */
   readonly accessLogLinesDropped: number;
   readonly process: ProcessMetrics;
@@ -50,6 +51,21 @@ export interface DiscoveryMetrics {
   /** That it names, served or not. */
   readonly backends: number;
   readonly unreadable: number;
+}
+
+/** Active checks of backends. */
+export interface ProbeMetrics {
+  readonly succeeded: number;
+  /** Without those that took too long. */
+  readonly failed: number;
+  readonly timedOut: number;
+  readonly inFlight: number;
+  /** Addresses that are probed. */
+  readonly targets: number;
+  /** Backends that their checks have found unhealthy. */
+  readonly unhealthy: number;
+  /** Times the prober's thread was replaced. */
+  readonly restarts: number;
 }
 
 export interface ProcessMetrics {

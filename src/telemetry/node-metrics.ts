@@ -16,6 +16,7 @@ import {
 } from "./counters.ts";
 import { type MetricFamily, metricsText, type Sample } from "./metrics-text.ts";
 import type { DiscoveryMetrics, NodeMetrics, WorkerMetrics } from "./node-figures.ts";
+import { probeFamilies } from "./probe-metrics.ts";
 
 /** What the samples are made from: the node, and the sums over its workers. */
 interface MetricsView extends NodeMetrics {
@@ -200,6 +201,7 @@ function table(): Family[] {
     ),
     ...store(),
     ...discovery(),
+    ...probeFamilies,
     value(
       "counter",
       "change_sets_total",

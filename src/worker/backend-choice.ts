@@ -12,9 +12,9 @@ import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { Passage } from "./passage.ts";
-import type { WaitRefusal } from "./service-gate.ts";
+import { countedAs, isFailure } from "./try-outcomes.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
-import type { WaiterOwner } from "./waiting-line.ts";
+import type { WaiterOwner, WaitRefusal } from "./waiting-line.ts";
 
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
@@ -179,7 +179,7 @@ export class BackendChoice {
     this.#service?.retryBudget.pay(price);
     this.#retries += 1;
     counters[Counter.upstreamRetries]! += 1;
-    counters[counterOf[why]]! += 1;
+    counters[countedAs[why]]! += 1;
     return chosen;
   }
 
@@ -387,16 +387,3 @@ export class BackendChoice {
     if (this.#service?.gate !== undefined) Passage.left(this.#service, backend);
   }
 }
-
-/** 501 and 505 tell of the request, not of how the backend is. */
-function isFailure(status: number): boolean {
-  return status >= 500 && status !== 501 && status !== 505;
-}
-
-const counterOf: Readonly<Record<RetryReason, number>> = {
-  connect: Counter.retriesConnect,
-  reset: Counter.retriesReset,
-  timeout: Counter.retriesTimeout,
-  status: Counter.retriesStatus,
-  hedge: Counter.hedges,
-};

@@ -16,6 +16,7 @@ import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { CountedConnections } from "./counted-connections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
+import type { HealthBook } from "./health-book.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
@@ -87,6 +88,7 @@ export interface WorkerContext {
   readonly shortTimes: ShortTimes;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
+  readonly health: HealthBook;
   readonly pool: UpstreamPool;
   /** Open connections to addresses where their number is limited. */
   readonly counted: CountedConnections;

@@ -22,7 +22,7 @@ import { isHead, type Reason, wantsJson } from "./local-answer.ts";
 import { type OwnAnswer, ownAnswerOf, sendOwnAnswer } from "./own-answer.ts";
 import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
-import type { Downstream } from "./request-writer.ts";
+import { type Downstream, writeRequestHead } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { type StickyPlace, stickyPlaceOf } from "./sticky-choice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
@@ -145,11 +145,11 @@ export class Exchange {
     this.delivery.choice.begin(service, this.client.downstream, route.retry);
     if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
-    if (backend === undefined) {
-      this.#context.counters[Counter.noBackend]! += 1;
-      return this.#answer(503, "no-backend", "");
+    if (backend !== undefined) return this.delivery.send(bytes, backend);
+    if (this.delivery.choice.mustWait) {
+      return this.delivery.hold(bytes, service.backends[0]?.address ?? service.name);
     }
-    this.delivery.send(bytes, backend);
+    this.nobodyLeft("no-backend");
   }
 
   #describe(bytes: Uint8Array, head: RequestHead): void {
@@ -188,6 +188,23 @@ export class Exchange {
     if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
     else this.#answer(503, "upgraded-limit", detail);
     return true;
+  }
+
+  /** Writes the head as a backend at this address gets it. */
+  writeHead(bytes: Uint8Array, address: string): void {
+    const context = this.#context;
+    const { writer, requestHead: head } = context;
+    const { downstream } = this.client;
+    writer.length = 0;
+    writeRequestHead(context, bytes, head, downstream, address, this.route, this.known?.template);
+    this.record.rememberId(bytes);
+  }
+
+  /** Every backend that could take the request has been tried, or there is none. */
+  nobodyLeft(reason: "no-backend" | "no-backend-reachable"): void {
+    if (this.delivery.choice.wasSent) return this.fail(502, "backend-closed", "");
+    this.#context.counters[Counter.noBackend]! += 1;
+    this.fail(503, reason, "");
   }
 
   /** The head has gone out on a new connection. */
@@ -275,6 +292,7 @@ export class Exchange {
   upgradeEnded(bytesIn: number, bytesOut: number): void {
     const { choice } = this.delivery;
     this.record.tries = choice.tries;
+    this.record.queuedMs = choice.waitedMs;
     choice.done();
     this.limits.end();
     this.record.bytesIn = bytesIn;
@@ -329,6 +347,7 @@ export class Exchange {
 
   #closeRecord(): void {
     this.record.tries = this.delivery.choice.tries;
+    this.record.queuedMs = this.delivery.choice.waitedMs;
     this.record.bytesIn = this.requestBody.bytes;
     if (this.response.begun) this.record.bytesOut = this.response.bytes;
     this.record.end(this.client.downstream.address);

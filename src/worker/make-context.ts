@@ -19,6 +19,7 @@ import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { CountedConnections } from "./counted-connections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
+import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
 import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
@@ -74,19 +75,10 @@ export function makeContext(
   const counted = new CountedConnections(inFlight);
   const pool = new UpstreamPool(() => context);
   const sharedMs = (): number => system.heartbeatMs();
-  const gates = new ServiceGates({
-    inFlight,
-    counted,
-    counters,
-    pool,
-    limits,
-    sharedMs,
-    lookEveryMs: limits.queueLookMs,
-    yieldEveryMs: limits.queueAwakeMs,
-    after: (delayMs, action) => void system.after(delayMs, action),
-    atTurnEnd: (action) => system.atTurnEnd(action),
-  });
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs, gates });
+  const gates = new ServiceGates({ inFlight, counted, counters, pool, limits, sharedMs, system });
+  const health = new HealthBook({ recovered() {} });
+  const everyMs = limits.serviceUpkeepMs;
+  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs, gates, health });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
@@ -101,6 +93,7 @@ export function makeContext(
     pool,
     counted,
     gates,
+    health,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),

@@ -6,10 +6,10 @@
 import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import { isTried, type PickQuestion } from "../routing/picker.ts";
 import type { ServiceState } from "../routing/service-state.ts";
-import { Place, type ServiceGate, type WaitRefusal } from "./service-gate.ts";
+import { Place, type ServiceGate } from "./service-gate.ts";
 import { gateOf } from "./service-gates.ts";
 import type { SentPreface } from "./upstream-connection.ts";
-import { Waiter, type WaiterOwner } from "./waiting-line.ts";
+import { Waiter, type WaiterOwner, type WaitRefusal } from "./waiting-line.ts";
 
 /** So many picks may name one without room; then the backends are gone through in their order. */
 const picksMax = 4;

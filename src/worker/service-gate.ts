@@ -16,10 +16,7 @@ import { Counter, type CounterName } from "../telemetry/counters.ts";
 import type { CountedConnections } from "./counted-connections.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
-import { type Waiter, WaitingLine } from "./waiting-line.ts";
-
-/** Why somebody does not wait, or no longer. */
-export type WaitRefusal = "service-full" | "queue-time" | "paused-full" | "paused-too-long";
+import { type Waiter, WaitingLine, type WaitRefusal } from "./waiting-line.ts";
 
 const refusalCounters = {
   "service-full": "serviceFull",

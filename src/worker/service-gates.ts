@@ -3,16 +3,13 @@
 
 import type { InFlight } from "../channel/in-flight.ts";
 import type { ServiceState } from "../routing/service-state.ts";
+import type { System } from "../system.ts";
 import { type GateSurroundings, ServiceGate } from "./service-gate.ts";
 
 export interface ServiceGatesOptions
   extends Omit<GateSurroundings, "soon" | "watch" | "live" | "over"> {
-  /** How often those who wait look, in ms. */
-  readonly lookEveryMs: number;
-  /** How often a worker looks whether others wait for its idle connections, in ms. */
-  readonly yieldEveryMs: number;
-  readonly after: (delayMs: number, action: () => void) => void;
-  readonly atTurnEnd: (action: () => void) => void;
+  readonly limits: GateSurroundings["limits"] & { readonly queueLookMs: number };
+  readonly system: Pick<System, "after" | "atTurnEnd">;
 }
 
 export class ServiceGates {
@@ -58,7 +55,8 @@ export class ServiceGates {
   }
 
   #armYield(): void {
-    this.#options.after(this.#options.yieldEveryMs, () => {
+    const { system, limits } = this.#options;
+    system.after(limits.queueAwakeMs, () => {
       for (const gate of this.#live) gate.yieldConnections();
       this.#isYielding = this.#live.size > 0;
       if (this.#isYielding) this.#armYield();
@@ -66,7 +64,7 @@ export class ServiceGates {
   }
 
   #soon(gate: ServiceGate): void {
-    if (this.#due.size === 0) this.#options.atTurnEnd(() => this.#letIn());
+    if (this.#due.size === 0) this.#options.system.atTurnEnd(() => this.#letIn());
     this.#due.add(gate);
   }
 
@@ -82,7 +80,8 @@ export class ServiceGates {
   }
 
   #arm(): void {
-    this.#options.after(this.#options.lookEveryMs, () => this.#look());
+    const { system, limits } = this.#options;
+    system.after(limits.queueLookMs, () => this.#look());
   }
 
   #look(): void {

@@ -5,6 +5,7 @@
 
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
+import type { HealthBook } from "./health-book.ts";
 import type { ServiceGates } from "./service-gates.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
@@ -15,6 +16,7 @@ export interface ServiceUpkeepOptions {
   readonly everyMs: number;
   /** Who keeps the gates of services. */
   readonly gates: Pick<ServiceGates, "configured">;
+  readonly health: Pick<HealthBook, "inform">;
 }
 
 export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
@@ -28,8 +30,9 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   nowMs = (): number => this.#options.nowMs();
 
-  /** What is known of each backend is put in here: see the health book. */
-  joined(_backend: BackendState): void {}
+  joined(backend: BackendState): void {
+    this.#options.health.inform(backend);
+  }
 
   configured(service: ServiceState): void {
     this.#options.gates.configured(service);

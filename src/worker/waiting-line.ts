@@ -3,6 +3,9 @@
 //
 // Pure: knows order and times. Does not know why somebody waits, how many may, nor what a service is.
 
+/** Why somebody does not wait, or no longer. */
+export type WaitRefusal = "service-full" | "queue-time" | "paused-full" | "paused-too-long";
+
 /** One who waits. Made once for each request that ever waits, and used again. */
 export class Waiter {
   /** What its place in the order is by: when it came, in ms. */
@@ -28,7 +31,7 @@ export interface WaiterOwner {
   /** It is first, and there may be room. False: there is none for it; it stays. True: it has left the line. */
   onTurn(): boolean;
   /** Its time is over; it has left the line. */
-  onWaitedTooLong(reason: string): void;
+  onWaitedTooLong(reason: WaitRefusal): void;
 }
 
 export class WaitingLine {

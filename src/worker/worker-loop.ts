@@ -101,6 +101,8 @@ export class WorkerLoop {
         });
         return;
       case "health":
+        this.#context.health.learn(message.verdicts, this.#context.table);
+        return;
       case "ejected":
         return;
       case "rows":
@@ -144,6 +146,8 @@ export class WorkerLoop {
 
   /** A whole table, built aside in pieces so that requests are served in between. */
   async #replace(message: Extract<ToWorker, { kind: "snapshot" }>): Promise<void> {
+    const { health } = this.#context;
+    const { version } = health;
     const builder = RouteTable.build(this.#context.upkeep);
     for (const piece of message.pieces) {
       builder.add(decodePiece(piece));
@@ -152,6 +156,7 @@ export class WorkerLoop {
     const previous = this.#context.table;
     const old = [...previous.endpoints()];
     this.#context.table = builder.finish(message.revision, previous);
+    if (health.version !== version) health.informAll(this.#context.table);
     this.#position = message.position;
     this.#closeIdle(old.filter((endpoint) => endpoint.users === 0));
   }

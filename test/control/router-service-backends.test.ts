@@ -71,7 +71,6 @@ describe("services", () => {
   test("what the contract has and we have not is UNIMPLEMENTED, by field", async () => {
     const { client } = await startRpcNode();
     for (const [method, fields, path] of [
-      ["putService", { service: { name: "web", healthCheck: {} } }, "service.health_check"],
       [
         "deregisterBackend",
         { service: "web", address: "10.0.0.7:80", drain: { seconds: 1n } },

@@ -21,6 +21,7 @@ describe("version 1, NAME/HOST:PORT", () => {
         weight: 100,
         labels: {},
         ttlMs: undefined,
+        joined: 1,
       },
       instance: "echo/10.0.0.7:1234",
       preferred: false,

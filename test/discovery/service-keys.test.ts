@@ -31,6 +31,7 @@ describe("the keys below /services/", () => {
         weight: 100,
         labels: {},
         ttlMs: undefined,
+        joined: 1,
       },
       instance: "postgres/1",
       preferred: false,

@@ -19,6 +19,14 @@ const answer = { status: 0, contentType: "", body: "", headers: {} };
 const page = { status: 404, contentType: "", body: "" };
 const rate = { requests: 5, perMs: 0, burst: 0, key: "route" } as const;
 const share = (service: string, weight = 1) => ({ service, weight });
+const noRetry = {
+  tries: 0,
+  perTryMs: undefined,
+  on: [],
+  statuses: [],
+  budgetPercent: 0,
+  hedgeMs: undefined,
+};
 const kib16 = 16 * 1024;
 
 test("nothing asked for is no options", () => {
@@ -276,7 +284,7 @@ test("the order of a caller's lists does not count", () => {
 
 /** The same asked for again, in full. */
 function wishOf(options: RouteOptions = {}): OptionsWish {
-  const { redirect: to, rewrite, split = [], pages = [], ...others } = options;
+  const { redirect: to, rewrite, retry, split = [], pages = [], ...others } = options;
   return {
     ...noWish,
     ...others,
@@ -284,6 +292,7 @@ function wishOf(options: RouteOptions = {}): OptionsWish {
     pages,
     ...(to === undefined ? {} : { redirect: { ...redirect, ...to } }),
     ...(rewrite === undefined ? {} : { rewrite: { pathPrefix: "", host: "", ...rewrite } }),
+    ...(retry === undefined ? {} : { retry: { ...noRetry, ...retry } }),
   };
 }
 

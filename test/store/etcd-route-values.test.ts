@@ -19,7 +19,7 @@ import { decodeRoute, encodeRoute } from "../../src/store/etcd-route-values.ts";
 import { anyTarget } from "../support/any-route.ts";
 import { routeNamed } from "./samples.ts";
 
-const facts = { revision: parseRevision(40), leased: false };
+const facts = { revision: parseRevision(40), created: parseRevision(31), leased: false };
 const route = (text: string): Route =>
   decodeRoute(text, { kind: "route", name: parseRouteName("web") }, facts);
 const byHttp = {

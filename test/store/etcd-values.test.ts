@@ -17,9 +17,10 @@ import {
   encodeBackend,
   encodeService,
 } from "../../src/store/etcd-values.ts";
+import { anyService } from "../support/any-service.ts";
 import { backendAt, routeNamed } from "./samples.ts";
 
-const facts = { revision: parseRevision(40), leased: false };
+const facts = { revision: parseRevision(40), created: parseRevision(31), leased: false };
 const route = (text: string): Route =>
   decodeRoute(text, { kind: "route", name: parseRouteName("web") }, facts);
 const service = (text: string) =>
@@ -133,8 +134,16 @@ describe("services and backends by hand", () => {
     ['{"weight":"7"}', { weight: 7 }],
     ['{"weight":0}', {}],
     ['{"labels":{"zone":"b"}}', { labels: { zone: "b" } }],
+    [
+      '{"drain":{"state":"STATE_DRAINING","deadline":"2026-01-31T12:00:00Z"}}',
+      { drain: { state: "draining", deadlineMs: Date.UTC(2026, 0, 31, 12) } },
+    ],
+    [
+      '{"drain":{"state":2,"deadline":"2026-01-31T12:00:00Z","cut":3}}',
+      { drain: { state: "drained", deadlineMs: Date.UTC(2026, 0, 31, 12), cut: 3 } },
+    ],
   ] as const)("backend %s", ([text, parts]) => {
-    expect(backend(text)).toEqual(backendAt("10.0.0.7:8080", parts));
+    expect(backend(text)).toEqual(backendAt("10.0.0.7:8080", { joined: facts.created, ...parts }));
   });
 
   test.for([
@@ -221,8 +230,30 @@ describe("what is refused", () => {
     ['{"policy":{}}', /^policy: an object stands/],
     ['{"proxyProtocol":"v1"}', /^proxyProtocol: "v1" is not a PROXY protocol that this version/],
     ['{"proxyProtocol":3}', /^proxyProtocol: "3" is not/],
-    ['{"healthCheck":{}}', /^healthCheck: active health checks are not built yet/],
-    ['{"health_check":{}}', /^healthCheck: active health checks are not built yet/],
+    ['{"healthCheck":{}}', /^health_check\.probe: one of http, tcp and grpc is required/],
+    ['{"health_check":{"tcp":{"x":1}}}', /^healthCheck\.tcp\.x: is not a field/],
+    ['{"healthCheck":{"tcp":{},"grpc":{}}}', /^healthCheck\.grpc: and tcp exclude each other/],
+    [
+      '{"healthCheck":{"tcp":{},"interval":"50ms"}}',
+      /^healthCheck\.interval: "50ms" is not a time/,
+    ],
+    [
+      '{"healthCheck":{"tcp":{},"interval":"0.05s"}}',
+      /^health_check\.interval: 50 ms is not within 100 ms to 1 h/,
+    ],
+    [
+      '{"healthCheck":{"http":{"expectedStatuses":["200"]}}}',
+      /^healthCheck\.http\.expectedStatuses: a list stands where a list of whole numbers/,
+    ],
+    ['{"hashKey":{"header":"x","path":true}}', /^hashKey\.path: and header exclude each other/],
+    ['{"hashKey":{"header":"a b"}}', /^hash_key\.header: "a b" is not the name of a header/],
+    ['{"zonePreference":{"usablePercentMin":101}}', /^zone_preference\.usable_percent_min: 101/],
+    ['{"slowStart":"0.5s"}', /^slow_start: 500 ms is not within 1 s to 1 h/],
+    ['{"limits":{"queue":100001}}', /^limits\.queue: 100001 is not within 1 to 100000/],
+    ['{"limits":{"queueTime":"1s"}}', /^limits\.queue_time: needs a queue/],
+    ['{"ejection":{"off":"yes"}}', /^ejection\.off: yes stands where true or false/],
+    ['{"tcp":{"connectTries":11}}', /^tcp\.connect_tries: 11 is not within 1 to 10/],
+    ['{"pause":{"queue":0}}', /^pause\.queue: 0 is not within 1 to 100000/],
     ['{"name":"other"}', /^name: "other" disagrees/],
   ])("as a service: %s", ([text, reason]) => {
     expect(reasonOf(() => service(text))).toMatch(reason);
@@ -307,6 +338,11 @@ describe("what the store writes", () => {
         expect(service(encodeService(more))).toStrictEqual(more);
       }
     }
+    fc.assert(
+      fc.property(anyService({ paused: true }), (written) => {
+        expect(service(encodeService(written))).toStrictEqual(written);
+      }),
+    );
     const arbitrary = fc.record({
       labels,
       weight: fc.integer({ min: 1, max: 1000 }),
@@ -315,7 +351,10 @@ describe("what the store writes", () => {
     fc.assert(
       fc.property(arbitrary, (parts) => {
         const written = backendAt("10.0.0.7:8080", parts);
-        expect(backend(encodeBackend(written), true)).toEqual(written);
+        expect(backend(encodeBackend(written), true)).toEqual({
+          ...written,
+          joined: facts.created,
+        });
       }),
     );
   });

@@ -70,7 +70,7 @@ describe("SqliteStore: what a file keeps", () => {
     after.advance(999);
     expect((await second.read()).backends).toHaveLength(2);
     after.advance(1);
-    expect((await second.read()).backends).toEqual([backendAt("10.0.0.2:80")]);
+    expect((await second.read()).backends).toMatchObject([backendAt("10.0.0.2:80")]);
     expect(await second.keepAlive(backendKeyOf(backendAt("10.0.0.1:80")))).toBe(false);
   });
 

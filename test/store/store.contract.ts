@@ -21,6 +21,7 @@ import {
   sorted,
   take,
 } from "./samples.ts";
+import { describeEntries } from "./store-entries.contract.ts";
 import { describeWatch } from "./store-watch.contract.ts";
 
 export interface OpenOptions {
@@ -82,8 +83,8 @@ export function describeStore(name: string, open: Open, traits: Traits = embedde
         ],
         services: [service],
         backends: [
-          backendAt("10.0.0.7:8080", { weight: 7, labels }),
-          backendAt("[2001:db8::7]:8080", { ttlMs: 5000 }),
+          backendAt("10.0.0.7:8080", { weight: 7, labels, joined: revision }),
+          backendAt("[2001:db8::7]:8080", { ttlMs: 5000, joined: revision }),
         ],
       });
     });
@@ -178,6 +179,7 @@ export function describeStore(name: string, open: Open, traits: Traits = embedde
     });
   });
 
+  describeEntries(name, open);
   describeWatch(name, open);
 
   if (traits.keepsTime) describeTime(name, open);
@@ -236,7 +238,7 @@ function describeTime(name: string, open: Open): void {
       system.advance(999);
       expect((await store.read()).backends).toHaveLength(2);
       system.advance(1);
-      expect((await store.read()).backends).toEqual([backendAt("10.0.0.8:8080")]);
+      expect((await store.read()).backends).toMatchObject([backendAt("10.0.0.8:8080")]);
       const { service, address } = backendAt("10.0.0.7:8080");
       const [removal] = await take(store, revision, 1);
       expect(removal?.changes).toEqual([{ kind: "backend-removed", service, address }]);

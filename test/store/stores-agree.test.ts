@@ -10,12 +10,12 @@ import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { parseRevision } from "../../src/model/revision.ts";
-import { Policy, ProxyProtocol } from "../../src/model/service.ts";
 import { Table } from "../../src/model/table.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { anyTarget } from "../support/any-route.ts";
+import { anyService } from "../support/any-service.ts";
 import { FakeSystem } from "../support/fake-system.ts";
 import { backendAt, putBackend, putRoute, removeRoute, sorted, take } from "./samples.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
@@ -50,16 +50,12 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     .record({ name: routeName, labels, target: anyTarget })
     .map(({ name, target, ...parts }) => putRoute(name, { ...parts, ...target })),
   routeName.map((name) => removeRoute(name)),
-  fc
-    .record(
-      {
-        name: service,
-        policy: fc.constantFrom(undefined, ...Object.values(Policy)),
-        proxyProtocol: fc.constantFrom(...Object.values(ProxyProtocol)),
-      },
-      { requiredKeys: ["name", "policy"] },
-    )
-    .map((settings): Change => ({ kind: "service-put", service: settings })),
+  fc.record({ name: service, settings: anyService({ paused: true }) }).map(
+    ({ name, settings }): Change => ({
+      kind: "service-put",
+      service: { ...settings, name },
+    }),
+  ),
   service.map((name): Change => ({ kind: "service-removed", name })),
   fc
     .record({
@@ -68,8 +64,18 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       weight: fc.integer({ min: 1, max: 1000 }),
       labels,
       ttlMs: fc.option(fc.constantFrom(1000, 2500), { nil: undefined }),
+      joined: fc.option(fc.nat(40).map(parseRevision), { nil: undefined }),
+      drain: fc.option(
+        fc.record({ state: fc.constantFrom("draining", "drained"), deadlineMs: fc.nat() }),
+        { nil: undefined },
+      ),
     })
-    .map(({ at, ttlMs, ...parts }) => {
+    .map(({ at, ttlMs, joined, drain, ...others }) => {
+      const parts = {
+        ...others,
+        ...(joined === undefined ? {} : { joined }),
+        ...(drain === undefined ? {} : { drain }),
+      };
       if (ttlMs === undefined) return putBackend(at, parts);
       // No two backends end at the same moment: their order would be free after a restart.
       const own = addresses.indexOf(at) * 10 + parts.service.length;

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { Change } from "../../src/model/change.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseServiceName } from "../../src/model/names.ts";
+import { parseRevision } from "../../src/model/revision.ts";
 import { Policy, ProxyProtocol } from "../../src/model/service.ts";
 import {
   decodeBackend,
@@ -15,6 +16,7 @@ import {
   encodeValue,
 } from "../../src/store/value-codec.ts";
 import { anyTarget } from "../support/any-route.ts";
+import { anyService } from "../support/any-service.ts";
 import { backendAt, putBackend, putRoute, removeRoute, routeNamed } from "./samples.ts";
 
 const web = parseServiceName("web");
@@ -33,6 +35,11 @@ const changes: readonly Change[] = [
   { kind: "service-removed", name: web },
   putBackend("10.0.0.1:80", { weight: 1000, ttlMs: 1500 }),
   putBackend("db.internal:5432"),
+  putBackend("10.0.0.1:80", { joined: parseRevision(0) }),
+  putBackend("10.0.0.1:80", {
+    joined: parseRevision(7),
+    drain: { state: "drained", deadlineMs: 1_790_000_000_000, cut: 3 },
+  }),
   { kind: "backend-removed", service, address },
 ];
 
@@ -48,6 +55,26 @@ test("a route comes back as it was, whatever is in it", () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test("a service comes back as it was, whatever is in it", () => {
+  fc.assert(
+    fc.property(anyService({ paused: true }), (settings) => {
+      const written: Change = { kind: "service-put", service: settings };
+      expect(decodeChange(encodeValue(written))).toStrictEqual(written);
+      expect(decodeService(encodeValue(settings))).toStrictEqual(settings);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a service and a backend of a version that knew of no options", () => {
+  expect(decodeService('{"name":"web","policy":"random"}')).toStrictEqual({
+    name: "web",
+    policy: "random",
+  });
+  const text = '{"service":"web","address":"10.0.0.1:80","weight":100,"labels":{},"ttlMs":1500}';
+  expect(decodeBackend(text)).toStrictEqual(backendAt("10.0.0.1:80", { ttlMs: 1500 }));
 });
 
 test("a route of a version that knew neither options nor conditions", () => {
@@ -211,10 +238,27 @@ describe("what is refused", () => {
     ["weight 1.5", backendWith({ weight: 1.5 }), /weight: 1.5/],
     ["weight 1001", backendWith({ weight: 1001 }), /weight: 1001/],
     ["TTL 0", backendWith({ ttlMs: 0 }), /ttlMs: 0 is not positive/],
+    ["a revision of its joining that is none", backendWith({ joined: -1 }), /not a revision/],
+    ["a drain in no state", backendWith({ drain: { deadlineMs: 1 } }), /drain\.state: is not a/],
+    ["another drain", backendWith({ drain: { state: "gone" } }), /"gone" is none of draining/],
     ["a TTL as text", backendWith({ ttlMs: "10s" }), /ttlMs: is not a number/],
   ];
   test.for(backends)("a backend with %s", ([, text, says]) => {
     expect(() => decodeBackend(text)).toThrow(says);
+  });
+
+  test.for<readonly [unknown, RegExp]>([
+    [{ healthCheck: {} }, /options\.healthCheck\.probe: is not a JSON object/],
+    [{ healthCheck: { probe: { kind: "icmp" } } }, /probe\.kind: "icmp" is none of http, tcp/],
+    [{ healthCheck: { probe: { kind: "http", path: "a" } } }, /health_check\.http\.path: "a" is/],
+    [{ hashKey: { kind: "cookie" } }, /options\.hash_key\.cookie: "" is not the name/],
+    [{ limits: { requests: "many" } }, /options\.limits\.requests: is not a number/],
+    [{ limits: { requests: 1.5 } }, /options\.limits\.requests: 1\.5 is not within/],
+    [{ slowStartMs: 1 }, /options\.slow_start: 1 ms is not within 1 s to 1 h/],
+    [{ ejection: { off: 1 } }, /options\.ejection\.off: is not true or false/],
+    [{ pause: { queue: 1, queueMs: 1, sinceMs: 1 } }, /options\.pause\.queue_time: 1 ms is not/],
+  ])("a service with %j", ([options, says]) => {
+    expect(() => decodeService(JSON.stringify({ name: "web", options }))).toThrow(says);
   });
 
   test("a policy that this version does not know, and a change that it does not know", () => {

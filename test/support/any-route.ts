@@ -68,6 +68,8 @@ const page = {
   body: fc.string({ unit: "grapheme", maxLength: 12 }),
 };
 
+const requestMs = fc.integer({ min: 1, max: 3_600_000 });
+
 /** Every option that there is, each in a form of its own. */
 const wishes = {
   split: fc
@@ -126,6 +128,27 @@ const wishes = {
     maxLength: 4,
     selector: ({ status }) => status,
   }),
+  retry: fc
+    .record({
+      tries: fc.integer({ min: 0, max: 10 }),
+      perTryMs: fc.option(requestMs, { nil: undefined }),
+      on: fc.subarray(["connect", "reset", "timeout", "status"] as const),
+      statuses: fc.uniqueArray(fc.oneof(fc.constant(429), fc.integer({ min: 500, max: 599 })), {
+        maxLength: 16,
+      }),
+      budgetPercent: fc.integer({ min: 0, max: 100 }),
+      hedgeMs: fc.option(requestMs, { nil: undefined }),
+    })
+    .map(({ on, statuses, perTryMs, ...others }) => {
+      const possible = on.filter(
+        (failure) =>
+          (failure !== "timeout" || perTryMs !== undefined) &&
+          (failure !== "status" || statuses.length > 0),
+      );
+      const counts = possible.length === 0 || possible.includes("status");
+      return { ...others, perTryMs, on: possible, statuses: counts ? statuses : [] };
+    }),
+  timeoutMs: requestMs,
 } as const;
 
 /** Any of the options, whether they fit together or not. */
@@ -143,7 +166,15 @@ export const anyTarget: fc.Arbitrary<Pick<Route, "match" | "service" | "sticky" 
     sticky: fc.boolean(),
     by: fc.constantFrom(...answerers),
     all: fc.record(wishes),
-    asked: fc.subarray(["rewrite", "mirror", "access", "rateLimit", "pages"] as const),
+    asked: fc.subarray([
+      "rewrite",
+      "mirror",
+      "access",
+      "rateLimit",
+      "pages",
+      "retry",
+      "timeoutMs",
+    ] as const),
   })
   .map(({ match, by, all, asked, ...parts }) => {
     const isTcp = match.kind === "tcp";

@@ -29,6 +29,15 @@ function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
     storeUnfollowedSeconds: 0,
     storeRepairsTotal: 0,
     discoveries: [],
+    probes: {
+      succeeded: 90,
+      failed: 7,
+      timedOut: 3,
+      inFlight: 1,
+      targets: 4,
+      unhealthy: 2,
+      restarts: 0,
+    },
     changeSetsTotal: 12,
     quarantined: 0,
     accessLogLinesDropped: 0,
@@ -117,6 +126,15 @@ describe("nodeMetricsText", () => {
     expect(series.get("crosspoint_request_duration_seconds_count")).toBe(4);
     expect(series.get("crosspoint_request_duration_seconds_sum")).toBeCloseTo(20.0039);
     expect(durationBoundsMs).toHaveLength(14);
+  });
+
+  test("shows probes by their result, and how many backends are unhealthy", () => {
+    const series = parse(nodeMetricsText(node()));
+    const results = ["success", "failure", "timeout"].map((result) =>
+      series.get(`crosspoint_probes_total{result="${result}"}`),
+    );
+    expect(results).toEqual([90, 7, 3]);
+    expect(series.get("crosspoint_backends_unhealthy")).toBe(2);
   });
 
   test("shows each discovery by its name", () => {

@@ -859,7 +859,7 @@ export interface ZonePreference {
 
 /**
  * Counted over all workers of a node, each node for itself; upgraded and TCP connections count as one request each.
- * 0: no limit.
+ * 0: no limit; at most 1,000,000 each.
  */
 export interface ServiceLimits {
   /** In flight to one backend. */
@@ -883,7 +883,7 @@ export interface ServiceLimits {
 export interface Ejection {
   /** Nothing is ejected. */
   off: boolean;
-  /** Failures in a row (5xx answers, broken connections, timeouts); a connection refused counts at once. 0: 5. */
+  /** Failures in a row (5xx answers, broken connections, timeouts); a connection refused counts at once. At most 1,000; 0: 5. */
   consecutiveFailures: number;
   /**
    * Of 100 requests of the last 10 s, at least so many must have succeeded, if there were 20 or more. 0: 50; above
@@ -894,7 +894,7 @@ export interface Ejection {
   baseTime?:
     | Duration
     | undefined;
-  /** Absent: 5 min. */
+  /** 100 ms to 1 h, no less than base_time; absent: 5 min. */
   maxTime?: Duration | undefined;
 }
 
@@ -902,15 +902,15 @@ export interface Ejection {
 export interface TcpSettings {
   /** Backends that are tried for one connection: 1 to 10. */
   connectTries: number;
-  /** For each. */
+  /** For each. 1 ms to 1 h. */
   connectTimeout?:
     | Duration
     | undefined;
-  /** Nothing came from either side. */
+  /** Nothing came from either side. 1 ms to 24 h. */
   idleTime?:
     | Duration
     | undefined;
-  /** The same once one side has ended. */
+  /** The same once one side has ended. 1 ms to 24 h. */
   halfClosedTime?:
     | Duration
     | undefined;
@@ -948,7 +948,7 @@ export interface HealthCheck {
 
 /** GET on a connection of its own. */
 export interface HttpProbe {
-  /** Empty: "/". */
+  /** Empty: "/". With a query if need be; at most 1,024 characters. */
   path: string;
   /** Of the Host field; empty: the backend's address. */
   host: string;
