@@ -11,6 +11,8 @@ export const retryReusedAnswers = 1;
 export const retryReserveAnswers = 50;
 /** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
 export const retryAnswersMax = 5_000;
+/** Services with metrics of their own: 16 of them add some two hundred series to a node's. */
+export const metricsServicesMax = 16;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
@@ -57,3 +59,23 @@ export const shortTickMs = 5;
 export const shortTimesMsMax = 5_000;
 /** Characters of the retries of one request that its line in the access log tells. */
 export const retriesToldMax = 400;
+/** The longest that a backend may take to drain, in ms (24 h): long-lived connections of a working day. */
+export const backendDrainMsMax = 86_400_000;
+/** While something drains or is paused its workers are asked what is open, so often at first, in ms: most requests are over by then. */
+export const openLookMsMin = 10;
+/** The same once nothing moves, in ms: a drain is answered so much later than its last connection ended, at most. */
+export const openLookMsMax = 100;
+/** Other nodes hear that what is open has become less at most so often, in ms; that nothing is, at once. */
+export const openToldEveryMs = 500;
+/** Places with something open that a node tells the others of; a node has one entry in the store, and etcd takes 1.5 MiB. */
+export const openPlacesToldMax = 1_000;
+/** A drain that is over and that the node which was asked does not end, another node ends after this long and up to twice as long, in ms: clocks of nodes differ by less. */
+export const drainOrphanMs = 5_000;
+/** When the store did not take the end of a drain it is offered again after this long, in ms. */
+export const drainRetryMs = 1_000;
+/** Who may wait at a paused service on each node, when the call does not say: two seconds at 500 requests/s. */
+export const pauseQueueDefault = 1_000;
+/** How long each may, when the call does not say, in ms: most programs start within it. */
+export const pauseMsDefault = 30_000;
+/** The longest that a node may say it is not ready before it accepts no more, and the longest to finish then, in ms (24 h). */
+export const nodeDrainMsMax = 86_400_000;

@@ -12,6 +12,7 @@ import type {
   BackendMeasure,
   ExplainQuestion,
   Explanation,
+  OpenPlace,
   RefusedListener,
   SharedEjection,
   StickyKeys,
@@ -54,6 +55,7 @@ export class Fleet implements Serving {
   /** The newest table as a snapshot, for as long as a worker may need it. */
   #encoded: readonly Uint8Array[] | undefined;
   #stickyKeys: StickyKeys;
+  #leaving = false;
 
   /**
    * Opens the listeners of the table's routes, starts the workers, and resolves once every worker
@@ -172,6 +174,16 @@ export class Fleet implements Serving {
     return this.#rows.loadOf(service);
   }
 
+  count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[] | undefined> {
+    return this.#questions.count(places, signal);
+  }
+
+  /** The node will leave: every answer says so from now on, and everything else goes on. */
+  leaveSoon(): void {
+    this.#leaving = true;
+    this.post({ kind: "leaving" });
+  }
+
   /** For every worker, and for each that comes from now on before its first table. */
   setStickyKeys(keys: StickyKeys): void {
     this.#stickyKeys = keys;
@@ -266,6 +278,7 @@ export class Fleet implements Serving {
     if (keys !== this.#options.settings.stickyKeys) link.post({ kind: "sticky-keys", keys });
     link.post(this.#rows.greeting);
     for (const greeting of this.#options.greetings?.() ?? []) link.post(greeting);
+    if (this.#leaving) link.post({ kind: "leaving" });
     this.#links.set(link.workerId, link);
     this.#publisher.addWorker(link.workerId);
     this.#pump();

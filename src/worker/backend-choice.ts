@@ -88,13 +88,18 @@ export class BackendChoice {
     this.#spare = undefined;
   }
 
-  /** @param client Whom a preface names. @param rule Of the route, if it says anything of tries. */
-  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule): void {
+  /**
+   * @param client Whom a preface names.
+   * @param rule Of the route, if it says anything of tries.
+   * @param hash Of what it is kept together by; 0 where its service does not ask.
+   */
+  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule, hash = 0): void {
     this.reset();
     this.#service = service;
     this.#client = client;
     this.#rule = rule;
     if (this.#passage !== undefined) this.#passage.begin();
+    this.#question.hash = hash;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
@@ -118,7 +123,7 @@ export class BackendChoice {
     this.#release();
     const service = this.#service;
     if (service === undefined || !this.#passes(service) || this.#isOutOfTries) return undefined;
-    const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
+    const usable = preferred !== undefined && stays(preferred) && this.#tries === 0;
     const first = usable && this.#hasRoom(service, preferred) ? preferred : undefined;
     const chosen = first ?? this.#pick(service) ?? this.#takeSpare(service);
     if (chosen !== undefined) return this.#use(chosen);
@@ -279,7 +284,7 @@ export class BackendChoice {
   #takeSpare(service: ServiceState): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    if (spare === undefined || spare.removed) return undefined;
+    if (spare === undefined || !stays(spare)) return undefined;
     return this.#hasRoom(service, spare) ? spare : undefined;
   }
 
@@ -386,4 +391,9 @@ export class BackendChoice {
     backend.inFlight -= 1;
     if (this.#service?.gate !== undefined) Passage.left(this.#service, backend);
   }
+}
+
+/** New work may go there at all: it is still one of its service's, and not about to leave. */
+function stays({ removed, standing }: BackendState): boolean {
+  return !removed && !standing.draining;
 }

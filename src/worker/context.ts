@@ -77,6 +77,8 @@ export interface WorkerContext {
   /** The whole view of the world is this one reference; a request reads it once. */
   table: RouteTable;
   draining: boolean;
+  /** Answers say that the connection ends; true from before `draining` on. */
+  leaving: boolean;
   readonly io: Io;
   readonly limits: SessionLimits;
   readonly counters: Float64Array;

@@ -170,8 +170,10 @@ export class Delivery implements UpstreamOwner {
     if (this.isWaiting) this.#held?.forget();
     this.#phase = Phase.Idle;
     this.connection = undefined;
+    // Nobody will ask for a connection to a backend that leaves.
+    const wanted = reusable && !this.#isLast && this.choice.current?.standing.draining !== true;
     this.choice.done();
-    if (connection !== undefined) this.#context.pool.release(connection, reusable && !this.#isLast);
+    if (connection !== undefined) this.#context.pool.release(connection, wanted);
   }
 
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
@@ -384,6 +386,11 @@ export class Delivery implements UpstreamOwner {
     this.connection?.destroy(true);
     this.#tries.takeOver();
     return true;
+  }
+
+  /** The second backend that was asked is not waited for any more. */
+  dropBesides(): void {
+    this.#tries?.dropSecond();
   }
 
   /** This connection takes the place of the one that there was. */

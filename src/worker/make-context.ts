@@ -77,11 +77,18 @@ export function makeContext(
   const sharedMs = (): number => system.heartbeatMs();
   const gates = new ServiceGates({ inFlight, counted, counters, pool, limits, sharedMs, system });
   const health = new HealthBook({ recovered() {} });
-  const everyMs = limits.serviceUpkeepMs;
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs, gates, health });
+  const upkeep = new ServiceUpkeep({
+    zone: settings.zone,
+    nowMs,
+    wheel,
+    everyMs: limits.serviceUpkeepMs,
+    gates,
+    health,
+  });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
+    leaving: false,
     io,
     limits,
     counters,

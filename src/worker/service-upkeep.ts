@@ -10,6 +10,8 @@ import type { ServiceGates } from "./service-gates.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
+  /** Where the node is; "": not said. */
+  readonly zone: string;
   readonly nowMs: () => number;
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
@@ -26,6 +28,10 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   constructor(options: ServiceUpkeepOptions) {
     this.#options = options;
+  }
+
+  get zone(): string {
+    return this.#options.zone;
   }
 
   nowMs = (): number => this.#options.nowMs();

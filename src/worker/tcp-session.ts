@@ -2,6 +2,7 @@
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import type { TcpSettings } from "../model/service-options.ts";
+import type { BackendState } from "../routing/backend-state.ts";
 import { AccessField } from "../telemetry/access-fields.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { isGuarded, refusedAt } from "./admission.ts";
@@ -10,6 +11,7 @@ import { peerIpOf } from "./client-ip.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import { pickHashOfPeer } from "./pick-hash.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
@@ -62,7 +64,9 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
       : undefined;
     if (refused !== undefined) return this.#give(refused.reason);
     this.#line.service = service.name;
-    this.#choice.begin(service, this.#client);
+    const isKeyed = service.hashKey !== undefined;
+    const hash = isKeyed ? pickHashOfPeer(this.#client.ends.remoteAddress) : 0;
+    this.#choice.begin(service, this.#client, undefined, hash);
     this.#settings = this.#choice.asConnection();
     this.#tryNext("no-backend");
   }
@@ -170,6 +174,15 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (this.#tunnel !== undefined) return this.#tunnel.destroy();
     this.#stream.destroy(true);
     this.onClose();
+  }
+
+  cutAt(backend: BackendState): void {
+    if (this.#choice.current !== backend) return;
+    if (this.#tunnel !== undefined) return this.#tunnel.destroy("backend-drained");
+    this.#connection?.destroy(true);
+    this.#stream.destroy(true);
+    this.#line.reason = "backend-drained";
+    this.#leave(0, 0);
   }
 
   #leave(bytesIn: number, bytesOut: number): void {

@@ -6,7 +6,7 @@ import { parseServiceName } from "../../src/model/names.ts";
 import type { Service } from "../../src/model/service.ts";
 import type { ServiceLimits } from "../../src/model/service-options.ts";
 import { okAnswer, type Peer, refusedAddress } from "../support/peer.ts";
-import { type Served, serve, type ServedOptions } from "../support/served.ts";
+import { type Served, type ServedOptions, serve } from "../support/served.ts";
 import { statusOf, valuesOf } from "../support/strict-http.ts";
 import { turns, until } from "../support/until.ts";
 
@@ -69,7 +69,11 @@ describe("one request at a time", () => {
 
   test("who comes when the line is full gets 503 at once, and the connection stays", async () => {
     const served = await limited({ requests: 1, queue: 1 });
-    const [first, second, third] = [await served.client(), await served.client(), await served.client()];
+    const [first, second, third] = [
+      await served.client(),
+      await served.client(),
+      await served.client(),
+    ];
     first.send(get(1));
     await served.backend.accept();
     second.send(get(2));
@@ -118,7 +122,11 @@ describe("one request at a time", () => {
 
   test("who leaves while it waits is taken out", async () => {
     const served = await limited({ requests: 1, queue: 10 });
-    const [first, second, third] = [await served.client(), await served.client(), await served.client()];
+    const [first, second, third] = [
+      await served.client(),
+      await served.client(),
+      await served.client(),
+    ];
     first.send(get(1));
     await served.backend.accept();
     second.send(get(2));
@@ -360,7 +368,9 @@ describe("TCP connections", () => {
     first.send(upgrade);
     const upstream = await served.backend.accept();
     await upstream.takeHead();
-    upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    upstream.send(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+    );
     await first.takeHead();
     second.send(upgrade);
     await waiting(served, 1);
