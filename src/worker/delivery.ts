@@ -88,23 +88,16 @@ export class Delivery implements UpstreamOwner {
     const connection = this.choice.take(backend, this, this.#replayable);
     const { address } = backend.endpoint;
     record.backend = address;
-    this.#write(bytes, address);
+    this.#copy = this.#exchange.writeHead(bytes, address);
     this.#dispatch(backend, connection);
     this.mirrorBody(bytes, 0, 0);
     if (route?.retry !== undefined) this.#follow(route.retry);
   }
 
-  #write(bytes: Uint8Array, address: string): void {
-    const { client, route } = this.#exchange;
-    this.#exchange.writeHead(bytes, address);
-    if (route?.options?.mirror === undefined) return;
-    this.#copy = this.#context.mirrors.copyOf(route, client.downstream);
-  }
-
   /** No backend may have it now: what one is to get waits. `address`: for a request that names no host. */
   hold(bytes: Uint8Array, address: string): void {
     const { writer } = this.#context;
-    this.#write(bytes, address);
+    this.#copy = this.#exchange.writeHead(bytes, address);
     this.mirrorBody(bytes, 0, 0);
     this.#wait(writer.bytes, writer.length, false);
     writer.length = 0;

@@ -19,6 +19,7 @@ import type { KnownRequest } from "./known-heads.ts";
 import { Lateness } from "./lateness.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson } from "./local-answer.ts";
+import type { MirrorCopy } from "./mirror-copy.ts";
 import { type OwnAnswer, ownAnswerOf, sendOwnAnswer } from "./own-answer.ts";
 import { pickHashOf } from "./pick-hash.ts";
 import { RequestLimits } from "./request-limits.ts";
@@ -194,14 +195,16 @@ export class Exchange {
     return true;
   }
 
-  /** Writes the head as a backend at this address gets it. */
-  writeHead(bytes: Uint8Array, address: string): void {
+  /** Writes the head as a backend at this address gets it. Answers a copy for the route's mirror, if it gets one. */
+  writeHead(bytes: Uint8Array, address: string): MirrorCopy | undefined {
+    const { route } = this;
     const context = this.#context;
-    const { writer, requestHead: head } = context;
+    const { writer, requestHead: head, mirrors } = context;
     const { downstream } = this.client;
     writer.length = 0;
-    writeRequestHead(context, bytes, head, downstream, address, this.route, this.known?.template);
+    writeRequestHead(context, bytes, head, downstream, address, route, this.known?.template);
     this.record.rememberId(bytes);
+    return route?.options?.mirror === undefined ? undefined : mirrors.copyOf(route, downstream);
   }
 
   /** Every backend that could take the request has been tried, or there is none. */
