@@ -8,11 +8,13 @@ import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
 import type { RetryReason, RetryRule } from "../routing/retry-rule.ts";
 import type { ServiceState } from "../routing/service-state.ts";
+import { isEjected } from "../routing/usable-backends.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
-import { Passage } from "./passage.ts";
-import { countedAs, isFailure } from "./try-outcomes.ts";
+import { Passage, pickOf } from "./passage.ts";
+import { countedAs } from "./retry-counters.ts";
+import { TryOutcome } from "./try-outcome.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 import type { WaiterOwner, WaitRefusal } from "./waiting-line.ts";
 
@@ -39,19 +41,16 @@ export class BackendChoice {
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
-  /** When the current one was chosen, in ms, monotonic. */
-  #sentMs = 0;
-  /** When the second one was. */
-  #hedgedMs = 0;
-  /** The answer of the current one has begun. */
-  #isAnswered = false;
-  /** The current one has answered, and its answer says that it failed. */
-  #isFailure = false;
+  /** What comes of the try at the current one. */
+  #outcome: TryOutcome;
+  /** Of the second one; undefined: there never was one. */
+  #secondOutcome: TryOutcome | undefined;
   /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
   #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    this.#outcome = new TryOutcome(context);
     const { random } = context;
     this.#question = { random, nowMs: 0, hash: 0, tried: this.#tried, triedCount: 0 };
   }
@@ -86,6 +85,8 @@ export class BackendChoice {
     this.#isConnection = false;
     this.#retries = 0;
     this.#spare = undefined;
+    this.#outcome.forget();
+    this.#secondOutcome?.forget();
   }
 
   /**
@@ -123,9 +124,9 @@ export class BackendChoice {
     this.#release();
     const service = this.#service;
     if (service === undefined || !this.#passes(service) || this.#isOutOfTries) return undefined;
-    const usable = preferred !== undefined && stays(preferred) && this.#tries === 0;
-    const first = usable && this.#hasRoom(service, preferred) ? preferred : undefined;
-    const chosen = first ?? this.#pick(service) ?? this.#takeSpare(service);
+    const first = this.#tries === 0 ? preferred : undefined;
+    const isFirst = first !== undefined && mayStay(first, service) && this.#hasRoom(service, first);
+    const chosen = (isFirst ? first : undefined) ?? this.#pick(service) ?? this.#takeSpare(service);
     if (chosen !== undefined) return this.#use(chosen);
     this.#passage?.fails();
     return undefined;
@@ -134,7 +135,7 @@ export class BackendChoice {
   #pick(service: ServiceState): BackendState | undefined {
     const question = this.#question;
     question.nowMs = this.#context.nowMs();
-    if (this.#passage === undefined) return service.picker.pick(question);
+    if (this.#passage === undefined) return pickOf(service, question);
     return this.#passage.pick(service, question, this.#tried, this.#preface);
   }
 
@@ -248,36 +249,32 @@ export class BackendChoice {
     service.retryBudget.pay(price);
     this.#retries += 1;
     this.hedged = chosen;
-    this.#hedgedMs = this.#context.nowMs();
+    this.#secondOutcome ??= new TryOutcome(this.#context);
+    this.#secondOutcome.begin(service, chosen);
     this.#enter(chosen);
     return chosen;
   }
 
   /** The second backend takes the place of the first, whose load ends: so long it has taken at least. */
   hedgeWon(): void {
-    const nowMs = this.#context.nowMs();
-    if (!this.#isAnswered) this.current?.observe(nowMs - this.#sentMs, nowMs);
+    const first = this.#outcome;
+    first.overtaken();
     this.#release();
     this.current = this.hedged;
-    this.#sentMs = this.#hedgedMs;
-    this.#isAnswered = this.#isFailure = false;
+    this.#outcome = this.#secondOutcome ?? first;
+    this.#secondOutcome = first;
     this.hedged = undefined;
   }
 
   /** The second backend has answered, and the client does not get it; the first is still awaited. */
   hedgeRefused(status: number): void {
-    const backend = this.hedged;
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const latencyMs = nowMs - this.#hedgedMs;
-    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
-    if (isFailure(status)) this.failed(`HTTP ${status}`, backend);
+    this.#secondOutcome?.answered(status);
   }
 
   /** The load of the second one ends. */
   hedgeDone(): void {
     if (this.hedged !== undefined) this.#leave(this.hedged);
+    this.#secondOutcome?.end();
     this.hedged = undefined;
   }
 
@@ -291,8 +288,7 @@ export class BackendChoice {
   #use(chosen: BackendState): BackendState {
     if (this.#passage !== undefined) this.#passage.goes();
     this.current = chosen;
-    this.#sentMs = this.#context.nowMs();
-    this.#isAnswered = this.#isFailure = false;
+    this.#outcome.begin(this.#service, chosen);
     this.#enter(chosen);
     return chosen;
   }
@@ -331,46 +327,31 @@ export class BackendChoice {
     return client.prefaces.of(version);
   }
 
-  /** No connection came about: nothing was sent. */
+  /** No connection to the current backend came about: nothing was sent. */
   connectFailed(reason: CloseReason, message: string): void {
-    this.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
-  }
-
-  /** The backend did not do its part: the current one, unless another is named. */
-  failed(why: string, backend = this.current): void {
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const record = backend.recorded(nowMs);
-    // The try has ended without an answer.
-    if (backend === this.current && !this.#isAnswered) backend.observe(nowMs - this.#sentMs, nowMs);
-    record.failuresTotal += 1;
-    record.lastFailure = why;
+    this.#outcome.connectFailed(reason, message);
   }
 
   /**
-   * The answer of the current backend begins. That it failed is known now; that it succeeded when all of the answer
-   * is there: see `succeeded`.
+   * The backend did not do its part: the current one, or the second.
+   *
+   * @param isOld Its connection was idle before, which it may close at any time: that alone is no sign of its health.
    */
+  failed(why: string, backend = this.current, isOld = false): void {
+    if (backend === undefined) return;
+    const outcome = backend === this.current ? this.#outcome : this.#secondOutcome;
+    outcome?.failed(why, isOld ? undefined : "failed");
+  }
+
+  /** The answer of the current backend begins. @param status 0: a TCP connection stands. */
   answered(status: number): void {
-    const backend = this.current;
-    // Asked again when an answer is relayed for want of another try.
-    if (backend === undefined || this.#isAnswered) return;
-    const nowMs = this.#context.nowMs();
-    const latencyMs = nowMs - this.#sentMs;
-    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
-    this.#isAnswered = true;
-    this.#isFailure = isFailure(status);
-    if (this.#isFailure) this.failed(`HTTP ${status}`);
+    this.#outcome.answered(status);
   }
 
   /** The current backend did its part; its service can pay for more retries. */
   succeeded(): void {
     this.#service?.retryBudget.answered(this.#context.limits.retryAnswersMax);
-    const record = this.current?.record;
-    if (record !== undefined && record.lastFailure !== "" && !this.#isFailure) {
-      record.lastFailure = "";
-    }
+    this.#outcome.succeeded();
   }
 
   /** It is over, and so is the load of the current backend. */
@@ -383,6 +364,7 @@ export class BackendChoice {
   #release(): void {
     if (this.current === undefined) return;
     this.#leave(this.current);
+    this.#outcome.end();
     this.current = undefined;
   }
 
@@ -391,6 +373,11 @@ export class BackendChoice {
     backend.inFlight -= 1;
     if (this.#service?.gate !== undefined) Passage.left(this.#service, backend);
   }
+}
+
+/** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
+function mayStay(backend: BackendState, service: ServiceState): boolean {
+  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
 }
 
 /** New work may go there at all: it is still one of its service's, and not about to leave. */

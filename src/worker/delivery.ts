@@ -235,7 +235,7 @@ export class Delivery implements UpstreamOwner {
       return this.#sendAgain(backend, failed, true);
     }
     if (mayTry && choice.mustWait) return this.#wait(failed.saved, failed.savedLength, true);
-    if (why === "timeout") return this.#outOfTries();
+    if (why === "timeout") return this.#exchange.lateness.outOfTries();
     this.#exchange.nobodyLeft("no-backend-reachable");
   }
 
@@ -261,10 +261,10 @@ export class Delivery implements UpstreamOwner {
     // That an idle connection was closed is no failure of its backend, unless it fails the request.
     if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
-    const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
-    const waits = again === undefined && this.#mayRepeat && choice.mustWait;
-    if (again === undefined && !waits) {
-      if (connection.reused) choice.failed(why);
+    const mayRepeat = this.#mayRepeat;
+    const again = mayRepeat ? this.#nextAfter(connection) : undefined;
+    if (again === undefined && !(mayRepeat && choice.mustWait)) {
+      if (connection.reused) choice.failed(why, choice.current, this.#isOld);
       return this.#exchange.fail(502, "backend-closed", "");
     }
     this.#exchange.record.noteRetry("reset", connection.endpoint.address);
@@ -278,6 +278,11 @@ export class Delivery implements UpstreamOwner {
   get #mayRepeat(): boolean {
     if (!this.#replayable) return false;
     return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
+  }
+
+  /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
+  get #isOld(): boolean {
+    return this.connection?.reused === true && !this.#exchange.response.begun;
   }
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */
@@ -357,15 +362,10 @@ export class Delivery implements UpstreamOwner {
     if (isUnsent) return this.#tryUnsent("timeout", onConnect || onTimeout);
     this.connection = undefined;
     const again = onTimeout && this.#replayable ? choice.retry("timeout", false, false) : undefined;
-    if (again === undefined) return this.#outOfTries();
+    if (again === undefined) return this.#exchange.lateness.outOfTries();
     this.#exchange.response.forgetPartial();
     this.#exchange.record.noteRetry("timeout", connection.endpoint.address);
     this.#sendAgain(again, connection, false);
-  }
-
-  #outOfTries(): void {
-    this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    this.#exchange.fail(504, "try-time", "");
   }
 
   /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */

@@ -67,6 +67,12 @@ export class Lateness {
     exchange.fail(504, "request-time", detail);
   }
 
+  /** No try was answered within the time that the route allows each. */
+  outOfTries(): void {
+    this.#context.counters[Counter.upstreamTimeouts]! += 1;
+    this.#exchange.fail(504, "try-time", "");
+  }
+
   /** The client brings its request, or takes its answer, too slowly. */
   tooSlow(): void {
     const detail = limited(this.#context.counters, "body-rate");

@@ -18,6 +18,7 @@ import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
 import { CountedConnections } from "./counted-connections.ts";
+import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
@@ -76,7 +77,9 @@ export function makeContext(
   const pool = new UpstreamPool(() => context);
   const sharedMs = (): number => system.heartbeatMs();
   const gates = new ServiceGates({ inFlight, counted, counters, pool, limits, sharedMs, system });
-  const health = new HealthBook({ recovered() {} });
+  const health = new HealthBook({
+    recovered: (backend) => context.ejections.probedHealthy(backend),
+  });
   const upkeep = new ServiceUpkeep({
     zone: settings.zone,
     nowMs,
@@ -100,6 +103,12 @@ export function makeContext(
     pool,
     counted,
     gates,
+    ejections: new Ejections({
+      table: () => context.table,
+      nowMs,
+      random: () => system.random(),
+      tell: (ejections) => start.control.postMessage({ kind: "ejected", ejections }),
+    }),
     health,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),

@@ -5,6 +5,7 @@
 
 import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import { isTried, type PickQuestion } from "../routing/picker.ts";
+import { betterThan } from "../routing/second-choice.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Place, type ServiceGate } from "./service-gate.ts";
 import { gateOf } from "./service-gates.ts";
@@ -47,9 +48,8 @@ export class Passage {
     tried: BackendState[],
     preface: SentPreface | undefined,
   ): BackendState | undefined {
-    const { picker } = service;
     const gate = gateOf(service);
-    let chosen = picker.pick(question);
+    let chosen = pickOf(service, question);
     if (gate === undefined) return chosen;
     const { triedCount } = question;
     for (let picks = 1; chosen !== undefined && !this.#takes(gate, chosen, preface); picks++) {
@@ -58,7 +58,7 @@ export class Passage {
         chosen = this.#any(gate, service.usable, question, preface);
         break;
       }
-      chosen = picker.pick(question);
+      chosen = pickOf(service, question);
     }
     if (chosen === undefined && question.triedCount > triedCount) this.mustWait = true;
     question.triedCount = triedCount;
@@ -144,4 +144,10 @@ export class Passage {
     this.#depart();
     this.#place.gate?.leave(this.#place);
   }
+}
+
+/** The one that its picker names; for a request that was at others before, a better one perhaps. */
+export function pickOf(service: ServiceState, question: PickQuestion): BackendState | undefined {
+  const chosen = service.picker.pick(question);
+  return question.triedCount === 0 ? chosen : betterThan(chosen, service.usable, question);
 }
