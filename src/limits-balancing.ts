@@ -11,6 +11,8 @@ export const retryReusedAnswers = 1;
 export const retryReserveAnswers = 50;
 /** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
 export const retryAnswersMax = 5_000;
+/** Services with metrics of their own: 16 of them add some two hundred series to a node's. */
+export const metricsServicesMax = 16;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */

@@ -5,6 +5,7 @@ import { CidrSet } from "../model/cidr.ts";
 import type { Access, RateLimit, RouteOptions } from "../model/route-options.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
 import { explainChoice } from "./explain-choice.ts";
+import { explainTries } from "./explain-tries.ts";
 import type { HttpQuestion } from "./question-facts.ts";
 import { type AskedUrl, redirectTarget, replacedPrefix } from "./redirect-target.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -58,6 +59,7 @@ export function explainHttpOutcome(
     steps.push(`service ${service.name} has no backend${toUse(service)}: 503 no-backend`);
     return { ...ownAnswer(503), service: service.name };
   }
+  explainTries(route.options ?? noOptions, route.sticky, steps);
   const { name } = route;
   return { route: name, service: service.name, backend: backend.address, steps, status: 0 };
 }
