@@ -2,7 +2,7 @@
 //
 // Equal weights take turns. Else the smooth weighted rotation of nginx (commit 52327e0, 2012): every
 // backend gains its weight, the richest is chosen and pays the total; weights 5, 1, 1 give a a b a c a a.
-// That costs O(backends) per pick, about a nanosecond each.
+// That costs O(backends) per pick, some nanoseconds each.
 //
 // The first turn is drawn at random: workers, nodes and newly made pickers must not all begin with
 // the same backend.
