@@ -82,6 +82,7 @@ describe("a key keeps its backend", () => {
     const watched = world(addresses.slice(0, 3));
     const of = (address: string): number =>
       ownersIn(watched).filter((owner) => owner === address).length / keys.length;
+    expect(of("10.0.0.2:80")).toBeCloseTo(1 / 3, 1);
     watched.change(zonedBackend("10.0.0.2:80", 200));
     expect(of("10.0.0.2:80")).toBeCloseTo(0.5, 1);
     watched.change(backendRemoved("web", "10.0.0.3:80"), zonedBackend("10.0.0.9:80"));
