@@ -50,6 +50,7 @@ export class ServiceState {
   restless = false;
   readonly #watcher: ServiceWatcher;
   #policy: Policy = policyDefault;
+  #hashKey: HashKey | undefined = undefined;
   #picker: Picker = nobodyPicker;
   #backends: BackendState[] = [];
   #usable: readonly BackendState[] = [];
@@ -76,7 +77,7 @@ export class ServiceState {
   }
   /** What of a request its hash is made of; undefined: nothing, the policy does not ask for it. */
   get hashKey(): HashKey | undefined {
-    return this.policy === Policy.RingHash ? (this.options?.hashKey ?? byClient) : undefined;
+    return this.#successor === undefined ? this.#hashKey : this.#successor.hashKey;
   }
   /** Where the node is, and the time that its refresh would go by; for Explain. */
   get zone(): string {
@@ -129,6 +130,9 @@ export class ServiceState {
     if (policy === this.#policy && sameServiceOptions(before?.options, settings?.options)) return;
     if (policy !== Policy.PeakEwma) for (const each of this.#backends) each.latency = undefined;
     this.#policy = policy;
+    // Asked for by every request: one field, and no text to compare.
+    this.#hashKey =
+      policy === Policy.RingHash ? (settings?.options?.hashKey ?? byClient) : undefined;
     this.refresh();
   }
 
