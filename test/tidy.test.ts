@@ -10,7 +10,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // The ground: no sockets, no clocks, no randomness.
   model: [],
   protocol: [],
-  routing: ["model"],
+  routing: ["model", "limits.ts"],
   // The ports of input and output; adapters import the ports.
   io: [],
   channel: ["model", "limits.ts"],

@@ -242,7 +242,7 @@ export class Delivery implements UpstreamOwner {
     if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
     const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
-    if (again === undefined && connection.reused) choice.failed(why);
+    if (again === undefined && connection.reused) choice.failed(why, choice.current, this.#isOld);
     if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
     this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
@@ -254,6 +254,11 @@ export class Delivery implements UpstreamOwner {
   get #mayRepeat(): boolean {
     if (!this.#replayable) return false;
     return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
+  }
+
+  /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
+  get #isOld(): boolean {
+    return this.connection?.reused === true && !this.#exchange.response.begun;
   }
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */

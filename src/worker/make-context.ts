@@ -16,6 +16,7 @@ import { countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
@@ -63,7 +64,9 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
-  const health = new HealthBook({ recovered() {} });
+  const health = new HealthBook({
+    recovered: (backend) => context.ejections.probedHealthy(backend),
+  });
   const upkeep = new ServiceUpkeep({
     zone: settings.zone,
     nowMs,
@@ -83,6 +86,12 @@ export function makeContext(
     wheel,
     shortTimes: new ShortTimes(system, wheel),
     upkeep,
+    ejections: new Ejections({
+      table: () => context.table,
+      nowMs,
+      random: () => system.random(),
+      tell: (ejections) => start.control.postMessage({ kind: "ejected", ejections }),
+    }),
     health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),

@@ -116,6 +116,7 @@ export class WorkerLoop {
         this.#context.health.learn(message.verdicts, this.#context.table);
         return;
       case "ejected":
+        this.#context.ejections.told(message.ejections);
         return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
