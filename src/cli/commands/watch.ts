@@ -8,7 +8,8 @@ import { ExitStatus } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { messageToJson } from "../proto-json.ts";
 import { routeText } from "../route-text.ts";
-import { serviceText, timeText } from "../show.ts";
+import { serviceText } from "../service-text.ts";
+import { timeText } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
