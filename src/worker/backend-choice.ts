@@ -222,7 +222,7 @@ export class BackendChoice {
   #takeSpare(): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare !== undefined && stays(spare) ? spare : undefined;
+    return spare !== undefined && takesWork(spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
@@ -301,11 +301,11 @@ export class BackendChoice {
 
 /** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
 function mayStay(backend: BackendState, service: ServiceState): boolean {
-  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
+  return takesWork(backend) && (!isEjected(backend) || service.usable.includes(backend));
 }
 
 /** New work may go there at all: it is still one of its service's, and not about to leave. */
-function stays({ removed, standing }: BackendState): boolean {
+function takesWork({ removed, standing }: BackendState): boolean {
   return !removed && !standing.draining;
 }
 

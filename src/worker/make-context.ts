@@ -86,15 +86,7 @@ export function makeContext(
     wheel,
     shortTimes: new ShortTimes(system, wheel),
     upkeep,
-    ejections: new Ejections({
-      table: () => context.table,
-      nowMs,
-      random: () => system.random(),
-      tell(ejections) {
-        for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
-        start.control.postMessage({ kind: "ejected", ejections });
-      },
-    }),
+    ejections: ejectionsOf(start, system, () => context),
     health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
@@ -119,4 +111,21 @@ export function makeContext(
     wallMs: () => clock.wallMs(),
   };
   return context;
+}
+
+function ejectionsOf(
+  { control }: WorkerStart,
+  system: System,
+  context: () => WorkerContext,
+): Ejections {
+  return new Ejections({
+    table: () => context().table,
+    nowMs: () => context().nowMs(),
+    random: () => system.random(),
+    tell(ejections) {
+      const { counters } = context();
+      for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
+      control.postMessage({ kind: "ejected", ejections });
+    },
+  });
 }
