@@ -56,6 +56,18 @@ export function many<T>(
   return { flag, value, help, fallback, repeatable: true, split, read };
 }
 
+/** The same, not more often than that. */
+export function atMost<T>(
+  max: number,
+  option: ServeOption<readonly T[]>,
+): ServeOption<readonly T[]> {
+  const read = (texts: readonly string[], source: string): readonly T[] => {
+    if (texts.length > max) throw invalidField(source, `at most ${max}, not ${texts.length}`);
+    return option.read(texts, source);
+  };
+  return { ...option, help: `${option.help}; at most ${max}`, read };
+}
+
 /** A setting that is on or off. */
 export function turned(flag: string, help: string): ServeOption<boolean> {
   return one(flag, undefined, help, parseSwitch);

@@ -9,7 +9,7 @@ import { type EtcdOptions, type Told, withEtcdOptions } from "./config-etcd.ts";
 import { type Given, readConfigFile, textsOf } from "./config-file.ts";
 import { type HostFacts, realHost, stateDirectory } from "./config-host.ts";
 import { type LimitSettings, limitOption } from "./config-limits.ts";
-import { many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
+import { atMost, many, one, parseSwitch, type ServeOption, turned } from "./config-option.ts";
 import {
   type AccessLogSetting,
   type DiscoverSetting,
@@ -40,9 +40,9 @@ import {
   type RpcAddress,
   type StoreSetting,
 } from "./config-values.ts";
-import { workersMax } from "./limits.ts";
+import { metricsServicesMax, workersMax } from "./limits.ts";
 import { invalidField } from "./model/errors.ts";
-import type { ServiceName } from "./model/names.ts";
+import { parseServiceName, type ServiceName } from "./model/names.ts";
 
 export type { HostFacts, ListenAddress, ServeOption };
 
@@ -70,6 +70,8 @@ export interface Config {
   readonly accessLog: AccessLogSetting;
   /** CIDR ranges: whose forwarding fields are kept; whose connections begin with a PROXY protocol preface. */
   readonly trustForwarded: readonly string[];
+  /** With metrics of their own. */
+  readonly metricsServices: readonly ServiceName[];
   readonly proxyProtocol: readonly string[];
   /** What this node says instead of the router's own words. */
   readonly pages: readonly PageSetting[];
@@ -186,6 +188,12 @@ export const serveOptions = {
   accessLog: one("access-log", "DEST", "off, - (standard output) or a file", parseAccessLog, {
     fallback: "off",
   }),
+  metricsService: atMost(
+    metricsServicesMax,
+    many("metrics-service", "NAME", "a service that /metrics shows by itself", parseServiceName, {
+      fallback: "sums of all services",
+    }),
+  ),
   trustForwarded: many(
     "trust-forwarded",
     "CIDR",
@@ -269,6 +277,7 @@ export function parseConfig(
     drainMs: value(serveOptions.drain) ?? 30_000,
     stateDir,
     accessLog: value(serveOptions.accessLog) ?? { kind: demo ? "stdout" : "off" },
+    metricsServices: value(serveOptions.metricsService) ?? [],
     trustForwarded: value(serveOptions.trustForwarded) ?? [],
     proxyProtocol: value(serveOptions.proxyProtocol) ?? [],
     via: value(serveOptions.via) ?? "crosspoint",

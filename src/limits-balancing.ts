@@ -11,6 +11,8 @@ export const retryReusedAnswers = 1;
 export const retryReserveAnswers = 50;
 /** Answers saved for retries, per worker and service: a thousand requests may be in the hands of a backend that dies. */
 export const retryAnswersMax = 5_000;
+/** Services with metrics of their own: 16 of them add some two hundred series to a node's. */
+export const metricsServicesMax = 16;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
@@ -37,10 +39,6 @@ export const proberRestartMsMin = 250;
 export const proberRestartMsMax = 10_000;
 /** Changes of health that are written to the log line by line when they come together; the others are counted in one more line. */
 export const verdictsLoggedMax = 20;
-/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
-export const latencyDecayMs = 10_000;
-/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
-export const latencyMsMin = 0.1;
 /** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
 export const shortTickMs = 5;
 /** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */

@@ -11,6 +11,7 @@ import { Fleet } from "./control/fleet.ts";
 import { GrpcServer } from "./control/grpc-server.ts";
 import { join } from "./control/joining.ts";
 import { ListenerSet } from "./control/listeners.ts";
+import { NamedServices } from "./control/named-services.ts";
 import { NodeHealth } from "./control/node-health.ts";
 import { reportOf } from "./control/node-report.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
@@ -138,6 +139,7 @@ async function assemble(
     source,
     fleet,
     health,
+    named: new NamedServices({ view: source, serving: fleet, health }, config.metricsServices),
     system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
     draining: () => draining,

@@ -12,6 +12,7 @@ import {
   serveOptions,
 } from "../src/config.ts";
 import { RouterError } from "../src/model/errors.ts";
+import { parseServiceName } from "../src/model/names.ts";
 
 function hostWith(files: Readonly<Record<string, string>> = {}): HostFacts {
   return {
@@ -62,6 +63,7 @@ describe("with no settings at all", () => {
       io: "auto",
       nodeName: "node-a",
       zone: "",
+      metricsServices: [],
       drainMs: 30_000,
       stateDir: "/home-of/ada/.local/state/crosspoint",
       accessLog: { kind: "off" },
@@ -143,6 +145,7 @@ const understood: readonly {
   { flag: "io", text: "auto", means: { io: "auto" } },
   { flag: "node-name", text: "edge-1.example", means: { nodeName: "edge-1.example" } },
   { flag: "zone", text: "eu-1a", means: { zone: "eu-1a" } },
+  { flag: "metrics-service", text: "web", means: { metricsServices: [parseServiceName("web")] } },
   { flag: "drain", text: "500ms", means: { drainMs: 500 } },
   { flag: "drain", text: "1.5s", means: { drainMs: 1_500 } },
   { flag: "drain", text: "2m", means: { drainMs: 120_000 } },
@@ -296,6 +299,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["io", "nett", /did you mean "net"/],
   ["node-name", "a b", /"a b" is not a node name/],
   ["zone", "", /is not a zone/],
+  ["metrics-service", "a b", /metrics-service/],
   ["zone", "eu 1", /"eu 1" is not a zone/],
   ["discover", "consul:http://h", /"consul:http:\/\/h" is not etcd:http.* or discoverd:http/],
   ["drain", "30", /"30" is not a duration: write "30s"/],

@@ -80,7 +80,7 @@ async function beginService(node: RunningNode, wanted: Wanted): Promise<FaultyPr
   }
   const host = `${name}.bench.test`;
   await addRoutes(node, { service: name, backend: "", domains: [host], tcpPort: undefined });
-  return { port: node.httpPort, host, end: () => endService(node, name, host, addresses) };
+  return { port: node.httpPort, host, end: () => endService(node, name, addresses) };
 }
 
 function serviceOf({ name, policy, ejects }: Wanted): Service {
@@ -106,11 +106,12 @@ function durationOf(ms: number): Duration {
 async function endService(
   { client }: RunningNode,
   name: string,
-  host: string,
   addresses: readonly string[],
 ): Promise<void> {
-  const route = RemoveRouteRequest.fromPartial({ name: host.replaceAll(".", "-") });
-  await client.call<RemoveRouteResponse>((stub, ...rest) => stub.removeRoute(route, ...rest));
+  for (const { name: route } of (await client.routes({ service: name })).routes) {
+    const request = RemoveRouteRequest.fromPartial({ name: route });
+    await client.call<RemoveRouteResponse>((stub, ...rest) => stub.removeRoute(request, ...rest));
+  }
   for (const address of addresses) {
     const backend = DeregisterBackendRequest.fromPartial({ service: name, address });
     await client.call<DeregisterBackendResponse>((stub, ...rest) =>

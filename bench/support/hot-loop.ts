@@ -15,6 +15,7 @@ import {
   parseServiceName,
 } from "../../src/model/names.ts";
 import { parseRevision } from "../../src/model/revision.ts";
+import type { RouteOptions } from "../../src/model/route-options.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { realSystem, type System } from "../../src/system.ts";
 import { Counter, countersByteLength } from "../../src/telemetry/counters.ts";
@@ -39,6 +40,8 @@ const digits = "00000000";
  */
 export const requestKinds = {
   small: (): string => `GET / HTTP/1.1\r\nHost: ${hostOf(0)}\r\n\r\n`,
+  /** To routes that say what they can of tries. */
+  "small-tried": (): string => requestKinds.small(),
   "small-new": (connection: number): string =>
     `GET /${digits} HTTP/1.1\r\nHost: ${hostOf(connection)}\r\n\r\n`,
   "browser-new": (connection: number): string =>
@@ -137,7 +140,7 @@ export class HotLoop {
       system,
       this.#io,
     );
-    this.context.table = filledTable();
+    this.context.table = filledTable(kind === "small-tried" ? tried : undefined);
     this.#digitsAt = Math.max(0, requestKinds[kind](0).indexOf(digits));
     this.#received.set(Buffer.from(answer), answerAt);
     const sessions = new Sessions(this.context.counters);
@@ -239,7 +242,12 @@ function releasingPort(logMemory: SharedArrayBuffer | undefined): MessageChannel
   return port1;
 }
 
-function filledTable(): RouteTable {
+const tried: RouteOptions = {
+  retry: { tries: 3, perTryMs: 1_000, statuses: [502, 503], budgetPercent: 10, hedgeMs: 500 },
+  timeoutMs: 3_000,
+};
+
+function filledTable(options: RouteOptions | undefined): RouteTable {
   const builder = RouteTable.build();
   const revision = parseRevision(0);
   const changes: Change[] = [];
@@ -261,6 +269,7 @@ function filledTable(): RouteTable {
         matchRevision: revision,
         createTimeMs: 0,
         updateTimeMs: 0,
+        ...(options === undefined ? {} : { options }),
       },
     });
   }

@@ -29,7 +29,7 @@ export interface AdminProviders {
   /** /readyz: whether this node should get traffic. */
   readonly ready: () => { readonly ready: boolean; readonly checks: readonly Check[] };
   /** /metrics: Prometheus text. */
-  readonly metrics: () => string;
+  readonly metrics: () => string | Promise<string>;
   /** /snapshot: a value for `jsonPieces`, or JSON text in pieces. */
   readonly snapshot: () => unknown;
 }
@@ -140,7 +140,8 @@ export class AdminServer {
     ],
     [
       "/metrics",
-      (response) => send(response, 200, this.#options.providers.metrics(), metricsContentType),
+      async (response) =>
+        send(response, 200, await this.#options.providers.metrics(), metricsContentType),
     ],
     ["/snapshot", (response) => sendSnapshot(response, this.#options.providers.snapshot())],
   ]);

@@ -5,8 +5,10 @@ import type { Store } from "../store/store.ts";
 import type { System } from "../system.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { nodeMetricsText } from "../telemetry/node-metrics.ts";
+import { serviceMetricsText } from "../telemetry/service-metrics.ts";
 import type { AdminProviders, Check } from "./admin-server.ts";
 import type { Fleet } from "./fleet.ts";
+import type { NamedServices } from "./named-services.ts";
 import type { NodeHealth } from "./node-health.ts";
 import { discoveryTroubles, rejectedEntries } from "./store-calls.ts";
 import { standingOf } from "./store-standing.ts";
@@ -20,6 +22,8 @@ export interface ReportParts {
   readonly fleet: Fleet;
   readonly health: Pick<NodeHealth, "metrics">;
   readonly system: System;
+  /** Services with metrics of their own. Absent: there are none. */
+  readonly named?: Pick<NamedServices, "figures">;
   /** Lines that the access log's destination did not take. */
   readonly logLinesDropped: () => number;
   readonly draining: () => boolean;
@@ -44,7 +48,7 @@ export function reportOf(parts: ReportParts): AdminProviders {
       const checks = [drainCheck(parts), workersCheck(parts), ...told];
       return { ready: checks.every((check) => check.ok), checks };
     },
-    metrics: () => metrics(parts),
+    metrics: async () => metrics(parts) + (await serviceMetrics(parts)),
     snapshot: () => snapshot(parts),
   };
 }
@@ -130,6 +134,11 @@ function entriesCheck({ source, store }: ReportParts): Check {
     ...(more > 0 ? [`${more} more: see crosspoint route list --rejected`] : []),
   ].join("; ");
   return { name: "entries", ok: rejected.length === 0, detail: detail || "none set aside" };
+}
+
+async function serviceMetrics({ named }: ReportParts): Promise<string> {
+  if (named === undefined) return "";
+  return serviceMetricsText(await named.figures(new AbortController().signal));
 }
 
 function metrics(parts: ReportParts): string {

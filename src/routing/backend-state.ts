@@ -46,6 +46,8 @@ export interface Standing {
   readonly checkReason: string;
   /** Left out after failures until then, in ms, monotonic; 0: it is not. */
   readonly ejectedUntilMs: number;
+  /** It has started slowly since then, in ms, monotonic; undefined: it has its full share. */
+  readonly slowSinceMs: number | undefined;
 }
 
 /** Of most backends. */
@@ -55,6 +57,7 @@ export const plainStanding: Standing = {
   check: "unknown",
   checkReason: "",
   ejectedUntilMs: 0,
+  slowSinceMs: undefined,
 };
 
 /** One backend of one service inside a worker; measurements survive snapshots. */

@@ -3,9 +3,9 @@
 
 import { CidrSet } from "../model/cidr.ts";
 import type { Access, RateLimit, RouteOptions } from "../model/route-options.ts";
-import type { BackendState } from "./backend-state.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
-import { anybody } from "./picker.ts";
+import { explainChoice } from "./explain-choice.ts";
+import { explainTries } from "./explain-tries.ts";
 import type { HttpQuestion } from "./question-facts.ts";
 import { type AskedUrl, redirectTarget, replacedPrefix } from "./redirect-target.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -54,12 +54,12 @@ export function explainHttpOutcome(
   const service = explainService(route, steps, random);
   if (service === undefined) return ownAnswer(404);
   explainChanges(route, asked.path, steps);
-  const backend = service.picker.peek(anybody(random));
+  const backend = explainChoice(service, asked.question, route.sticky, steps, random);
   if (backend === undefined) {
-    steps.push(`service ${service.name} has no backend: 503 no-backend`);
+    steps.push(`service ${service.name} has no backend${toUse(service)}: 503 no-backend`);
     return { ...ownAnswer(503), service: service.name };
   }
-  explainBackend(service, backend, route.sticky, steps);
+  explainTries(route.options ?? noOptions, route.sticky, steps);
   const { name } = route;
   return { route: name, service: service.name, backend: backend.address, steps, status: 0 };
 }
@@ -76,13 +76,18 @@ export function explainTcpOutcome(
   }
   const service = explainService(route, steps, random);
   const answer = { route: route.name, service: service?.name ?? "", steps, status: 0 };
-  const backend = service?.picker.peek(anybody(random));
+  const backend = service && explainChoice(service, undefined, false, steps, random);
   if (service === undefined || backend === undefined) {
-    steps.push(`service ${answer.service} has no backend: the connection is closed`);
+    steps.push(
+      `service ${answer.service} has no backend${toUse(service)}: the connection is closed`,
+    );
     return { ...answer, backend: "" };
   }
-  explainBackend(service, backend, false, steps);
   return { ...answer, backend: backend.address };
+}
+
+function toUse(service: ServiceState | undefined): string {
+  return service === undefined || service.backends.length === 0 ? "" : " that can be used";
 }
 
 /** Whether the client may come; nobody in particular may, and is told who may not. */
@@ -210,21 +215,4 @@ function explainChanges(route: CompiledRoute, path: string, steps: string[]): vo
   if (mirror === undefined || copies === undefined) return;
   const none = mirror.backends.length === 0 ? " (none now: it has no backend)" : "";
   steps.push(`${copies.percent} % of the requests are copied to service ${mirror.name}${none}`);
-}
-
-function explainBackend(
-  service: ServiceState,
-  backend: BackendState,
-  isSticky: boolean,
-  steps: string[],
-): void {
-  const count = service.backends.length;
-  steps.push(
-    `service ${service.name} picks among ${count} ${count === 1 ? "backend" : "backends"} by ${service.policy}`,
-  );
-  if (isSticky) steps.push("the route is sticky: a valid cookie's backend would come first");
-  const failure = backend.lastFailure === "" ? "" : `, last failure: ${backend.lastFailure}`;
-  steps.push(
-    `backend ${backend.address}, weight ${backend.weight}, ${backend.endpoint.inFlight} in flight${failure}`,
-  );
 }

@@ -5,7 +5,10 @@
 // Time decays it too while nothing is asked of the backend: one that was slow gets its chance again. While something
 // is in flight it does not: a backend that answers nothing any more must not look fast for it.
 
-import { latencyDecayMs, latencyMsMin } from "../limits.ts";
+/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
+export const latencyDecayMs = 10_000;
+/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
+export const latencyMsMin = 0.1;
 
 /** Invariant: `nowMs` never goes backwards (a monotonic clock). */
 export class LatencyAverage {

@@ -59,6 +59,7 @@ export class RouteTable {
         finished = true;
         table.#revision = revision;
         if (previous !== undefined) table.#registry.adopt(previous.#registry);
+        table.#registry.serve();
         return table;
       },
     };

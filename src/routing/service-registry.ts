@@ -17,6 +17,8 @@ export class ServiceRegistry {
   readonly #services = new ChurnMap<string, ServiceState>();
   readonly #endpoints = new ChurnMap<string, Endpoint>();
   readonly #watcher: ServiceWatcher;
+  /** Its table is whole: who joins from now on is new, and not only new here. */
+  #isServing = false;
   /** What lost a user in the change under way. */
   #doubtfulServices: ServiceState[] = [];
   #doubtfulEndpoints: Endpoint[] = [];
@@ -82,7 +84,7 @@ export class ServiceRegistry {
       differs = true;
     }
     // Copied: an array that has grown has room for 16 more, and there may be a million services.
-    if (differs) service.replaceBackends([...next]);
+    if (differs) service.replaceBackends([...next], this.#isServing);
   }
 
   /** Ends a change: forgets what nothing names any more. Answers the forgotten addresses. */
@@ -97,6 +99,11 @@ export class ServiceRegistry {
     return [...released];
   }
 
+  /** The table is whole. */
+  serve(): void {
+    this.#isServing = true;
+  }
+
   /**
    * Takes over the Endpoints and BackendStates of the registry that this one replaces, so that what
    * was measured, the pools and the requests in flight carry on. `previous` must not be changed
@@ -107,7 +114,7 @@ export class ServiceRegistry {
     for (const service of this.#services.values()) {
       const known = previous.get(service.name);
       for (const backend of known?.backends ?? []) backend.removed = true;
-      service.adoptBackends((own) => this.#adopted(own, known, previous));
+      service.adoptBackends((own) => this.#adopted(own, known, previous), known);
       known?.succeedBy(service);
     }
     for (const service of previous.#services.values()) {
@@ -179,7 +186,8 @@ export class ServiceRegistry {
 function updated(state: BackendState, backend: Backend): boolean {
   const { weight, joined = 0 } = backend;
   const same = state.weight === weight && state.joined === joined;
-  state.weight = state.share = weight;
+  // What it has of its weight while it starts slowly stays.
+  if (state.weight !== weight) state.weight = state.share = weight;
   state.joined = joined;
   const zone = backend.labels["zone"] ?? "";
   const stood = standAs(state, { zone, draining: backend.drain !== undefined });

@@ -1,16 +1,24 @@
 // A service inside a worker: its backends, and the picker that chooses among them.
 
 import type { ServiceName } from "../model/names.ts";
-import type { Policy, ProxyProtocol, Service } from "../model/service.ts";
-import { type Pause, type ServiceOptions, sameServiceOptions } from "../model/service-options.ts";
+import { Policy, type ProxyProtocol, type Service } from "../model/service.ts";
+import {
+  type HashKey,
+  type Pause,
+  type ServiceOptions,
+  sameServiceOptions,
+} from "../model/service-options.ts";
 import { type BackendState, plainStanding } from "./backend-state.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
-import { pickerOfPolicy, policyDefault } from "./picker-of-policy.ts";
+import { followsItsList, pickerOfCandidates, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
-import { usableOf } from "./usable-backends.ts";
+import { shareOut, startSlowly } from "./slow-start.ts";
+import { stayingOf, usableOf } from "./usable-backends.ts";
 
 /** What a table's services need of the worker around them. */
 export interface ServiceWatcher {
+  /** Where the node is, for services that prefer backends nearby; "": not said. */
+  readonly zone: string;
   /** ms, monotonic. */
   readonly nowMs: () => number;
   /** The backend has just become one of its service: what is known of it is to be put into it. */
@@ -20,7 +28,9 @@ export interface ServiceWatcher {
 }
 
 /** Of a table that no worker watches. */
-export const unwatched: ServiceWatcher = { nowMs: () => 0, joined() {}, restless() {} };
+export const unwatched: ServiceWatcher = { zone: "", nowMs: () => 0, joined() {}, restless() {} };
+
+const byClient: HashKey = { kind: "client" };
 
 /** From so many backends on, looking one up goes through a map rather than along the list. */
 const indexedBackendsMin = 16;
@@ -61,6 +71,17 @@ export class ServiceState {
   }
   get options(): ServiceOptions | undefined {
     return this.#successor === undefined ? this.settings?.options : this.#successor.options;
+  }
+  /** What of a request its hash is made of; undefined: nothing, the policy does not ask for it. */
+  get hashKey(): HashKey | undefined {
+    return this.policy === Policy.RingHash ? (this.options?.hashKey ?? byClient) : undefined;
+  }
+  /** Where the node is, and the time that its refresh would go by; for Explain. */
+  get zone(): string {
+    return this.#watcher.zone;
+  }
+  get nowMs(): number {
+    return this.#watcher.nowMs();
   }
   /** New requests and connections are to wait; undefined: it is not paused. */
   get pause(): Pause | undefined {
@@ -104,6 +125,7 @@ export class ServiceState {
     this.settings = settings;
     const policy = settings?.policy ?? policyDefault;
     if (policy === this.#policy && sameServiceOptions(before?.options, settings?.options)) return;
+    if (policy !== Policy.PeakEwma) for (const each of this.#backends) each.latency = undefined;
     this.#policy = policy;
     this.refresh();
   }
@@ -114,32 +136,53 @@ export class ServiceState {
    */
   refresh(): void {
     if (this.#successor !== undefined) return this.#successor.refresh();
+    this.#choose(true);
+  }
+
+  /** @param isServing Backends that are new here may start slowly. @param previous What it can take over from. */
+  #choose(isServing: boolean, previous = this.#picker): void {
     const nowMs = this.#watcher.nowMs();
-    this.#usable = usableOf(this.#backends, nowMs);
-    this.#picker = pickerOfPolicy(this.#policy, this.#usable);
-    this.restless = this.#backends.some(({ standing }) => standing.ejectedUntilMs > nowMs);
+    const options = this.settings?.options;
+    const before = this.#usable;
+    const staying = stayingOf(this.#backends);
+    this.#usable = usableOf(staying, nowMs);
+    if (isServing && options?.slowStartMs !== undefined) {
+      startSlowly(this.#usable, before, nowMs);
+    }
+    const isGrowing = shareOut(this.#backends, options?.slowStartMs, nowMs);
+    this.#picker = pickerOfCandidates(this.#policy, {
+      usable: this.#usable,
+      staying,
+      zone: this.#watcher.zone,
+      zoneUsablePercentMin: options?.zone?.usablePercentMin,
+      previous,
+    });
+    this.restless =
+      isGrowing || this.#backends.some(({ standing }) => standing.ejectedUntilMs > nowMs);
     if (this.restless) this.#watcher.restless(this);
   }
 
-  /** Other backends, or the same with other weights. */
-  replaceBackends(backends: BackendState[]): void {
+  /** Other backends, or the same with other weights. @param isServing Those that are new may start slowly. */
+  replaceBackends(backends: BackendState[], isServing: boolean): void {
     this.#backends = backends;
     this.#byAddress = undefined;
-    this.refresh();
+    this.#choose(isServing);
   }
 
   /**
-   * Puts other states in the places of these, each of the same address and weight.
+   * Puts other states in the places of these, each of the same address and weight. Nobody is new by that.
+   *
+   * @param previous Whose they were.
    */
-  adoptBackends(adopted: (own: BackendState) => BackendState): void {
-    let isPlain = this.#usable === this.#backends;
+  adoptBackends(adopted: (own: BackendState) => BackendState, previous?: ServiceState): void {
+    let isPlain = this.#usable === this.#backends && followsItsList(this.#picker);
     for (const [position, own] of this.#backends.entries()) {
       const state = (this.#backends[position] = adopted(own));
       isPlain &&= state.standing === plainStanding;
     }
     this.#byAddress = undefined;
     // The picker was made for this very list: where all of it is used it goes on with it.
-    if (!isPlain) this.refresh();
+    if (!isPlain) this.#choose(false, previous?.picker);
   }
 
   /**

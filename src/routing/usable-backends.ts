@@ -15,16 +15,24 @@ export function whyUnusable({ standing, lastFailure }: BackendState, nowMs: numb
   return "";
 }
 
-/** Answers `backends` itself when all of them are used. */
-export function usableOf(
-  backends: readonly BackendState[],
-  nowMs: number,
-): readonly BackendState[] {
-  if (backends.every(({ standing }) => standing === plainStanding)) return backends;
-  const staying = backends.filter(({ standing }) => !standing.draining);
-  const good = staying.filter(
-    ({ standing }) => standing.check !== "unhealthy" && standing.ejectedUntilMs <= nowMs,
+/** Whether it would be used while others are good as well. */
+export function isGood({ standing }: BackendState, nowMs: number): boolean {
+  return (
+    standing === plainStanding ||
+    (!standing.draining && standing.check !== "unhealthy" && standing.ejectedUntilMs <= nowMs)
   );
-  const usable = good.length === 0 ? staying : good;
-  return usable.length === backends.length ? backends : usable;
+}
+
+/** All but those that leave; `backends` itself when none does. */
+export function stayingOf(backends: readonly BackendState[]): readonly BackendState[] {
+  return backends.some(({ standing }) => standing.draining)
+    ? backends.filter(({ standing }) => !standing.draining)
+    : backends;
+}
+
+/** Answers `staying` itself when all of them are used. */
+export function usableOf(staying: readonly BackendState[], nowMs: number): readonly BackendState[] {
+  if (staying.every((backend) => isGood(backend, nowMs))) return staying;
+  const good = staying.filter((backend) => isGood(backend, nowMs));
+  return good.length === 0 ? staying : good;
 }

@@ -69,12 +69,17 @@ export class BackendChoice {
     this.#spare = undefined;
   }
 
-  /** @param client Whom a preface names. @param rule Of the route, if it says anything of tries. */
-  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule): void {
+  /**
+   * @param client Whom a preface names.
+   * @param rule Of the route, if it says anything of tries.
+   * @param hash Of what it is kept together by; 0 where its service does not ask.
+   */
+  begin(service: ServiceState, client: PrefacedClient, rule?: RetryRule, hash = 0): void {
     this.reset();
     this.#service = service;
     this.#client = client;
     this.#rule = rule;
+    this.#question.hash = hash;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */

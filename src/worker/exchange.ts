@@ -20,6 +20,7 @@ import { Lateness } from "./lateness.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson } from "./local-answer.ts";
 import { type OwnAnswer, ownAnswerOf, sendOwnAnswer } from "./own-answer.ts";
+import { pickHashOf } from "./pick-hash.ts";
 import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
 import type { Downstream } from "./request-writer.ts";
@@ -142,7 +143,10 @@ export class Exchange {
     this.stickyPlace = place;
     this.record.service = service.name;
     if (this.#isBeyondLimits(route)) return;
-    this.delivery.choice.begin(service, this.client.downstream, route.retry);
+    const { downstream } = this.client;
+    const key = service.hashKey;
+    const hash = key === undefined ? 0 : pickHashOf(this.#context, key, downstream, bytes);
+    this.delivery.choice.begin(service, downstream, route.retry, hash);
     if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
     if (backend === undefined) {

@@ -64,7 +64,13 @@ export function makeContext(
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
   const health = new HealthBook({ recovered() {} });
-  const upkeep = new ServiceUpkeep({ nowMs, wheel, everyMs: limits.serviceUpkeepMs, health });
+  const upkeep = new ServiceUpkeep({
+    zone: settings.zone,
+    nowMs,
+    wheel,
+    everyMs: limits.serviceUpkeepMs,
+    health,
+  });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,

@@ -57,7 +57,9 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
     this.#owner = owner;
     this.#service = service;
     this.#choice = new BackendChoice(context);
-    this.#choice.begin(service, client);
+    // It is kept together with nothing.
+    const hash = service.hashKey === undefined ? 0 : Math.floor(context.random() * 2 ** 32);
+    this.#choice.begin(service, client, undefined, hash | 0);
     this.#isLast = hasStrayBody(head);
     this.#answer = new DroppedAnswer(context, head.method);
     this.#body = new BodyRelay(limits);

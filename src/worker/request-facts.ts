@@ -46,7 +46,7 @@ export class HeadFacts implements RequestFacts {
 }
 
 /** Whether the name in the range is `name` (given in lower case), whatever its case. */
-function isNamed(bytes: Uint8Array, start: number, end: number, name: string): boolean {
+export function isNamed(bytes: Uint8Array, start: number, end: number, name: string): boolean {
   const length = end - start;
   if (length !== name.length) return false;
   for (let i = 0; i < length; i++) {

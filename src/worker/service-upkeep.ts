@@ -9,6 +9,8 @@ import type { HealthBook } from "./health-book.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
+  /** Where the node is; "": not said. */
+  readonly zone: string;
   readonly nowMs: () => number;
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
@@ -23,6 +25,10 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   constructor(options: ServiceUpkeepOptions) {
     this.#options = options;
+  }
+
+  get zone(): string {
+    return this.#options.zone;
   }
 
   nowMs = (): number => this.#options.nowMs();

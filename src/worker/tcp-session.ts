@@ -10,6 +10,7 @@ import { peerIpOf } from "./client-ip.ts";
 import type { PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import { pickHashOfPeer } from "./pick-hash.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
@@ -61,7 +62,9 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
       : undefined;
     if (refused !== undefined) return this.#give(refused.reason);
     this.#line.service = service.name;
-    this.#choice.begin(service, this.#client);
+    const isKeyed = service.hashKey !== undefined;
+    const hash = isKeyed ? pickHashOfPeer(this.#client.ends.remoteAddress) : 0;
+    this.#choice.begin(service, this.#client, undefined, hash);
     this.#settings = this.#choice.asConnection();
     this.#tryNext("no-backend");
   }

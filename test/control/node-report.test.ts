@@ -267,8 +267,8 @@ describe("checks", () => {
   });
 });
 
-test("metrics tell the same as the checks, in numbers", () => {
-  const text = report({
+test("metrics tell the same as the checks, in numbers", async () => {
+  const text = await report({
     trouble: "gone",
     rejected: [{ key: "routes/two", reason: "taken" }],
     workers: [{ restarts: 4 }],
@@ -314,8 +314,8 @@ test.for<[string, StoreCondition, Record<string, number>]>([
     { up: 0, held: 0, stale: 1, seconds: 60 },
   ],
   ["held", { ...held, sinceMs: 1_789_999_945_000 }, { up: 1, held: 1, stale: 0, seconds: 60 }],
-])("metrics of a store that is %s", ([, condition, expected]) => {
-  const text = report({ condition }).metrics();
+])("metrics of a store that is %s", async ([, condition, expected]) => {
+  const text = await report({ condition }).metrics();
   const value = (name: string): number =>
     Number(new RegExp(`^crosspoint_store_${name} (.*)$`, "m").exec(text)?.[1]);
   expect({

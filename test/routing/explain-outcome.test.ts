@@ -179,6 +179,39 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    name: "tries",
+    service: "web",
+    options: {
+      retry: { tries: 3, perTryMs: 250, statuses: [502, 503], budgetPercent: 10, hedgeMs: 40 },
+      timeoutMs: 2_000,
+    },
+    steps: [
+      ...gets,
+      "the request is tried 3 times in all: again when nothing could be sent, or the connection broke before the answer, or the time for a try is over, or the answer is 502, 503",
+      "only an idempotent request is sent again, and none of whose answer the client has had a byte",
+      "each try has 250 ms until its answer begins: then 504 try-time",
+      "retries are at most 10 of 100 answers of the service",
+      "an idempotent request without an answer after 40 ms goes to a second backend as well",
+      "the whole request may take 2000 ms, over all tries: then 504 request-time",
+    ],
+  },
+  {
+    name: "a single try",
+    service: "web",
+    options: { retry: { tries: 1, hedgeMs: 40 } },
+    steps: [...gets, "the request is tried once"],
+  },
+  {
+    name: "tries that leave most to the node",
+    service: "web",
+    options: { retry: { on: ["reset"], statuses: [503] } },
+    steps: [
+      ...gets,
+      "the request is tried as often as the node allows: again when the connection broke before the answer",
+      "only an idempotent request is sent again, and none of whose answer the client has had a byte",
+    ],
+  },
+  {
     name: "a rate",
     service: "web",
     options: { rateLimit: { requests: 10, perMs: 60_000, burst: 20, key: "client" } },

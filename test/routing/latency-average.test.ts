@@ -2,11 +2,10 @@
 // that is silent. Method: observations at chosen moments against what the definition gives by hand.
 
 import { expect, test } from "vitest";
-import { latencyDecayMs, latencyMsMin } from "../../src/limits.ts";
 import { parseAddress } from "../../src/model/address.ts";
 import { parseServiceName } from "../../src/model/names.ts";
 import { BackendState, Endpoint } from "../../src/routing/backend-state.ts";
-import { LatencyAverage } from "../../src/routing/latency-average.ts";
+import { LatencyAverage, latencyDecayMs, latencyMsMin } from "../../src/routing/latency-average.ts";
 
 function observed(...samples: readonly (readonly [latencyMs: number, nowMs: number])[]) {
   const average = new LatencyAverage();

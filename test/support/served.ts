@@ -2,6 +2,7 @@
 
 import { onTestFinished } from "vitest";
 import type { WorkerSettings } from "../../src/channel/messages.ts";
+import type { RouteOptions } from "../../src/model/route-options.ts";
 import type { Service } from "../../src/model/service.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { OneWorker } from "./one-worker.ts";
@@ -16,6 +17,8 @@ export interface ServedOptions {
   /** Addresses of further backends, where perhaps nobody listens. */
   readonly addresses?: readonly string[];
   readonly sticky?: boolean;
+  /** Of the HTTP route. */
+  readonly route?: RouteOptions;
   readonly services?: readonly Service[];
   readonly limits?: Partial<WorkerLimits>;
   readonly settings?: Partial<WorkerSettings>;
@@ -40,7 +43,11 @@ export async function serve(options: ServedOptions = {}): Promise<Served> {
   const addresses = [...backends.map(({ address }) => address), ...(options.addresses ?? [])];
   const worker = await OneWorker.start(({ tcpPort }) => ({
     routes: [
-      { ...routeOf("all", "*"), sticky: options.sticky ?? false },
+      {
+        ...routeOf("all", "*"),
+        sticky: options.sticky ?? false,
+        ...(options.route === undefined ? {} : { options: options.route }),
+      },
       routeOf("relay", tcpPort),
     ],
     services: options.services ?? [],

@@ -50,6 +50,7 @@ export function loopbackConfig(changes: Partial<Config> = {}): Config {
     stateDir: "/nonexistent",
     accessLog: { kind: "off" },
     trustForwarded: [],
+    metricsServices: [],
     proxyProtocol: [],
     pages: [],
     via: "crosspoint",

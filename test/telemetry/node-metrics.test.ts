@@ -10,6 +10,7 @@ import {
 } from "../../src/telemetry/counters.ts";
 import type { NodeMetrics } from "../../src/telemetry/node-figures.ts";
 import { nodeMetricFamilies, nodeMetricsText } from "../../src/telemetry/node-metrics.ts";
+import { serviceMetricFamilies } from "../../src/telemetry/service-metrics.ts";
 
 function node(change: Partial<NodeMetrics> = {}): NodeMetrics {
   return {
@@ -186,6 +187,18 @@ describe("nodeMetricsText", () => {
         "| name | type | meaning |",
         "|---|---|---|",
         ...rows,
+        "",
+        "## Services with figures of their own",
+        "",
+        "`--metrics-service NAME` (repeatable; at most 16 names) shows these of each service that is named, with its name in the label",
+        "`service`: thirteen series. Each scrape asks the workers about them. Without it there are sums only. Sums of what only grows go on when",
+        "backends leave; what a backend did between the last scrape and its end is not in them.",
+        "",
+        "| name | type | meaning |",
+        "|---|---|---|",
+        ...serviceMetricFamilies.map(
+          ({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`,
+        ),
         "",
       ].join("\n"),
     ).toMatchFileSnapshot("../../docs/METRICS.md");

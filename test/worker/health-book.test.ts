@@ -18,6 +18,7 @@ function world(...addresses: readonly string[]) {
   const recovered: string[] = [];
   const book = new HealthBook({ recovered: ({ address }) => recovered.push(address) });
   const watcher = {
+    zone: "",
     nowMs: () => 0,
     joined: (backend: Parameters<HealthBook["inform"]>[0]) => book.inform(backend),
     restless() {},

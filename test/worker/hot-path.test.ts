@@ -10,7 +10,7 @@ import type { RequestKind } from "../../bench/support/hot-loop.ts";
 const bytesPerRequestMax = 16;
 const requests = 200_000;
 
-test.for<RequestKind>(["small", "browser", "small-new"])(
+test.for<RequestKind>(["small", "small-tried", "browser", "small-new"])(
   "a request allocates nothing: %s",
   { timeout: 60_000 },
   async (kind) => {

@@ -321,8 +321,8 @@ export interface Route {
   /** What the client gets instead of the router's own words, by status. HTTP routes only; at most 16. */
   pages: Page[];
   /**
-   * How often and when a request is tried again. HTTP routes only. Absent: 3 backends while nothing was sent, and
-   * once more when the connection of an idempotent request broke before a byte of its answer.
+   * How often and when a request is tried again. HTTP routes only. Absent: 4 backends while nothing was sent, and
+   * twice more when the connection of an idempotent request broke before a byte of its answer.
    */
   retry?:
     | Retry
@@ -341,7 +341,7 @@ export interface Route_LabelsEntry {
 
 /**
  * A request is never sent twice that is not idempotent (RFC 9110 section 9.2.2), nor one whose body is larger than
- * what is kept (64 KiB), nor after a byte of an answer went to the client.
+ * what is kept (16 KiB), nor after a byte of an answer went to the client.
  */
 export interface Retry {
   /** All tries, the first one among them: 1 to 10; 1 means never again. 0: the default. */
