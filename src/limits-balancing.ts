@@ -15,6 +15,54 @@ export const retryAnswersMax = 5_000;
 export const metricsServicesMax = 16;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
+/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
+export const latencyDecayMs = 10_000;
+/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
+export const latencyMsMin = 0.1;
+/** Failures in a row after which a backend is ejected. Envoy's consecutive_5xx is 5; nginx's max_fails is 1. */
+export const ejectionFailures = 5;
+/** Of 100 requests, so many must have succeeded, or the backend is ejected if the others do better. HAProxy and nginx do not count so. */
+export const ejectionSuccessPercent = 50;
+/** Requests within the look-back before their share of successes means anything: with fewer, chance alone makes 50 % out of 75. */
+export const ejectionRequestsMin = 20;
+/** How far back failures and successes count, in ms, at most; at least half of it. Envoy's outlier interval is 10 s. */
+export const ejectionLookBackMs = 10_000;
+/** Time of a first ejection, in ms. Envoy's base_ejection_time is 30 s; nginx's fail_timeout 10 s. */
+export const ejectionBaseMs = 10_000;
+/** Time of the longest ejection, in ms. Envoy's max_ejection_time is 5 min. */
+export const ejectionMaxMs = 300_000;
+/** Time of a first ejection after a refused connection, in ms: it doubles up to the base time. Whoever refuses starts again or is gone, and costs no request, which another backend gets. */
+export const ejectionRefusedMs = 1_000;
+/** Ejections are shorter by up to this share, each by another: what failed together does not come back together. */
+export const ejectionJitter = 0.1;
+/** How much longer the other workers leave out what one has ejected, in ms: it tries the backend first, for all of them. */
+export const ejectionOthersMs = 500;
+/** Failures in a row eject when chance brings so many less often than this within the look-back, at the share of failures of the other backends. */
+export const ejectionChanceMax = 0.000_1;
+/** A backend that is tried again and fails is left out for longer when chance makes that many failures less often than this, at the share of failures of the others. */
+export const ejectionTrialChanceMax = 0.05;
+/** Of another backend so many requests count half: three requests tell little of it. */
+export const ejectionDoubtRequests = 4;
+/** A backend's successes, as a share of what the others reach, below which it is worse than they are. */
+export const ejectionWorseShare = 0.8;
+/** By how many standard deviations its failures are beyond theirs then: many looks in a minute must not find one by chance. */
+export const ejectionWorseDeviations = 4;
+/** When the others fail this share of their requests, nothing is gained by leaving out one that fails again as soon as it is back. */
+export const ejectionOthersFailingMax = 0.5;
+/** Slots of a Maglev table for each backend, at least: shares are within 1 % of what they should be (Maglev, NSDI 2016, section 5.3). */
+export const maglevSlotsPerMember = 100;
+/** Slots of a Maglev table for the lightest backend, at least. */
+export const maglevSlotsPerWeight = 10;
+/** What a backend may have in flight, as a multiple of its part of what is in flight to all: 1 + ε of "Consistent Hashing with Bounded Loads" (Mirrokni et al., 2016); HAProxy's documentation recommends 1.25 to 2. */
+export const boundedLoadFactor = 1.25;
+/** Slots that are looked at for a backend that is usable and has room; then all backends are. */
+export const ringProbesMax = 64;
+/** Backends whose load is summed up for each pick, at most: of more the sum is taken every so many picks. */
+export const ringSumMax = 64;
+/** Share of its weight that a backend starts slowly with: Envoy's default min_weight_percent is 10. */
+export const slowStartShare = 0.1;
+/** Unused backends that Explain names one by one. */
+export const unusedShownMax = 20;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
 export const probesInFlightMax = 1_000;
 /** Of the file descriptors, probes get 1 of this many: a part of what is kept for everything but clients. */
@@ -45,3 +93,23 @@ export const shortTickMs = 5;
 export const shortTimesMsMax = 5_000;
 /** Characters of the retries of one request that its line in the access log tells. */
 export const retriesToldMax = 400;
+/** The longest that a backend may take to drain, in ms (24 h): long-lived connections of a working day. */
+export const backendDrainMsMax = 86_400_000;
+/** While something drains or is paused its workers are asked what is open, so often at first, in ms: most requests are over by then. */
+export const openLookMsMin = 10;
+/** The same once nothing moves, in ms: a drain is answered so much later than its last connection ended, at most. */
+export const openLookMsMax = 100;
+/** Other nodes hear that what is open has become less at most so often, in ms; that nothing is, at once. */
+export const openToldEveryMs = 500;
+/** Places with something open that a node tells the others of; a node has one entry in the store, and etcd takes 1.5 MiB. */
+export const openPlacesToldMax = 1_000;
+/** A drain that is over and that the node which was asked does not end, another node ends after this long and up to twice as long, in ms: clocks of nodes differ by less. */
+export const drainOrphanMs = 5_000;
+/** When the store did not take the end of a drain it is offered again after this long, in ms. */
+export const drainRetryMs = 1_000;
+/** Who may wait at a paused service on each node, when the call does not say: two seconds at 500 requests/s. */
+export const pauseQueueDefault = 1_000;
+/** How long each may, when the call does not say, in ms: most programs start within it. */
+export const pauseMsDefault = 30_000;
+/** The longest that a node may say it is not ready before it accepts no more, and the longest to finish then, in ms (24 h). */
+export const nodeDrainMsMax = 86_400_000;

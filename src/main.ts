@@ -14,6 +14,7 @@ import { ListenerSet } from "./control/listeners.ts";
 import { NamedServices } from "./control/named-services.ts";
 import { NodeHealth } from "./control/node-health.ts";
 import { reportOf } from "./control/node-report.ts";
+import { OpenHere } from "./control/open-work.ts";
 import { QuestionAnswers } from "./control/question-answers.ts";
 import { createRouterService, type RouterCalls } from "./control/router-service.ts";
 import { SealingKeys } from "./control/sealing-keys.ts";
@@ -28,6 +29,7 @@ import { rpcCloseMsMax } from "./limits.ts";
 import { RouterError } from "./model/errors.ts";
 import type { Revision } from "./model/revision.ts";
 import type { Page } from "./model/route-options.ts";
+import { departureOf } from "./node-departure.ts";
 import { nodeIo } from "./node-io.ts";
 import { keepServingWithoutReader, logWarnings } from "./node-output.ts";
 import { readPages } from "./node-pages.ts";
@@ -71,6 +73,8 @@ export interface RunningNode {
   reopenLog(): void;
   /** Takes no new work, finishes what is open within `drainMs`, closes everything. Answers how many connections were cut. */
   stop(drainMs: number): Promise<number>;
+  /** Resolves when it has left, by `stop` or by a call, with how many connections were cut. */
+  readonly left: Promise<number>;
 }
 
 /** Starts a node and resolves once every listener is open and every worker serves the table. */
@@ -127,29 +131,32 @@ async function assemble(
   const parts = { sealing, listeners, source, sink, health };
   const fleet = opened(await startFleet(options, parts), (it) => it.drain(0));
   health.follow((message) => fleet.post(message));
+  const here = opened(new OpenHere({ source, serving: fleet, system }), async (it) => it.stop());
+  const leavingNode = { fleet, store, closeRest: () => closeAll(closers, log) };
+  const departure = departureOf(leavingNode, { drainMs: config.drainMs, system, log });
+  const leaving = { here, source, log, leave: departure.leave };
   const info = (): MemberInfo => node;
-  const calls = createRouterService({ store, view: source, serving: fleet, system, info, health });
+  const shared = { store, health, system };
+  const calls = createRouterService({ ...shared, view: source, serving: fleet, info, leaving });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   const accepts = await forwardedAddresses(config, calls);
-  let draining = false;
   report.current = reportOf({
+    ...shared,
     version: node.version,
     io: node.io,
-    store,
     source,
     fleet,
-    health,
     named: new NamedServices({ view: source, serving: fleet, health }, config.metricsServices),
-    system,
     logLinesDropped: () => sink?.linesDropped ?? 0,
-    draining: () => draining,
+    draining: () => departure.begun,
     startedMs,
   });
   const rpc = opened(await openRpc(options, calls), async (it) => it?.close(rpcCloseMsMax));
+  departure.door = rpc;
   node.rpc = rpc?.address ?? "";
-  const announced = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
-  if (store.condition.kind === "current") await announced;
-  const answers = answerOthers(store, { serving: fleet, view: source, system, log });
+  const listed = store.members?.announce({ ...node }).catch(() => undefined); // the first one told
+  if (store.condition.kind === "current") await listed;
+  const answers = answerOthers(store, { serving: fleet, view: source, open: here, system, log });
   if (answers !== undefined) opened(answers, async (it) => it.stop());
   return {
     rpc: node.rpc,
@@ -161,16 +168,8 @@ async function assemble(
     calls,
     readyLine: readyLine(node, accepts, source.table.revision),
     reopenLog: () => void sink?.reopen(),
-    async stop(drainMs) {
-      draining = true;
-      // Writers first, traffic last; the admin port tells "not ready" until the end.
-      await rpc?.close(rpcCloseMsMax);
-      const drained = fleet.drain(drainMs);
-      await store.members?.leave(); // nothing new comes here any more, so nobody waits for us
-      const cut = await drained;
-      await closeAll(closers, log);
-      return cut;
-    },
+    stop: (drainMs) => departure.stop(drainMs),
+    left: departure.left,
   };
 }
 
@@ -379,10 +378,11 @@ async function untilAsked(config: Config, log: Log, ends: Signals): Promise<numb
   process.stdout.write(`${node.readyLine}\n`);
   if (config.demo) process.stderr.write(demoHint(node));
   ends.onHangUp(() => node.reopenLog());
-  const signal = await ends.asked;
-  log.info("draining", { signal, drainMs: config.drainMs });
-  const cut = await node.stop(config.drainMs);
-  log.info("stopped", { cut });
+  void ends.asked.then((signal) => {
+    log.info("draining", { signal, drainMs: config.drainMs });
+    return node.stop(config.drainMs);
+  });
+  log.info("stopped", { cut: await node.left });
   return 0;
 }
 

@@ -143,6 +143,12 @@ export interface EjectionMeasure {
   readonly reason: string;
 }
 
+/** A backend of a service, or with the address "" all of the service's backends together. */
+export interface OpenPlace {
+  readonly service: string;
+  readonly address: string;
+}
+
 /** What the checks say of one backend of one service. */
 export interface CheckVerdict {
   readonly service: string;
@@ -183,12 +189,16 @@ export type ToWorker =
     })
   | { readonly kind: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly kind: "measure"; readonly id: number; readonly service: string | undefined }
+  /** What is open at each of these places. */
+  | { readonly kind: "count"; readonly id: number; readonly places: readonly OpenPlace[] }
   /** Replaces what the worker knew of these. */
   | { readonly kind: "health"; readonly verdicts: readonly CheckVerdict[] }
   /** What other workers have found. */
   | { readonly kind: "ejected"; readonly ejections: readonly SharedEjection[] }
   /** Replaces the keys that the worker has. */
   | { readonly kind: "sticky-keys"; readonly keys: StickyKeys }
+  /** The node will leave: answers carry Connection: close from now on, and everything else goes on. */
+  | { readonly kind: "leaving" }
   | { readonly kind: "drain"; readonly deadlineMs: number }
   | { readonly kind: "crash" }
   | { readonly kind: "stall"; readonly ms: number };
@@ -204,6 +214,8 @@ export type FromWorker =
   | (TableVersion & { readonly kind: "nack"; readonly reason: string })
   | { readonly kind: "explained"; readonly id: number; readonly explanation: Explanation }
   | { readonly kind: "measured"; readonly id: number; readonly measures: readonly BackendMeasure[] }
+  /** Requests and connections in flight, in the order of the places. */
+  | { readonly kind: "counted"; readonly id: number; readonly counts: readonly number[] }
   /** For the other workers. */
   | { readonly kind: "ejected"; readonly ejections: readonly SharedEjection[] }
   /** A page of `logMemory` with whole access-log lines; the receiver releases it. */

@@ -59,10 +59,7 @@ export function formatApplyFile(
 ): string {
   const routes = table.routes.map(withoutOutput);
   // A service without settings exists because a route or a backend names it: there is nothing to put.
-  const services = table.services.filter(
-    ({ policy, healthCheck, proxyProtocol }) =>
-      policy !== 0 || healthCheck !== undefined || proxyProtocol !== 0,
-  );
+  const services = table.services.map(withoutPause).filter(hasSettings);
   if (as === "json") {
     const all = {
       services: services.map((service) => messageToShortJson("Service", Service, service)),
@@ -75,6 +72,15 @@ export function formatApplyFile(
     routes: routes.map(shortRoute),
   };
   return `# revision ${table.revision}\n${formatYaml(shown)}`.trimEnd();
+}
+
+function hasSettings(service: Service): boolean {
+  return Service.encode({ ...service, name: "" }).finish().length > 0;
+}
+
+/** A pause is the node's to say. */
+function withoutPause(service: Service): Service {
+  return { ...service, pause: undefined };
 }
 
 /** What a user can set. */
@@ -107,16 +113,16 @@ function shortMatch({ match }: Route, json: unknown): Record<string, unknown> {
   return { http: prefix === "" ? others : json };
 }
 
+/** The message in proto3 JSON, with policy and version as on the command line. */
 function shortService(service: Service): Record<string, unknown> {
-  const { name, policy, healthCheck } = service;
-  const json = messageToShortJson("Service", Service, Service.fromPartial({ name, healthCheck }));
-  const rest =
-    typeof json === "object" && json !== null && "healthCheck" in json ? json : undefined;
+  const json = messageToShortJson("Service", Service, service);
+  assert(isEntry(json), "a message is an object");
+  const { name = "", policy: _, proxyProtocol: __, ...others } = json;
   return {
     name,
-    ...(policy === 0 ? {} : { policy: policyText(policy) }),
+    ...(service.policy === 0 ? {} : { policy: policyText(service.policy) }),
     ...(service.proxyProtocol === 0 ? {} : { proxyProtocol: proxyProtocolText(service) }),
-    ...(rest === undefined ? {} : { healthCheck: rest["healthCheck"] }),
+    ...others,
   };
 }
 
@@ -159,7 +165,7 @@ function putService(reader: Reader, entry: unknown, path: YamlPath): Change {
   if (check !== undefined && ("healthCheck" in rest || "health_check" in rest)) {
     throw reader.wrong([...path, "check"], "check and healthCheck say the same; keep one");
   }
-  const value = reader.message("Service", Service, rest, path);
+  const value = withoutPause(reader.message("Service", Service, rest, path));
   const text = check === undefined ? undefined : reader.text(check, [...path, "check"]);
   return {
     change: {

@@ -26,6 +26,13 @@ export interface Flag {
   readonly required?: boolean;
   readonly choices?: readonly string[];
   readonly complete?: Completion;
+  /** The heading in --help under which it stands; absent: "Options". */
+  readonly group?: string;
+}
+
+/** The flags under one heading. */
+export function grouped(group: string, flags: readonly Flag[]): readonly Flag[] {
+  return flags.map((flag) => ({ ...flag, group }));
 }
 
 /** Flag to its text, its texts (repeatable), or true (a switch); as the command line gave them. */

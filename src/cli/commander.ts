@@ -171,10 +171,12 @@ function optionOf({
   repeatable = false,
   required = false,
   choices,
+  group,
 }: Flag): Option {
   const flags = `${short === undefined ? "" : `-${short}, `}--${name}`;
   const option = new Option(value === undefined ? flags : `${flags} <${value}>`, help);
   if (choices !== undefined) option.choices(choices);
+  if (group !== undefined) option.helpGroup(`${group}:`);
   option.makeOptionMandatory(required);
   if (repeatable) {
     option.argParser((text: string, texts: readonly string[] | undefined) => [

@@ -1,8 +1,10 @@
 // What is written on the command line to the parts of a request. Only the shape is checked here; names,
 // domains and addresses are the node's to judge.
 
+import { parseDuration } from "../config-values.ts";
 import { type HealthCheck, HttpMatch, type Route } from "../gen/crosspoint/v1/router.ts";
 import type { Duration } from "../gen/google/protobuf/duration.ts";
+import { type Flags, textOf } from "./command.ts";
 import { usageError } from "./failure.ts";
 
 /** "tcp:5432", "tcp" (any free port), "app.example.com/api". */
@@ -78,6 +80,21 @@ export function parseNumberWord(text: string, flag: string, min: number): number
     throw usageError(`${flag}: ${JSON.stringify(text)} is not a whole number from ${min} on`);
   }
   return value;
+}
+
+/** A count of a flag that fits into 32 bits; 0: it was not given. */
+export function countOf(flags: Flags, name: string): number {
+  const word = textOf(flags, name);
+  if (word === undefined) return 0;
+  const count = parseNumberWord(word, `--${name}`, 1);
+  if (count < 2 ** 32) return count;
+  throw usageError(`--${name}: ${JSON.stringify(word)} is too many`);
+}
+
+/** A flag's duration; undefined: it was not given. */
+export function timeOf(flags: Flags, name: string): Duration | undefined {
+  const word = textOf(flags, name);
+  return word === undefined ? undefined : durationOf(parseDuration(word, `--${name}`));
 }
 
 export function durationOf(ms: number): Duration {

@@ -1,6 +1,11 @@
 // A route's options in words.
 
-import { RateLimit_Key as Key, Route } from "../gen/crosspoint/v1/router.ts";
+import {
+  RateLimit_Key as Key,
+  Retry_On as On,
+  Route,
+  retry_OnToJSON,
+} from "../gen/crosspoint/v1/router.ts";
 import { messageToShortJson } from "./proto-json.ts";
 import { redirectText } from "./redirect-words.ts";
 import { durationText } from "./show.ts";
@@ -35,6 +40,8 @@ const wordsOf = {
   access: ({ access }: Route) => (access === undefined ? "" : accessText(access)),
   rateLimit: ({ rateLimit }: Route) => (rateLimit === undefined ? "" : rateText(rateLimit)),
   pages: ({ pages }: Route) => pages.map(pageText).join(", "),
+  retry: ({ retry }: Route) => (retry === undefined ? "" : retryText(retry)),
+  timeout: ({ timeout }: Route) => durationText(timeout),
 } as const satisfies Partial<Record<keyof Route, (route: Route) => string>>;
 
 /** The options that are set. */
@@ -77,4 +84,23 @@ function rateText({ requests, per, burst, key }: Said<"rateLimit">): string {
   const time = per === undefined ? "1s" : durationText(per);
   const whose = key === Key.CLIENT ? "each client by itself" : "all clients together";
   return `${requests} in ${time}, ${burst === 0 ? requests : burst} at once, ${whose}`;
+}
+
+/** "5 tries, each 500ms, on connect status 503, budget 10 %, hedged after 0.1s". */
+function retryText(retry: Said<"retry">): string {
+  const { tries, perTryTimeout, on, statuses, budgetPercent, hedgeAfter } = retry;
+  const failures = [...on.map(failureText), ...statuses];
+  return [
+    tries === 0 ? "" : `${tries} ${tries === 1 ? "try" : "tries"}`,
+    perTryTimeout === undefined ? "" : `each ${durationText(perTryTimeout)}`,
+    failures.length === 0 ? "" : `on ${failures.join(" ")}`,
+    budgetPercent === 0 ? "" : `budget ${budgetPercent} %`,
+    hedgeAfter === undefined ? "" : `hedged after ${durationText(hedgeAfter)}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function failureText(on: On): string {
+  return retry_OnToJSON(on).replace("ON_", "").toLowerCase();
 }

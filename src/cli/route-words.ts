@@ -15,15 +15,15 @@ import {
   type Route,
   type Share,
 } from "../gen/crosspoint/v1/router.ts";
-import { type Flag, type Flags, isOn, textOf, textsOf } from "./command.ts";
+import { type Flag, type Flags, grouped, isOn, textOf, textsOf } from "./command.ts";
 import { conditionOfWord, fieldsOfWords } from "./condition-words.ts";
 import { usageError } from "./failure.ts";
 import { readPage } from "./page-words.ts";
 import { durationOf, pairsOf, parseMatch, parseNumberWord } from "./parse-words.ts";
 import { parseRedirectWord } from "./redirect-words.ts";
+import { retryFlags, retryOfWords } from "./retry-words.ts";
 
-/** Of `route add`, beside the name and the wait. */
-export const routeFlags: readonly Flag[] = [
+const matching: readonly Flag[] = [
   { name: "exact", help: "this path alone, not what is below it" },
   {
     name: "method",
@@ -43,6 +43,9 @@ export const routeFlags: readonly Flag[] = [
     help: "only requests with this query parameter, written as with --header; repeatable",
     repeatable: true,
   },
+];
+
+const answering: readonly Flag[] = [
   {
     name: "split",
     value: "SERVICE=WEIGHT",
@@ -72,6 +75,9 @@ export const routeFlags: readonly Flag[] = [
     help: "a field of --answer, such as 'Retry-After: 60'; repeatable",
     repeatable: true,
   },
+];
+
+const forwarding: readonly Flag[] = [
   {
     name: "rewrite",
     value: "/PREFIX",
@@ -84,6 +90,9 @@ export const routeFlags: readonly Flag[] = [
     help: "copy requests to another service, whose answers are dropped",
     complete: "service",
   },
+];
+
+const admitting: readonly Flag[] = [
   {
     name: "allow",
     value: "CIDR",
@@ -108,6 +117,9 @@ export const routeFlags: readonly Flag[] = [
     help: "count all clients together, or each by itself (default: all)",
     choices: ["all", "client"],
   },
+];
+
+const others: readonly Flag[] = [
   {
     name: "page",
     value: "STATUS=FILE",
@@ -116,6 +128,16 @@ export const routeFlags: readonly Flag[] = [
   },
   { name: "sticky", help: "keep a client with its backend, by a cookie" },
   { name: "label", value: "KEY=VALUE", help: "a label; repeatable", repeatable: true },
+];
+
+/** Of `route add`, beside the name and the wait. */
+export const routeFlags: readonly Flag[] = [
+  ...grouped("Which requests", matching),
+  ...grouped("Who answers", answering),
+  ...grouped("What the backend gets", forwarding),
+  ...grouped("Who may come, and how much", admitting),
+  ...grouped("Tries and times", retryFlags),
+  ...others,
 ];
 
 type AskedRoute = Omit<Route, "name" | "revision" | "createTime" | "updateTime">;
@@ -141,6 +163,7 @@ export function routeOfWords(match: string, service: string | undefined, flags: 
     access: accessOf(flags),
     rateLimit: rateOf(flags),
     pages: textsOf(flags, "page").map(parsePageWord),
+    ...retryOfWords(flags),
     sticky: isOn(flags, "sticky"),
     labels: pairsOf(textsOf(flags, "label"), "--label"),
   };

@@ -43,13 +43,6 @@ export function proxyProtocolText({ proxyProtocol }: Service): string {
   return proxyProtocolToJSON(proxyProtocol).replace("PROXY_PROTOCOL_", "").toLowerCase();
 }
 
-/** "web  round-robin  sends PROXY v2". */
-export function serviceText(service: Service): string {
-  const version = proxyProtocolText(service);
-  const words = [service.name, policyText(service.policy), checkText(service)];
-  return [...words, version === "" ? "" : `sends PROXY ${version}`].filter(Boolean).join("  ");
-}
-
 /** "http:/healthz", "tcp", "grpc:shop.v1.Shop"; "" when there is none. */
 export function checkText({ healthCheck }: Service): string {
   const probe = healthCheck?.probe;

@@ -10,7 +10,7 @@
 import type { Address } from "../model/address.ts";
 import { type Backend, type BackendKey, backendKeyOf, sameBackend } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
-import { invalidField, RouterError, unreachable } from "../model/errors.ts";
+import { invalidField, RouterError } from "../model/errors.ts";
 import type { Labels, RouteName, ServiceName } from "../model/names.ts";
 import { stillPaused } from "../model/parse-service-options.ts";
 import { revisionZero } from "../model/revision.ts";
@@ -28,6 +28,7 @@ import {
 import { type RouteOptions, sameOptions } from "../model/route-options.ts";
 import { type Service, sameService } from "../model/service.ts";
 import type { Table } from "../model/table.ts";
+import { type LeavingDraft, planLeaving } from "./leaving-plan.ts";
 import type { StoredEntries } from "./table-view.ts";
 
 /** A route as a caller wants it. */
@@ -52,7 +53,8 @@ export type ChangeDraft =
   | { readonly kind: "put-service"; readonly service: Service; readonly field: string }
   | { readonly kind: "remove-service"; readonly name: ServiceName; readonly field: string }
   | { readonly kind: "put-backend"; readonly backend: Backend }
-  | { readonly kind: "remove-backend"; readonly service: ServiceName; readonly address: Address };
+  | { readonly kind: "remove-backend"; readonly service: ServiceName; readonly address: Address }
+  | LeavingDraft;
 
 /** What one draft comes to. */
 export interface Step {
@@ -141,7 +143,10 @@ class Plan {
       case "remove-backend":
         return this.#removeBackend(draft.service, draft.address);
       default:
-        return unreachable(draft);
+        return planLeaving(draft, this.#table, this.#nowMs, (service, address) => {
+          const backend = this.#storedBackend(service, address);
+          return backend ?? this.#noBackend(service, address);
+        });
     }
   }
 
@@ -277,8 +282,10 @@ class Plan {
     return undefined;
   }
 
-  #putBackend(backend: Backend): Step {
-    const existing = this.#storedBackend(backend.service, backend.address);
+  #putBackend(wanted: Backend): Step {
+    const existing = this.#storedBackend(wanted.service, wanted.address);
+    // One that leaves goes on leaving, as it is: only its time is renewed.
+    const backend = existing?.drain === undefined ? wanted : existing;
     const change = { kind: "backend-put", backend } as const;
     if (existing === undefined) return { action: "create", change };
     if (!sameBackend(existing, backend))
@@ -289,12 +296,16 @@ class Plan {
 
   #removeBackend(service: ServiceName, address: Address): Step {
     if (this.#storedBackend(service, address) === undefined) {
-      const source = this.#stored.sourceOf({ service, address });
-      throw source === undefined
-        ? missing("backend", `${service} ${address}`)
-        : discovered(service, address, source);
+      throw this.#noBackend(service, address);
     }
     return { action: "delete", change: { kind: "backend-removed", service, address } };
+  }
+
+  #noBackend(service: ServiceName, address: Address): RouterError {
+    const source = this.#stored.sourceOf({ service, address });
+    return source === undefined
+      ? missing("backend", `${service} ${address}`)
+      : discovered(service, address, source);
   }
 
   #storedBackend(service: ServiceName, address: Address): Backend | undefined {
@@ -373,9 +384,6 @@ function twice(field: string, what: string): RouterError {
 }
 
 function fieldOf(draft: ChangeDraft): string {
-  return draft.kind === "put-backend" || draft.kind === "remove-backend"
-    ? ""
-    : draft.kind === "put-route"
-      ? draft.route.field
-      : draft.field;
+  if (draft.kind === "put-route") return draft.route.field;
+  return "field" in draft ? draft.field : "";
 }

@@ -12,6 +12,7 @@ import type {
   BackendMeasure,
   ExplainQuestion,
   Explanation,
+  OpenPlace,
   RefusedListener,
   SharedEjection,
   StickyKeys,
@@ -52,6 +53,7 @@ export class Fleet implements Serving {
   /** The newest table as a snapshot, for as long as a worker may need it. */
   #encoded: readonly Uint8Array[] | undefined;
   #stickyKeys: StickyKeys;
+  #leaving = false;
 
   /**
    * Opens the listeners of the table's routes, starts the workers, and resolves once every worker
@@ -158,6 +160,16 @@ export class Fleet implements Serving {
     return this.#questions.measure(service, signal);
   }
 
+  count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[] | undefined> {
+    return this.#questions.count(places, signal);
+  }
+
+  /** The node will leave: every answer says so from now on, and everything else goes on. */
+  leaveSoon(): void {
+    this.#leaving = true;
+    this.post({ kind: "leaving" });
+  }
+
   /** For every worker, and for each that comes from now on before its first table. */
   setStickyKeys(keys: StickyKeys): void {
     this.#stickyKeys = keys;
@@ -250,6 +262,7 @@ export class Fleet implements Serving {
     const keys = this.#stickyKeys;
     if (keys !== this.#options.settings.stickyKeys) link.post({ kind: "sticky-keys", keys });
     for (const greeting of this.#options.greetings?.() ?? []) link.post(greeting);
+    if (this.#leaving) link.post({ kind: "leaving" });
     this.#links.set(link.workerId, link);
     this.#publisher.addWorker(link.workerId);
     this.#pump();

@@ -52,6 +52,8 @@ export class GrpcServer {
   readonly #server: grpc.Server;
   readonly #health: HealthImplementation;
   readonly #streams: OpenStreams;
+  readonly #adapter: CallAdapter;
+  #serving = false;
   readonly #system: System;
 
   /** Answers NOT_SERVING by health until `setServing(true)`. Throws "failed-precondition" when it cannot listen. */
@@ -68,34 +70,48 @@ export class GrpcServer {
       "grpc.keepalive_timeout_ms": rpcKeepAliveAnswerMsMax,
       "grpc.max_connection_idle_ms": rpcIdleMsMax,
     });
-    server.addService(guardedDefinition, new CallAdapter(options, streams).handlers());
+    const adapter = new CallAdapter(options, streams);
+    server.addService(guardedDefinition, adapter.handlers());
     addHealth(server, health, streams);
     addReflection(server, new Reflection(options.image), streams);
     // What goes wrong here is thrown; grpc-js would say it a second time.
     const address = await bind(server, options.address);
     redirectLog(options.log);
-    return new GrpcServer(address, server, health, streams, options.system);
+    const { system } = options;
+    return new GrpcServer(address, { server, health, streams, adapter, system });
   }
 
-  constructor(
+  private constructor(
     address: string,
-    server: grpc.Server,
-    health: HealthImplementation,
-    streams: OpenStreams,
-    system: System,
+    parts: {
+      readonly server: grpc.Server;
+      readonly health: HealthImplementation;
+      readonly streams: OpenStreams;
+      readonly adapter: CallAdapter;
+      readonly system: System;
+    },
   ) {
     this.address = address;
-    this.#server = server;
-    this.#health = health;
-    this.#streams = streams;
-    this.#system = system;
+    this.#server = parts.server;
+    this.#health = parts.health;
+    this.#streams = parts.streams;
+    this.#adapter = parts.adapter;
+    this.#system = parts.system;
   }
 
   /** What health checks hear. */
   setServing(serving: boolean): void {
+    if (serving === this.#serving) return;
+    this.#serving = serving;
     for (const name of healthNames) {
       this.#health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     }
+  }
+
+  /** New calls are refused, streams end with UNAVAILABLE; who waits for an answer goes on waiting. */
+  refuse(): void {
+    this.#adapter.refusing = true;
+    this.#streams.endAll();
   }
 
   /** Takes no new call, ends streams with UNAVAILABLE, lets other calls finish for `deadlineMs`, then cuts. */
@@ -117,6 +133,8 @@ export class GrpcServer {
 
 /** RouterCalls -> handlers of grpc-js. */
 class CallAdapter {
+  /** The node leaves. */
+  refusing = false;
   readonly #options: GrpcServerOptions;
   readonly #streams: OpenStreams;
 
@@ -157,6 +175,7 @@ class CallAdapter {
     return (call, callback) => {
       const run = async (): Promise<Response> => {
         throwIfUnreadable(call.request);
+        if (this.refusing) throw leaving();
         return await work(call.request, this.#contextOf(call));
       };
       run().then(
@@ -183,6 +202,7 @@ class CallAdapter {
     call.on("cancelled", () => controller.abort());
     try {
       throwIfUnreadable(call.request);
+      if (this.refusing) throw leaving();
       for await (const message of open(controller.signal)) {
         if (controller.signal.aborted) break;
         if (!call.write(message)) await this.#drained(call, controller.signal);

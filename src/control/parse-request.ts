@@ -14,7 +14,7 @@ import {
 } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
 import { type Backend, backendWeightDefault, backendWeightMax } from "../model/backend.ts";
-import { invalidField, RouterError } from "../model/errors.ts";
+import { invalidField } from "../model/errors.ts";
 import { Fields } from "../model/fields.ts";
 import { parseIp } from "../model/ip-address.ts";
 import { parseLabels, parsePort, parseRouteName, parseServiceName } from "../model/names.ts";
@@ -136,11 +136,6 @@ function parseTtlMs(ttl: Duration): number {
   return ms;
 }
 
-export function refuseDrain(drain: Duration | undefined): void {
-  if (drain === undefined) return;
-  throw notBuilt("drain", "draining a backend is not built yet: leave it out to remove it at once");
-}
-
 export function parseQuestion({ request }: ExplainRequest): ExplainQuestion {
   switch (request?.$case) {
     case "http":
@@ -179,10 +174,4 @@ function parseHttpQuestion(probe: HttpProbeRequest): ExplainQuestion {
     );
   }
   return { kind: "http", method, host, path, headers, clientAddress };
-}
-
-function notBuilt(field: string, description: string): RouterError {
-  return new RouterError("unimplemented", `${field}: ${description}`, {
-    violations: [{ field, description }],
-  });
 }

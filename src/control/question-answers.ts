@@ -5,13 +5,14 @@
 //
 // However many ask, a turn of the event loop makes one report at most, and it says the newest revision served.
 
-import { questionsWaitingMax } from "../limits.ts";
+import { openToldEveryMs, questionsWaitingMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
 import type { MemberReport, Members, Question } from "../store/members.ts";
 import type { System } from "../system.ts";
 import type { Log } from "../telemetry/log-port.ts";
 import { beforeDeadlineMs } from "./deadline.ts";
+import type { OpenHere, OpenNews } from "./open-work.ts";
 import type { NodeLag, Serving } from "./serving.ts";
 import type { TableView } from "./table-view.ts";
 
@@ -19,6 +20,8 @@ export interface AnswersParts {
   readonly members: Members;
   readonly serving: Pick<Serving, "whenServed" | "unserved">;
   readonly view: Pick<TableView, "table">;
+  /** What is open where nothing new is to go; absent: nobody is told. */
+  readonly open?: Pick<OpenHere, "report" | "subscribe">;
   readonly system: System;
   readonly log: Log;
 }
@@ -37,13 +40,20 @@ export class QuestionAnswers {
   #lag: MemberReport["lag"];
   #reportDue = false;
   #stopped = false;
+  #cancelLess: (() => void) | undefined;
   #unsubscribe: () => void = () => {};
 
   /** Answers from now on. The first report says what the workers serve by now: the node has started. */
   static start(parts: AnswersParts): QuestionAnswers {
     const answers = new QuestionAnswers(parts);
     const { members, system, view } = parts;
-    answers.#unsubscribe = members.onQuestion((question) => answers.#asked(question));
+    const ends = [
+      members.onQuestion((question) => answers.#asked(question)),
+      parts.open?.subscribe((news) => answers.#openChanged(news)),
+    ];
+    answers.#unsubscribe = () => {
+      for (const end of ends) end?.();
+    };
     void answers.#answer(
       view.table.revision,
       answers.#opened(view.table.revision, system.monotonicMs()),
@@ -58,6 +68,7 @@ export class QuestionAnswers {
   stop(): void {
     this.#stopped = true;
     this.#unsubscribe();
+    this.#cancelLess?.();
     for (const { cancel, late } of this.#open.values()) {
       cancel();
       late.abort();
@@ -100,6 +111,18 @@ export class QuestionAnswers {
     open.cancel();
     this.#open.delete(revision);
     this.#learn(revision, lags, open.late.signal.aborted);
+    this.#reportSoon();
+  }
+
+  /** That something has ended is waited for; that it has become less is worth knowing when the time is over. */
+  #openChanged(news: OpenNews): void {
+    if (news === "ended") return this.#reportSoon();
+    this.#cancelLess ??= this.#parts.system.after(openToldEveryMs, () => this.#reportSoon());
+  }
+
+  #reportSoon(): void {
+    this.#cancelLess?.();
+    this.#cancelLess = undefined;
     if (this.#reportDue || this.#stopped) return;
     this.#reportDue = true;
     this.#parts.system.atTurnEnd(() => this.#report());
@@ -124,14 +147,18 @@ export class QuestionAnswers {
     const lag =
       this.#lag !== undefined && this.#lag.revision > this.#served ? this.#lag : undefined;
     this.#lag = undefined;
-    const { members, serving, log } = this.#parts;
+    const { members, serving, log, open: here } = this.#parts;
     // All that there are, whoever asked for what: the report says the newest revision, and is read by everybody.
     const unserved = serving.unserved();
     const but = unserved.length === 0 ? {} : { unserved };
-    members.report({ servedRevision: this.#served, lag, ...but }).catch((error: unknown) => {
-      log.warn("the other nodes were not told how far this one is", {
-        cause: RouterError.from(error).message,
+    const open = here?.report();
+    const work = open === undefined ? {} : { open };
+    members
+      .report({ servedRevision: this.#served, lag, ...but, ...work })
+      .catch((error: unknown) => {
+        log.warn("the other nodes were not told how far this one is", {
+          cause: RouterError.from(error).message,
+        });
       });
-    });
   }
 }

@@ -4,7 +4,7 @@
 // So the calls are tested without a port, and another transport needs no second service.
 
 import type * as proto from "../gen/crosspoint/v1/router.ts";
-import { watchesMax } from "../limits.ts";
+import { nodeDrainMsMax, watchesMax } from "../limits.ts";
 import { parseAddress } from "../model/address.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRouteName, parseServiceName } from "../model/names.ts";
@@ -14,6 +14,8 @@ import type { Table } from "../model/table.ts";
 import type { MemberInfo } from "../store/members.ts";
 import { Cluster } from "./cluster.ts";
 import { type CallContext, type Patience, withPatience } from "./deadline.ts";
+import { mayStillUse, withTimeFor } from "./draining-calls.ts";
+import { Leaving, type LeavingParts } from "./leaving.ts";
 import { listRoutes, parseRouteFilter } from "./listing.ts";
 import { listBackendStatuses, listServiceStatuses, type Verdicts } from "./measured-lists.ts";
 import { listNodes } from "./node-list.ts";
@@ -24,7 +26,6 @@ import {
   parseQuestion,
   parseRequestId,
   parseWait,
-  refuseDrain,
 } from "./parse-request.ts";
 import { parseRoute } from "./parse-route.ts";
 import { parseService } from "./parse-service.ts";
@@ -74,6 +75,8 @@ export interface RouterCalls {
 export interface RouterServiceParts extends Omit<WriterParts, "cluster"> {
   /** What this node says of itself; asked at each list of nodes. Default: its name. */
   readonly info?: () => MemberInfo;
+  /** Absent: nothing drains here, and no call ends this node. */
+  readonly leaving?: LeavingParts;
   /** What the checks of backends say. Absent: nothing is checked. */
   readonly health?: Verdicts;
 }
@@ -96,11 +99,19 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
     removeService: unary((request, patience) => service.removeService(request, patience)),
     listServices: unary((request, patience) => service.listServices(request, patience)),
     registerBackend: unary((request, patience) => service.registerBackend(request, patience)),
-    deregisterBackend: unary((request, patience) => service.deregisterBackend(request, patience)),
+    deregisterBackend: (request, context) =>
+      unary((asked: typeof request, patience) => service.deregisterBackend(asked, patience))(
+        request,
+        withTimeFor(context, request.drain),
+      ),
     listBackends: unary((request, patience) => service.listBackends(request, patience)),
-    pauseService: unary(() => notBuilt("PauseService")),
-    resumeService: unary(() => notBuilt("ResumeService")),
-    drainNode: unary(() => notBuilt("DrainNode")),
+    pauseService: unary((request, patience) => service.leaving.pause(request, patience)),
+    resumeService: unary((request, patience) => service.leaving.resume(request, patience)),
+    drainNode: (request, context) =>
+      unary((asked: typeof request, patience) => service.leaving.drainNode(asked, patience))(
+        request,
+        withTimeFor(context, request.notice, request.drain ?? nodeDrain),
+      ),
     explain: unary((request, patience) => service.explain(request, patience)),
     listNodes: unary((_request: proto.ListNodesRequest, patience) => service.listNodes(patience)),
     listRejectedEntries: unary(async (request: proto.ListRejectedEntriesRequest) => {
@@ -114,8 +125,11 @@ export function createRouterService(parts: RouterServiceParts): RouterCalls {
 }
 
 class RouterService {
-  readonly #parts: WriterParts & RouterServiceParts & Required<Pick<RouterServiceParts, "info">>;
+  readonly #parts: WriterParts &
+    Omit<RouterServiceParts, "leaving"> &
+    Required<Pick<RouterServiceParts, "info">>;
   readonly #writer: Writer;
+  readonly leaving: Leaving;
   #watches = 0;
 
   constructor(given: RouterServiceParts) {
@@ -126,6 +140,8 @@ class RouterService {
     };
     this.#parts = parts;
     this.#writer = new Writer(parts);
+    const world = { ...parts, nodeName: parts.serving.nodeName, writer: this.#writer };
+    this.leaving = new Leaving(world, given.leaving);
   }
 
   async addRoute(
@@ -275,19 +291,15 @@ class RouterService {
   ): Promise<proto.DeregisterBackendResponse> {
     const service = parseServiceName(request.service, "service");
     const address = parseAddress(request.address, "address");
-    refuseDrain(request.drain);
+    if (request.drain !== undefined) {
+      return await this.leaving.drainBackend({ service, address }, request.drain, patience);
+    }
     const { revision, lagging } = await this.#writer.write(
       { drafts: [{ kind: "remove-backend", service, address }], ...unguarded, wait: "node" },
       patience,
     );
     const [lag] = lagging;
-    if (lag !== undefined) {
-      throw new RouterError(
-        "deadline",
-        `backend "${address}" of service "${service}" was removed at revision ${revision}, but node "${lag.node}" may still use it: ${lag.reason}`,
-        { reason: "LAGGING", metadata: { revision: String(revision), node: lag.node } },
-      );
-    }
+    if (lag !== undefined) throw mayStillUse(service, address, revision, lag);
     return { revision: BigInt(revision), cut: 0 };
   }
 
@@ -343,9 +355,8 @@ class RouterService {
   }
 }
 
-function notBuilt(call: string): Promise<never> {
-  return Promise.reject(new RouterError("unimplemented", `${call} is not built yet`));
-}
+/** How long a node drains that was not told, at most as far as a caller can know. */
+const nodeDrain = { seconds: BigInt(nodeDrainMsMax / 1_000), nanos: 0 };
 
 /** Of a node that was told nothing about itself. */
 function unknownInfo(name: string): MemberInfo {

@@ -1,6 +1,11 @@
 // What the RPC service needs of the fleet: a port, so that the service is tested without threads.
 
-import type { BackendMeasure, ExplainQuestion, Explanation } from "../channel/messages.ts";
+import type {
+  BackendMeasure,
+  ExplainQuestion,
+  Explanation,
+  OpenPlace,
+} from "../channel/messages.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Unserved } from "../store/members.ts";
 
@@ -37,4 +42,6 @@ export interface Serving {
   explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation>;
   /** Summed over this node's workers. */
   measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]>;
+  /** Requests and connections in flight at each place, over this node's workers; undefined: one has not told. */
+  count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[] | undefined>;
 }

@@ -10,6 +10,7 @@ import type {
   Explanation,
   FromWorker,
   ListenerLoan,
+  OpenPlace,
   RefusedListener,
   SharedEjection,
   TableVersion,
@@ -127,6 +128,10 @@ export class WorkerLink {
     return this.#ask((id) => ({ kind: "measure", id, service }), signal);
   }
 
+  count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[]> {
+    return this.#ask((id) => ({ kind: "count", id, places }), signal);
+  }
+
   /**
    * Nothing is sent any more, and whoever waits for an answer hears `reason`. What the worker has still said
    * of its past (log lines, what it cut) is heard until the port closes: the end of its task comes by
@@ -184,6 +189,8 @@ export class WorkerLink {
         return this.#answer(message.id, message.explanation);
       case "measured":
         return this.#answer(message.id, message.measures);
+      case "counted":
+        return this.#answer(message.id, message.counts);
       case "log":
         return this.#log(message.page, message.length);
       case "drained":

@@ -1,6 +1,11 @@
 // What the workers of a node are asked: by one of them, why a request goes where it goes; by all, what they measured.
 
-import type { BackendMeasure, ExplainQuestion, Explanation } from "../channel/messages.ts";
+import type {
+  BackendMeasure,
+  ExplainQuestion,
+  Explanation,
+  OpenPlace,
+} from "../channel/messages.ts";
 import { workerAnswerMsMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
@@ -37,6 +42,27 @@ export class WorkerQuestions {
       if (measured.length === 0 && first?.status === "rejected")
         throw RouterError.from(first.reason);
       return sumMeasures(measured);
+    });
+  }
+
+  /**
+   * What is open at each place, in all workers together; undefined when one that lives did not tell. What an ended
+   * worker had open went with it.
+   */
+  async count(
+    places: readonly OpenPlace[],
+    signal: AbortSignal,
+  ): Promise<readonly number[] | undefined> {
+    const links = this.#serving();
+    return await this.#withTimeout(signal, async (either) => {
+      const answers = await Promise.allSettled(links.map((link) => link.count(places, either)));
+      const sums = places.map(() => 0);
+      for (const [at, answer] of answers.entries()) {
+        if (answer.status === "fulfilled") {
+          for (const [place, count] of answer.value.entries()) sums[place]! += count;
+        } else if (links[at]?.alive === true) return undefined;
+      }
+      return sums;
     });
   }
 

@@ -144,8 +144,8 @@ export function parsePause(pause: Pause, field: string): Pause {
     throw invalidField(inside(field, "since"), "is not a time");
   });
   fields.throwIfWrong();
-  const { queue, queueMs: waits, sinceMs } = pause;
-  return { queue, queueMs: waits, sinceMs };
+  const { queue, queueMs: waits, sinceMs, made } = pause;
+  return { queue, queueMs: waits, sinceMs, ...(made === true && { made }) };
 }
 
 /** The client's address is what everybody's requests go by. */

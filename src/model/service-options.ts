@@ -94,6 +94,8 @@ export interface Pause {
   readonly queueMs: number;
   /** ms since the epoch. */
   readonly sinceMs: number;
+  /** The service had no settings before: they go with the pause. */
+  readonly made?: true;
 }
 
 export interface ServiceOptions {

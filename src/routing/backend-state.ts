@@ -46,6 +46,8 @@ export interface Standing {
   readonly checkReason: string;
   /** Left out after failures until then, in ms, monotonic; 0: it is not. */
   readonly ejectedUntilMs: number;
+  /** The failure that was the last straw: then it is left out, also beyond that time, until a request has tried it. */
+  readonly ejectionReason: string;
   /** It has started slowly since then, in ms, monotonic; undefined: it has its full share. */
   readonly slowSinceMs: number | undefined;
 }
@@ -57,6 +59,7 @@ export const plainStanding: Standing = {
   check: "unknown",
   checkReason: "",
   ejectedUntilMs: 0,
+  ejectionReason: "",
   slowSinceMs: undefined,
 };
 

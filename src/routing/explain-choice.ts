@@ -120,11 +120,16 @@ function explainUnused(service: ServiceState, nowMs: number, steps: string[]): v
   }
   const more = unused.length - unusedShownMax;
   if (more > 0) steps.push(`${more} more backends get nothing`);
-  if (usable.length === 0 || usable.some((backend) => isGood(backend, nowMs))) return;
-  for (const backend of usable.slice(0, unusedShownMax)) {
+  const bad = usable.filter((backend) => !isGood(backend));
+  if (bad.length === 0) return;
+  for (const backend of bad.slice(0, unusedShownMax)) {
     steps.push(`backend ${backend.address} is not good: ${whyUnusable(backend, nowMs)}`);
   }
-  steps.push("no backend is good: all are used that do not leave");
+  steps.push(
+    bad.length === usable.length
+      ? "no backend is good: all are used that do not leave"
+      : "less than half of the backends are good: those that were ejected are used as well",
+  );
 }
 
 function explainZone(service: ServiceState, steps: string[]): void {

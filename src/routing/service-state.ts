@@ -9,9 +9,11 @@ import {
   sameServiceOptions,
 } from "../model/service-options.ts";
 import { type BackendState, plainStanding } from "./backend-state.ts";
+import { settleEjections } from "./ejection.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { followsItsList, pickerOfCandidates, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { firstChoiceOf, withSecondChoice } from "./second-choice.ts";
 import { shareOut, startSlowly } from "./slow-start.ts";
 import { stayingOf, usableOf } from "./usable-backends.ts";
 
@@ -143,22 +145,25 @@ export class ServiceState {
   #choose(isServing: boolean, previous = this.#picker): void {
     const nowMs = this.#watcher.nowMs();
     const options = this.settings?.options;
+    settleEjections(this.#backends, options?.ejection, nowMs);
     const before = this.#usable;
     const staying = stayingOf(this.#backends);
-    this.#usable = usableOf(staying, nowMs);
+    this.#usable = usableOf(staying);
     if (isServing && options?.slowStartMs !== undefined) {
       startSlowly(this.#usable, before, nowMs);
     }
     const isGrowing = shareOut(this.#backends, options?.slowStartMs, nowMs);
-    this.#picker = pickerOfCandidates(this.#policy, {
+    const picker = pickerOfCandidates(this.#policy, {
       usable: this.#usable,
       staying,
       zone: this.#watcher.zone,
       zoneUsablePercentMin: options?.zone?.usablePercentMin,
-      previous,
+      previous: firstChoiceOf(previous),
     });
-    this.restless =
-      isGrowing || this.#backends.some(({ standing }) => standing.ejectedUntilMs > nowMs);
+    // Nobody stands in for a leader.
+    const isAlone = this.#usable === staying || this.#policy === Policy.Leader;
+    this.#picker = isAlone ? picker : withSecondChoice(picker, this.#usable, staying);
+    this.restless = isGrowing;
     if (this.restless) this.#watcher.restless(this);
   }
 

@@ -21,7 +21,7 @@ export function startSlowly(
   const wasUsed = new Set(before);
   for (const backend of usable) {
     // Who is used only because nobody is good has to bear what comes.
-    if (wasUsed.has(backend) || !isGood(backend, nowMs)) continue;
+    if (wasUsed.has(backend) || !isGood(backend)) continue;
     backend.stand({ slowSinceMs: nowMs });
   }
 }

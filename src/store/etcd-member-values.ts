@@ -8,7 +8,7 @@
 import type { KeyValue } from "../etcd/etcd.ts";
 import { RouterError } from "../model/errors.ts";
 import { parseRevision, type Revision, revisionZero } from "../model/revision.ts";
-import type { MemberInfo, MemberReport, Unserved } from "./members.ts";
+import type { MemberInfo, MemberReport, OpenWork, Unserved } from "./members.ts";
 
 /** What a node asks of the others. */
 export interface Ask {
@@ -44,6 +44,7 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
   const served = report.revision("servedRevision");
   const lag = report.optional("lag");
   const unserved = report.has("unserved") ? report.objects("unserved").map(unservedOf) : [];
+  const open = report.optional("open");
   const asked = numbered(value.optional("ask"), kv);
   const node: NodeValue = {
     nodeId: value.text("nodeId"),
@@ -69,6 +70,8 @@ export function parseNode(name: string, kv: KeyValue): NodeValue {
         refused: lag.flag("refused"),
       },
       ...(unserved.length > 0 && { unserved }),
+      // As above: what was counted before the store was put back means nothing.
+      ...(open && open.revision("revision") <= kv.modRevision && { open: openOf(open) }),
     },
     reports: value.count("reports"),
     ...(asked && { ask: asked }),
@@ -102,6 +105,15 @@ function isToCome(revision: Revision, { modRevision }: KeyValue): boolean {
 
 function unservedOf(one: Fields): Unserved {
   return { revision: one.revision("revision"), reason: one.text("reason") };
+}
+
+function openOf(open: Fields): OpenWork {
+  const places = open.objects("places").map((one) => ({
+    service: one.text("service"),
+    address: one.text("address"),
+    inFlight: one.count("inFlight"),
+  }));
+  return { revision: open.revision("revision"), places, more: open.flag("more") };
 }
 
 function askOf(ask: Fields): Ask {

@@ -110,8 +110,13 @@ function encodedTcp({ connectTries, ...times }: TcpSettings): object {
   };
 }
 
-function encodedPause({ queue, queueMs, sinceMs }: Pause): object {
-  return { queue, ...encodedDuration("queueTime", queueMs), ...encodedTime("since", sinceMs) };
+function encodedPause({ queue, queueMs, sinceMs, made }: Pause): object {
+  return {
+    queue,
+    ...encodedDuration("queueTime", queueMs),
+    ...encodedTime("since", sinceMs),
+    ...(made === true && { made }),
+  };
 }
 
 /** Takes the fields of the options; what it answers checks them. Throws "invalid-argument" naming the field. */
@@ -207,5 +212,6 @@ function pauseOf(fields: JsonFields): Pause {
     queue: count(fields, "queue"),
     queueMs: decodedDuration(fields, "queueTime") ?? 0,
     sinceMs: decodedTime(fields, "since"),
+    ...(fields.flag("made") && { made: true }),
   };
 }

@@ -26,6 +26,26 @@ export interface Unserved {
   readonly reason: string;
 }
 
+/**
+ * What is still open on a node where nothing new is to go: at backends that drain, and at services that are paused.
+ * Of a place that drains or is paused at `revision` and is not named nothing is open, unless there are `more`.
+ */
+export interface OpenWork {
+  /** Every worker of the node served it when this was counted. */
+  readonly revision: Revision;
+  readonly places: readonly OpenCount[];
+  /** Not all of them are named. */
+  readonly more: boolean;
+}
+
+export interface OpenCount {
+  readonly service: string;
+  /** "": all backends of the service together. */
+  readonly address: string;
+  /** Requests and connections, 1 or more. */
+  readonly inFlight: number;
+}
+
 /** How far a node is. */
 export interface MemberReport {
   /** What every worker of the node serves. */
@@ -36,6 +56,8 @@ export interface MemberReport {
     | undefined;
   /** Up to `servedRevision`, all but these; the newest ones, each revision once. Absent: none. */
   readonly unserved?: readonly Unserved[];
+  /** Absent: nothing drains and nothing is paused, or the node has not looked yet. */
+  readonly open?: OpenWork;
 }
 
 /** A live node, as the store knows it. */

@@ -147,5 +147,6 @@ function pauseOf(within: ValueFields, name: string): Pause {
     queue: numberOf(fields, "queue"),
     queueMs: numberOf(fields, "queueMs"),
     sinceMs: numberOf(fields, "sinceMs"),
+    ...(optional(fields, "made", flagOf) === true && { made: true }),
   };
 }

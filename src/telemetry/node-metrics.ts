@@ -165,6 +165,7 @@ function upstream(): Family[] {
     sum("hedges", "hedges_total", "Requests sent to a second backend while the first was silent."),
     sum("hedgesWon", "hedges_won_total", "Of these, those that the second backend answered."),
     sum("tryTimeouts", "try_timeouts_total", "Tries whose time, as their route says, was over."),
+    sum("ejections", "ejections_total", "Times that a backend was left out after failures."),
     sum("retriesRefused", "upstream_retries_refused_total", "Retries and hedges over the budget."),
     sum(
       "upstreamTimeouts",

@@ -7,10 +7,13 @@ import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
 import type { RetryReason, RetryRule } from "../routing/retry-rule.ts";
+import { betterThan } from "../routing/second-choice.ts";
 import type { ServiceState } from "../routing/service-state.ts";
+import { isEjected } from "../routing/usable-backends.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { TryOutcome } from "./try-outcome.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
 export class BackendChoice {
@@ -31,19 +34,16 @@ export class BackendChoice {
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
   #spare: BackendState | undefined;
   #client: PrefacedClient | undefined;
-  /** When the current one was chosen, in ms, monotonic. */
-  #sentMs = 0;
-  /** When the second one was. */
-  #hedgedMs = 0;
-  /** The answer of the current one has begun. */
-  #isAnswered = false;
-  /** The current one has answered, and its answer says that it failed. */
-  #isFailure = false;
+  /** What comes of the try at the current one. */
+  #outcome: TryOutcome;
+  /** Of the second one; undefined: there never was one. */
+  #secondOutcome: TryOutcome | undefined;
   /** Of its service, for a TCP connection or one that asks to be upgraded; undefined: the node's limits hold. */
   #tcp: TcpSettings | undefined;
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    this.#outcome = new TryOutcome(context);
     const { random } = context;
     this.#question = { random, nowMs: 0, hash: 0, tried: this.#tried, triedCount: 0 };
   }
@@ -67,6 +67,8 @@ export class BackendChoice {
     this.#tries = 0;
     this.#retries = 0;
     this.#spare = undefined;
+    this.#outcome.forget();
+    this.#secondOutcome?.forget();
   }
 
   /**
@@ -98,14 +100,17 @@ export class BackendChoice {
     this.done();
     const service = this.#service;
     if (service === undefined || this.#tries >= this.#triesMax) return undefined;
-    const usable = preferred !== undefined && !preferred.removed && this.#tries === 0;
-    const chosen = usable ? preferred : (this.#pick(service) ?? this.#takeSpare());
+    const first = this.#tries === 0 ? preferred : undefined;
+    const isFirst = first !== undefined && mayStay(first, service);
+    const chosen = isFirst ? first : (this.#pick(service) ?? this.#takeSpare());
     return chosen === undefined ? undefined : this.#use(chosen);
   }
 
-  #pick({ picker }: ServiceState): BackendState | undefined {
-    this.#question.nowMs = this.#context.nowMs();
-    return picker.pick(this.#question);
+  #pick({ picker, usable }: ServiceState): BackendState | undefined {
+    const question = this.#question;
+    question.nowMs = this.#context.nowMs();
+    const chosen = picker.pick(question);
+    return question.triedCount === 0 ? chosen : betterThan(chosen, usable, question);
   }
 
   /**
@@ -185,49 +190,44 @@ export class BackendChoice {
     service.retryBudget.pay(price);
     this.#retries += 1;
     this.hedged = chosen;
-    this.#hedgedMs = this.#context.nowMs();
+    this.#secondOutcome ??= new TryOutcome(this.#context);
+    this.#secondOutcome.begin(service, chosen);
     this.#enter(chosen);
     return chosen;
   }
 
   /** The second backend takes the place of the first, whose load ends: so long it has taken at least. */
   hedgeWon(): void {
-    const nowMs = this.#context.nowMs();
-    if (!this.#isAnswered) this.current?.observe(nowMs - this.#sentMs, nowMs);
+    const first = this.#outcome;
+    first.overtaken();
     this.done();
     this.current = this.hedged;
-    this.#sentMs = this.#hedgedMs;
-    this.#isAnswered = this.#isFailure = false;
+    this.#outcome = this.#secondOutcome ?? first;
+    this.#secondOutcome = first;
     this.hedged = undefined;
   }
 
   /** The second backend has answered, and the client does not get it; the first is still awaited. */
   hedgeRefused(status: number): void {
-    const backend = this.hedged;
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const latencyMs = nowMs - this.#hedgedMs;
-    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
-    if (isFailure(status)) this.failed(`HTTP ${status}`, backend);
+    this.#secondOutcome?.answered(status);
   }
 
   /** The load of the second one ends. */
   hedgeDone(): void {
     if (this.hedged !== undefined) leave(this.hedged);
+    this.#secondOutcome?.end();
     this.hedged = undefined;
   }
 
   #takeSpare(): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.removed === true ? undefined : spare;
+    return spare !== undefined && stays(spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
     this.current = chosen;
-    this.#sentMs = this.#context.nowMs();
-    this.#isAnswered = this.#isFailure = false;
+    this.#outcome.begin(this.#service, chosen);
     this.#enter(chosen);
     return chosen;
   }
@@ -263,54 +263,50 @@ export class BackendChoice {
     return client.prefaces.of(version);
   }
 
-  /** No connection came about: nothing was sent. */
+  /** No connection to the current backend came about: nothing was sent. */
   connectFailed(reason: CloseReason, message: string): void {
-    this.failed(reason === "refused" ? "connect refused" : `connect failed: ${message}`);
-  }
-
-  /** The backend did not do its part: the current one, unless another is named. */
-  failed(why: string, backend = this.current): void {
-    if (backend === undefined) return;
-    const nowMs = this.#context.nowMs();
-    const record = backend.recorded(nowMs);
-    // The try has ended without an answer.
-    if (backend === this.current && !this.#isAnswered) backend.observe(nowMs - this.#sentMs, nowMs);
-    record.failuresTotal += 1;
-    record.lastFailure = why;
+    this.#outcome.connectFailed(reason, message);
   }
 
   /**
-   * The answer of the current backend begins. That it failed is known now; that it succeeded when all of the answer
-   * is there: see `succeeded`.
+   * The backend did not do its part: the current one, or the second.
+   *
+   * @param isOld Its connection was idle before, which it may close at any time: that alone is no sign of its health.
    */
+  failed(why: string, backend = this.current, isOld = false): void {
+    if (backend === undefined) return;
+    const outcome = backend === this.current ? this.#outcome : this.#secondOutcome;
+    outcome?.failed(why, isOld ? undefined : "failed");
+  }
+
+  /** The answer of the current backend begins. @param status 0: a TCP connection stands. */
   answered(status: number): void {
-    const backend = this.current;
-    // Asked again when an answer is relayed for want of another try.
-    if (backend === undefined || this.#isAnswered) return;
-    const nowMs = this.#context.nowMs();
-    const latencyMs = nowMs - this.#sentMs;
-    backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
-    this.#isAnswered = true;
-    this.#isFailure = isFailure(status);
-    if (this.#isFailure) this.failed(`HTTP ${status}`);
+    this.#outcome.answered(status);
   }
 
   /** The current backend did its part; its service can pay for more retries. */
   succeeded(): void {
     this.#service?.retryBudget.answered(this.#context.limits.retryAnswersMax);
-    const record = this.current?.record;
-    if (record !== undefined && record.lastFailure !== "" && !this.#isFailure) {
-      record.lastFailure = "";
-    }
+    this.#outcome.succeeded();
   }
 
   /** Its load ends. */
   done(): void {
     if (this.current === undefined) return;
     leave(this.current);
+    this.#outcome.end();
     this.current = undefined;
   }
+}
+
+/** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
+function mayStay(backend: BackendState, service: ServiceState): boolean {
+  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
+}
+
+/** New work may go there at all: it is still one of its service's, and not about to leave. */
+function stays({ removed, standing }: BackendState): boolean {
+  return !removed && !standing.draining;
 }
 
 function leave(backend: BackendState): void {
@@ -325,8 +321,3 @@ const counterOf: Readonly<Record<RetryReason, number>> = {
   status: Counter.retriesStatus,
   hedge: Counter.hedges,
 };
-
-/** 501 and 505 tell of the request, not of how the backend is. */
-function isFailure(status: number): boolean {
-  return status >= 500 && status !== 501 && status !== 505;
-}

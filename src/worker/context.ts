@@ -14,6 +14,7 @@ import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { Ejections } from "./ejections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
@@ -75,6 +76,8 @@ export interface WorkerContext {
   /** The whole view of the world is this one reference; a request reads it once. */
   table: RouteTable;
   draining: boolean;
+  /** Answers say that the connection ends; true from before `draining` on. */
+  leaving: boolean;
   readonly io: Io;
   readonly limits: SessionLimits;
   readonly counters: Float64Array;
@@ -86,6 +89,8 @@ export interface WorkerContext {
   readonly shortTimes: ShortTimes;
   /** Watches the services of every table. */
   readonly upkeep: ServiceUpkeep;
+  /** Hears of every failure of a backend. */
+  readonly ejections: Ejections;
   readonly health: HealthBook;
   readonly pool: UpstreamPool;
   readonly exchanges: ExchangePool;

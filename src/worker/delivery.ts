@@ -142,8 +142,10 @@ export class Delivery implements UpstreamOwner {
     this.#copy = undefined;
     this.#phase = Phase.Idle;
     this.connection = undefined;
+    // Nobody will ask for a connection to a backend that leaves.
+    const wanted = reusable && !this.#isLast && this.choice.current?.standing.draining !== true;
     this.choice.done();
-    if (connection !== undefined) this.#context.pool.release(connection, reusable && !this.#isLast);
+    if (connection !== undefined) this.#context.pool.release(connection, wanted);
   }
 
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
@@ -240,7 +242,7 @@ export class Delivery implements UpstreamOwner {
     if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
     const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
-    if (again === undefined && connection.reused) choice.failed(why);
+    if (again === undefined && connection.reused) choice.failed(why, choice.current, this.#isOld);
     if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
     this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
@@ -252,6 +254,11 @@ export class Delivery implements UpstreamOwner {
   get #mayRepeat(): boolean {
     if (!this.#replayable) return false;
     return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
+  }
+
+  /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
+  get #isOld(): boolean {
+    return this.connection?.reused === true && !this.#exchange.response.begun;
   }
 
   /** Where the request is sent again. A client that sticks to its backend stays there if the connection was old. */
@@ -356,6 +363,11 @@ export class Delivery implements UpstreamOwner {
     this.connection?.destroy(true);
     this.#tries.takeOver();
     return true;
+  }
+
+  /** The second backend that was asked is not waited for any more. */
+  dropBesides(): void {
+    this.#tries?.dropSecond();
   }
 
   /** This connection takes the place of the one that there was. */

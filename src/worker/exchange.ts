@@ -162,7 +162,7 @@ export class Exchange {
     this.minor = head.minor;
     this.method = head.method;
     this.headOnly = isHead(head);
-    this.keepAlive = head.keepAlive && !this.#context.draining;
+    this.keepAlive = head.keepAlive && !this.#context.leaving;
     this.stickyPlace = undefined;
     if (this.keepAlive && this.client.isSpent) this.#spend();
     this.waitsForContinue = head.expectContinue;

@@ -6,8 +6,10 @@
 // to a bound; then the reading stops. All stopping and going on is decided in #steer.
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
+import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { cutExchange } from "./drains.ts";
 import type { Exchange, ExchangeClient } from "./exchange.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { KnownRequest } from "./known-heads.ts";
@@ -155,11 +157,7 @@ export class HttpSession
     if (this.#inputEnded) tunnel.clientEnded();
   }
 
-  onUpgradedEnd(): void {
-    this.#leave();
-  }
-
-  onLingered(): void {
+  onEnded(): void {
     this.#leave();
   }
 
@@ -193,6 +191,10 @@ export class HttpSession
     if (this.#after !== undefined) return this.#after.destroy();
     this.stream.destroy(true);
     this.onClose("destroyed");
+  }
+
+  cutAt(backend: BackendState): void {
+    if (this.#exchange !== undefined) cutExchange(this.#exchange, this.#after, backend);
   }
 
   // --- finding requests
@@ -383,10 +385,8 @@ export class HttpSession
   }
 
   #giveBack(): void {
-    const exchange = this.#exchange;
-    if (exchange === undefined) return;
+    if (this.#exchange !== undefined) this.#context.exchanges.giveBack(this.#exchange);
     this.#exchange = undefined;
-    this.#context.exchanges.giveBack(exchange);
   }
 
   #leave(): void {

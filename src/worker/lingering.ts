@@ -9,7 +9,7 @@ import { Timer, type TimerOwner } from "./timer-wheel.ts";
 
 /** Told once, when the connection is gone. */
 export interface LingeringOwner {
-  onLingered(): void;
+  onEnded(): void;
 }
 
 export class Lingering implements StreamEvents, TimerOwner {
@@ -69,6 +69,6 @@ export class Lingering implements StreamEvents, TimerOwner {
 
   #finish(): void {
     this.#context.wheel.disarm(this.#timer);
-    this.#owner.onLingered();
+    this.#owner.onEnded();
   }
 }

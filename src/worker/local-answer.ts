@@ -16,6 +16,7 @@ export type Reason =
   | "backend-slow"
   | "try-time"
   | "request-time"
+  | "backend-drained"
   | "request-slow"
   | "client-slow"
   | "request-malformed"
@@ -61,6 +62,7 @@ const sentences: Readonly<Record<Reason, string>> = {
   "backend-slow": "the backend did not answer in time",
   "try-time": "no backend began its answer in the time that the route gives each try",
   "request-time": "the request took longer in all than its route allows",
+  "backend-drained": "the backend left before it had answered, and its time to finish was over",
   "request-slow": "the request did not arrive in time",
   "client-slow": "the client did not take its answer in time",
   "request-malformed": "the request is malformed",

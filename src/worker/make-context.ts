@@ -12,10 +12,11 @@ import { ResponseHead } from "../protocol/response-head.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
-import { countersIn } from "../telemetry/counters.ts";
+import { Counter, countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { HealthBook } from "./health-book.ts";
 import { knownAnswers, RequestHeads } from "./known-heads.ts";
@@ -63,7 +64,9 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
-  const health = new HealthBook({ recovered() {} });
+  const health = new HealthBook({
+    recovered: (backend) => context.ejections.probedHealthy(backend),
+  });
   const upkeep = new ServiceUpkeep({
     zone: settings.zone,
     nowMs,
@@ -74,6 +77,7 @@ export function makeContext(
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
+    leaving: false,
     io,
     limits,
     counters,
@@ -82,6 +86,15 @@ export function makeContext(
     wheel,
     shortTimes: new ShortTimes(system, wheel),
     upkeep,
+    ejections: new Ejections({
+      table: () => context.table,
+      nowMs,
+      random: () => system.random(),
+      tell(ejections) {
+        for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
+        start.control.postMessage({ kind: "ejected", ejections });
+      },
+    }),
     health,
     pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),

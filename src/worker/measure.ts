@@ -1,8 +1,10 @@
 // What this worker measured of its backends, as plain data for the main thread.
 
-import type { BackendMeasure } from "../channel/messages.ts";
+import type { BackendMeasure, EjectionMeasure } from "../channel/messages.ts";
+import type { BackendState } from "../routing/backend-state.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { ServiceState } from "../routing/service-state.ts";
+import { isEjected } from "../routing/usable-backends.ts";
 
 /** Of one service, or of all. */
 export function measure(
@@ -31,7 +33,13 @@ function measureService({ name, backends }: ServiceState, nowMs: number): Backen
       lastFailure: backend.lastFailure,
       ...(endpoint.connections === 0 ? {} : { connectionsOpen: endpoint.connections }),
       ...(ejections === 0 ? {} : { ejections }),
+      ...(isEjected(backend) ? { ejection: ejectionOf(backend, nowMs) } : {}),
       ...(latencies === undefined ? {} : { latencies }),
     };
   });
+}
+
+function ejectionOf({ standing }: BackendState, nowMs: number): EjectionMeasure {
+  const { ejectedUntilMs, ejectionReason } = standing;
+  return { forMs: Math.max(0, ejectedUntilMs - nowMs), reason: ejectionReason };
 }

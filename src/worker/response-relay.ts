@@ -235,7 +235,7 @@ export class ResponseRelay {
     options.framing = framing;
     options.close =
       !exchange.keepAlive ||
-      this.#context.draining ||
+      this.#context.leaving ||
       framing === Framing.UntilClose ||
       (!exchange.requestBody.done && !this.#streamsBeside(head.status, framing)) ||
       (exchange.upgrade && this.#exchange.client.holdsBytes);

@@ -1,5 +1,6 @@
 // All client connections of one worker, so that they can be counted, drained and cut.
 
+import type { BackendState } from "../routing/backend-state.ts";
 import { Counter } from "../telemetry/counters.ts";
 
 export interface Session {
@@ -11,6 +12,8 @@ export interface Session {
   destroy(): void;
   /** Close at once, in order: another one needs the room. Only called while it waits. */
   giveWay(): void;
+  /** Cut what is open at this backend, which has drained for long enough; absent: it has never anything there. */
+  cutAt?(backend: BackendState): void;
 }
 
 /** Where a connection is counted besides; told once when it is gone. */
@@ -84,6 +87,11 @@ export class Sessions {
     for (const session of this.#open.keys()) session.drain();
     if (this.#open.size === 0) return Promise.resolve();
     return new Promise((resolve) => (this.#whenEmpty = resolve));
+  }
+
+  /** What is open at a backend whose time to drain is over. O(sessions). */
+  cutAt(backend: BackendState): void {
+    for (const session of this.#open.keys()) session.cutAt?.(backend);
   }
 
   /** Cuts what is left and answers how much that was. */

@@ -2,6 +2,7 @@
 
 import type { CloseReason, ConnectionEnds, Stream, StreamEvents } from "../io/stream.ts";
 import type { TcpSettings } from "../model/service-options.ts";
+import type { BackendState } from "../routing/backend-state.ts";
 import { AccessField } from "../telemetry/access-fields.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { isGuarded, refusedAt } from "./admission.ts";
@@ -153,6 +154,15 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     if (this.#tunnel !== undefined) return this.#tunnel.destroy();
     this.#stream.destroy(true);
     this.onClose();
+  }
+
+  cutAt(backend: BackendState): void {
+    if (this.#choice.current !== backend) return;
+    if (this.#tunnel !== undefined) return this.#tunnel.destroy("backend-drained");
+    this.#connection?.destroy(true);
+    this.#stream.destroy(true);
+    this.#line.reason = "backend-drained";
+    this.#leave(0, 0);
   }
 
   #leave(bytesIn: number, bytesOut: number): void {

@@ -203,8 +203,9 @@ export class Tunnel implements TimerOwner {
     }
   }
 
-  /** Cuts both sides. */
-  destroy(): void {
+  /** Cuts both sides. @param why For the access log. */
+  destroy(why = ""): void {
+    this.cutBy = why;
     this.client.destroy(true);
     this.upstream.destroy(true);
     this.#finish();

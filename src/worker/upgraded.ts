@@ -10,7 +10,7 @@ import type { UpstreamConnection } from "./upstream-connection.ts";
 
 /** Told once, when the connection is gone. */
 export interface UpgradedOwner {
-  onUpgradedEnd(): void;
+  onEnded(): void;
 }
 
 export class Upgraded implements TunnelOwner {
@@ -37,9 +37,9 @@ export class Upgraded implements TunnelOwner {
     this.tunnel = new Tunnel(context, streams, this, exchange.delivery.choice.asConnection());
   }
 
-  /** Cuts both sides. */
-  destroy(): void {
-    this.tunnel.destroy();
+  /** Cuts both sides. @param why For the access log. */
+  destroy(why = ""): void {
+    this.tunnel.destroy(why);
   }
 
   onTunnelEnd(bytesFromClient: number, bytesToClient: number): void {
@@ -47,6 +47,6 @@ export class Upgraded implements TunnelOwner {
     this.#upstream.tunnelEnded();
     this.#exchange.record.reason = this.tunnel.cutBy;
     this.#exchange.upgradeEnded(bytesFromClient, bytesToClient);
-    this.#owner.onUpgradedEnd();
+    this.#owner.onEnded();
   }
 }

@@ -13,13 +13,16 @@ import type {
 } from "../channel/messages.ts";
 import type { ConnectionEnds, Listener, Stream } from "../io/stream.ts";
 import { heartbeatEveryMs } from "../limits.ts";
+import type { Backend } from "../model/backend.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import { type Position, positionZero } from "../model/position.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { Counter } from "../telemetry/counters.ts";
 import type { WorkerContext } from "./context.ts";
+import { countOpen } from "./count-open.ts";
 import { Door, Room } from "./doors.ts";
+import { Drains, leavingOf } from "./drains.ts";
 import { HttpSession } from "./http-session.ts";
 import { measure } from "./measure.ts";
 import { PrefaceSession } from "./preface-session.ts";
@@ -47,6 +50,7 @@ export class WorkerLoop {
   readonly #thread: Thread;
   readonly #sessions: Sessions;
   readonly #room: Room;
+  readonly #drains: Drains;
   readonly #listeners = new Map<number, Listener>();
   #served = false;
   /** Of the table that serves: what a delta must follow on. */
@@ -59,6 +63,7 @@ export class WorkerLoop {
     this.#thread = thread;
     this.#sessions = new Sessions(context.counters);
     this.#room = new Room(context, this.#sessions);
+    this.#drains = new Drains(context, this.#sessions);
   }
 
   /** Serves until it has drained. */
@@ -100,13 +105,24 @@ export class WorkerLoop {
           measures: measure(this.#context.table, message.service, this.#context.nowMs()),
         });
         return;
+      case "count":
+        this.#post({
+          kind: "counted",
+          id: message.id,
+          counts: countOpen(this.#context.table, message.places),
+        });
+        return;
       case "health":
         this.#context.health.learn(message.verdicts, this.#context.table);
         return;
       case "ejected":
+        this.#context.ejections.told(message.ejections);
         return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
+        return;
+      case "leaving":
+        this.#context.leaving = true;
         return;
       case "drain":
         void this.#drain(message.deadlineMs);
@@ -146,8 +162,11 @@ export class WorkerLoop {
     const { health } = this.#context;
     const { version } = health;
     const builder = RouteTable.build(this.#context.upkeep);
+    const leaving: Backend[] = [];
     for (const piece of message.pieces) {
-      builder.add(decodePiece(piece));
+      const changes = decodePiece(piece);
+      builder.add(changes);
+      leaving.push(...leavingOf(changes));
       if (this.#served) await this.#thread.nextTurn();
     }
     const previous = this.#context.table;
@@ -155,6 +174,7 @@ export class WorkerLoop {
     this.#context.table = builder.finish(message.revision, previous);
     if (health.version !== version) health.informAll(this.#context.table);
     this.#position = message.position;
+    this.#drains.replaced(leaving);
     this.#closeIdle(old.filter((endpoint) => endpoint.users === 0));
   }
 
@@ -167,8 +187,12 @@ export class WorkerLoop {
     }
     if (message.position === message.base) return;
     const prepared = this.#context.table.prepare(message.changes, message.revision);
+    const leaving = leavingOf(message.changes);
+    // A drain may end, and its backend go, in one delta: whom to cut is known before.
+    const over = this.#drains.over(leaving);
     this.#closeIdle(prepared.apply());
     this.#position = message.position;
+    this.#drains.changed(leaving, over);
   }
 
   #closeIdle(endpoints: readonly Endpoint[]): void {
@@ -224,7 +248,7 @@ export class WorkerLoop {
   /** Takes what still waits in the queues, finishes what is open, cuts the rest at the deadline. */
   async #drain(deadlineMs: number): Promise<void> {
     if (this.#context.draining) return;
-    this.#context.draining = true;
+    this.#context.draining = this.#context.leaving = true;
     for (const listener of this.#listeners.values()) listener.close();
     this.#listeners.clear();
     const deadline = new Promise<void>((resolve) => this.#thread.after(deadlineMs, resolve));

@@ -50,7 +50,7 @@ describe("apply", () => {
     const first = await crosspoint(["apply", "-f", fileWith(table)], { rpc });
     expect(first.status).toBe(0);
     expect(linesOf(first)).toEqual([
-      "+ service web",
+      "+ service web  round-robin",
       "+ route api  app.example.com/api -> web  sticky  example.com/x=1,team=shop",
       expect.stringMatching(/^\+ route \S+ {2}\*\.example\.com -> web$/),
       "+ route db  tcp:5432 -> postgres",

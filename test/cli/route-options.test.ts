@@ -93,6 +93,31 @@ const adds: readonly (readonly [words: readonly string[], said: string])[] = [
     "closed  shop.example.com/closed -> answer 503",
   ],
   [
+    [
+      "www.example.com",
+      "www",
+      "--name",
+      "patient",
+      "--tries",
+      "5",
+      "--per-try-timeout",
+      "500ms",
+      "--retry-on",
+      "connect,timeout",
+      "--retry-on",
+      "status",
+      "--retry-status",
+      "503,502",
+      "--retry-budget",
+      "10",
+      "--hedge-after",
+      "100ms",
+      "--request-timeout",
+      "2s",
+    ],
+    "patient  www.example.com -> www  retry timeout",
+  ],
+  [
     ["tcp:5432", "--name", "db", "--split", "db=1", "--allow", "10.0.0.0/8", "--rate", "10/s"],
     "db  tcp:5432 -> db 1  access rateLimit",
   ],
@@ -144,6 +169,7 @@ describe("a table with every option", () => {
         "-",
         "-",
       ],
+      ["patient", "www.example.com", "www", "retry timeout", "-"],
     ]);
   });
 
@@ -163,6 +189,11 @@ describe("a table with every option", () => {
       access: "not 192.0.2.7; only 192.0.2.0/24, 2001:db8::/32",
       rateLimit: "1000 in 60s, 50 at once, each client by itself",
       pages: "503 (text/html, 12 characters)",
+    });
+    expect(await shown("patient")).toMatchObject({
+      retry:
+        "5 tries, each 0.5s, on connect timeout status 502 503, budget 10 %, hedged after 0.1s",
+      timeout: "2s",
     });
     expect(await shown("canary")).toMatchObject({ split: "cart 90, cart-next 10", sticky: "yes" });
     expect(await shown("moved")).toMatchObject({
@@ -190,15 +221,15 @@ describe("a table with every option", () => {
       expect(here).toEqual({
         status: 0,
         stdout: "",
-        stderr: "0 changed, 5 as they were; revision 5\n",
+        stderr: "0 changed, 6 as they were; revision 6\n",
       });
       const other = await startRpcNode();
       const there = { CROSSPOINT_RPC: other.server.address };
       expect((await dispatched(["apply", "-f", file], there)).stderr).toBe(
-        "5 changed, 0 as they were; revision 1\n",
+        "6 changed, 0 as they were; revision 1\n",
       );
       const again = (await dispatched(["export", ...flags!], there)).stdout;
-      expect(again.replace("revision 1", "revision 5")).toBe(exported);
+      expect(again.replace("revision 1", "revision 6")).toBe(exported);
       const set = ({ routes }: Awaited<ReturnType<typeof node.client.call<"listRoutes">>>) =>
         routes.map((route) => ({
           ...route,
@@ -276,6 +307,11 @@ test.for([
     ["a.example.com", "web", "--answer", "503"],
     "route.answer: stands in place of service, split and redirect",
   ],
+  [
+    ["a.example.com", "web", "--retry-on", "timeout"],
+    "route.retry.on: ON_TIMEOUT needs a per_try_timeout",
+  ],
+  [["tcp:5432", "web", "--request-timeout", "5s"], "route.timeout: is for HTTP routes"],
   [["a.example.com", "web", "--method", "get"], "methods have a case: GET is meant, not get"],
   [["a.example.com", "--redirect", "ftp://b.example.com"], '"ftp" is neither http nor https'],
   [["a.example.com", "web", "--allow", "10.0.0.0/33"], "route.access.allow[0]"],

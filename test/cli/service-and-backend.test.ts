@@ -1,5 +1,8 @@
 // Goal: services and backends, as typed, reach the node; what the node knows of them is shown.
 
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startRpcNode } from "../support/rpc-node.ts";
 import { startAnsweringNode } from "./answering-node.ts";
@@ -18,9 +21,9 @@ describe("service", () => {
     await crosspoint(["route", "add", "app.example.com", "shop"], { rpc });
     const list = await crosspoint(["service", "list"], { rpc });
     expect(linesOf(list)).toEqual([
-      "NAME  POLICY       PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED",
-      "shop  -            -      -      0/0     0     0        -",
-      "web   round-robin  -      -      0/0     0     0        -",
+      "NAME  POLICY       PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED  SETTINGS",
+      "shop  -            -      -      0/0     0     0        -       -",
+      "web   round-robin  -      -      0/0     0     0        -       -",
     ]);
     const json = await crosspoint(["service", "list", "--json"], { rpc });
     expect(JSON.parse(json.stdout)).toMatchObject({
@@ -49,9 +52,9 @@ describe("service", () => {
     });
     const list = await crosspoint(["service", "list"], { rpc });
     expect(asked).toMatchObject([["listServices", { withStatus: true }]]);
-    expect(linesOf(list)[1]).toMatch(/^web .* 1\/3 {5}12 {4}4 {8}9\ds$/);
+    expect(linesOf(list)[1]).toMatch(/^web .* 1\/3 {5}12 {4}4 {8}9\ds {5}-$/);
     // Of a node that does not tell it.
-    expect(linesOf(list)[2]).toBe("old   -       -      -      -       -     -        -");
+    expect(linesOf(list)[2]).toBe("old   -       -      -      -       -     -        -       -");
   });
 
   test("put with --send-proxy, shown and kept", async () => {
@@ -60,8 +63,8 @@ describe("service", () => {
     expect(put).toMatchObject({ status: 0, stdout: "web  sends PROXY v2  (revision 1)\n" });
     const list = await crosspoint(["service", "list"], { rpc });
     expect(linesOf(list)).toEqual([
-      "NAME  POLICY  PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED",
-      "web   -       v2     -      0/0     0     0        -",
+      "NAME  POLICY  PROXY  CHECK  USABLE  BUSY  WAITING  PAUSED  SETTINGS",
+      "web   -       v2     -      0/0     0     0        -       -",
     ]);
     const exported = await crosspoint(["export"], { rpc });
     expect(exported.stdout).toMatch(/- name: web\n {4}proxyProtocol: v2\n/);
@@ -72,17 +75,92 @@ describe("service", () => {
     expect(none).toMatchObject({ status: 0, stdout: "web  (revision 2)\n" });
   });
 
-  test("a check is understood or refused here, and what the node does not have yet is told", async () => {
+  test("put with everything: said, listed, exported and kept", async () => {
+    const node = await startRpcNode();
+    const env = { CROSSPOINT_RPC: node.server.address };
+    const put = await dispatched(
+      (
+        "service put web --policy ring-hash --hash header:X-User --zone-percent 60 --slow-start 30s " +
+        "--check http:/healthz --check-host app.test --check-status 200-201,204 --check-body ok " +
+        "--check-interval 5s --check-timeout 500ms --check-healthy 2 --check-unhealthy 4 " +
+        "--eject-failures 3 --eject-success 60 --eject-time 5s --eject-time-max 1m " +
+        "--max-requests 100 --max-requests-per-backend 10 --max-connections 20 " +
+        "--max-connections-per-backend 30 --queue 50 --queue-time 2s " +
+        "--tcp-tries 2 --tcp-connect-time 1s --tcp-idle-time 10m --tcp-half-closed-time 1m " +
+        "--tcp-keepalive 30s"
+      ).split(" "),
+      env,
+    );
+    expect(put).toMatchObject({ status: 0, stderr: "" });
+    expect(put.stdout.trimEnd().split("  ")).toEqual([
+      "web",
+      "ring-hash by header x-user",
+      'http:/healthz each 5s within 0.5s, up after 2, down after 4, host app.test, expects 200 201 204, expects "ok"',
+      "slow start 30s",
+      "own zone first while 60 % are usable",
+      "at most 100 requests, 20 connections, 10 requests to a backend, 30 connections to a backend; 50 wait up to 2s",
+      "ejects after 3 failures, below 60 % success, for 5s up to 60s",
+      "TCP: 2 tries, connect 1s, idle 600s, half-closed 60s, keepalive 30s",
+      "(revision 1)",
+    ]);
+    const list = await dispatched(["service", "list"], env);
+    expect(list.stdout.split("\n")[1]).toMatch(
+      /^web +ring-hash by header x-user +- +http:\/healthz .* slow start 30s; own zone first .*; TCP: 2 tries/,
+    );
+    const exported = await dispatched(["export"], env);
+    expect(exported.stdout).toContain("  - name: web\n    policy: ring-hash\n    healthCheck:\n");
+    const again = await dispatched(["apply", "-f", fileWith(exported.stdout)], env);
+    expect(again.stderr).toBe("0 changed, 1 as they were; revision 1\n");
+  });
+
+  test.for<readonly [words: string, shown: string]>([
+    ["--check tcp", "web  tcp each 10s within 1s, up after 1, down after 3"],
+    [
+      "--check grpc:shop.v1.Shop --check-interval 500ms",
+      "web  grpc:shop.v1.Shop each 0.5s within 0.5s, up after 1, down after 3",
+    ],
+    ["--policy ring-hash --hash path", "web  ring-hash by path"],
+    ["--policy ring-hash --hash client", "web  ring-hash"],
+    ["--policy ring-hash --hash cookie:sid", "web  ring-hash by cookie sid"],
+    ["--policy leader --eject off", "web  leader  ejects nothing"],
+    ["--eject on", "web"],
+    ["--queue 5", "web  5 wait"],
+  ])("put %s", async ([words, shown]) => {
     const rpc = (await startRpcNode()).server.address;
-    const wrong = await crosspoint(["service", "put", "web", "--check", "http:healthz"], { rpc });
-    expect(wrong).toMatchObject({ status: 2 });
-    expect(wrong.stderr).toMatch(/--check: "http:healthz" is not http:\/PATH, tcp or grpc/);
-    const later = await crosspoint(["service", "put", "web", "--check", "http:/healthz"], { rpc });
-    expect(later).toMatchObject({ status: 1, stdout: "" });
-    expect(later.stderr).toMatch(/health/);
-    const policy = await crosspoint(["service", "put", "web", "--policy", "best"], { rpc });
-    expect(policy).toMatchObject({ status: 2 });
-    expect(policy.stderr).toMatch(/Allowed choices are random, round-robin, least-loaded/);
+    const put = await dispatched(["service", "put", "web", ...words.split(" ")], {
+      CROSSPOINT_RPC: rpc,
+    });
+    expect(put).toMatchObject({ status: 0, stdout: `${shown}  (revision 1)\n`, stderr: "" });
+  });
+
+  test.for<readonly [words: string, says: RegExp]>([
+    ["--check http:healthz", /--check: "http:healthz" is not http:\/PATH, tcp or grpc/],
+    ["--policy best", /Allowed choices are random, round-robin, least-loaded/],
+    ["--check-interval 5s", /--check-interval: goes with --check, which is not there/],
+    ["--check tcp --check-status 200", /--check-status: is for --check http:\/PATH; tcp has none/],
+    ["--check http:/ --check-status 99", /--check-status: "99" is not a status or a range/],
+    ["--check http:/ --check-status 299-200", /--check-status: "299-200" is not a status/],
+    ["--hash path", /--hash: goes with --policy ring-hash/],
+    ["--policy ring-hash --hash header", /--hash: "header" is not header:NAME/],
+    ["--eject off --eject-time 5s", /--eject-time: nothing is ejected with --eject off/],
+    ["--queue-time 5s", /--queue-time: goes with --queue/],
+    ["--queue 0", /--queue: "0" is not a whole number from 1 on/],
+    ["--queue 4294967301", /--queue: "4294967301" is too many/],
+    ["--slow-start soon", /--slow-start: "soon" is not a duration/],
+    ["--eject maybe", /Allowed choices are on, off/],
+  ])("put %s is refused here", async ([words, says]) => {
+    const put = await dispatched(["service", "put", "web", ...words.split(" ")]);
+    expect(put).toMatchObject({ status: 2, stdout: "" });
+    expect(put.stderr).toMatch(says);
+  });
+
+  test("what the node refuses is told", async () => {
+    const rpc = (await startRpcNode()).server.address;
+    const put = await dispatched(["service", "put", "web", "--queue", "100001"], {
+      CROSSPOINT_RPC: rpc,
+    });
+    expect(put).toMatchObject({ status: 2, stdout: "" });
+    expect(put.stderr).toMatch(/service\.limits\.queue: 100001 is not within 1 to 100000/);
   });
 });
 
@@ -162,3 +240,9 @@ describe("backend", () => {
     expect(run).toMatchObject({ status: 2, stdout: "" });
   });
 });
+
+function fileWith(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "crosspoint-service-")), "services.yaml");
+  writeFileSync(path, text);
+  return path;
+}

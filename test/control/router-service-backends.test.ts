@@ -67,20 +67,6 @@ describe("services", () => {
     });
     expect(results.map(({ action }) => action)).toEqual([Action.DELETE, Action.DELETE]);
   });
-
-  test("what the contract has and we have not is UNIMPLEMENTED, by field", async () => {
-    const { client } = await startRpcNode();
-    for (const [method, fields, path] of [
-      [
-        "deregisterBackend",
-        { service: "web", address: "10.0.0.7:80", drain: { seconds: 1n } },
-        "drain",
-      ],
-    ] as const) {
-      const failure = await failureOf(client.call(method, fields));
-      expect([failure.code, ...failure.fields]).toEqual(["UNIMPLEMENTED", path]);
-    }
-  });
 });
 
 describe("backends", () => {

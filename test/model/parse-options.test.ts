@@ -88,12 +88,52 @@ test.for<readonly [Partial<OptionsWish>, unknown]>([
       ],
     },
   ],
+  [{ retry: noRetry }, undefined],
+  [{ retry: { ...noRetry, tries: 1 } }, { retry: { tries: 1 } }],
+  [
+    { retry: { ...noRetry, on: ["reset", "connect", "reset"], budgetPercent: 100 } },
+    { retry: { on: ["connect", "reset"], budgetPercent: 100 } },
+  ],
+  [
+    { retry: { ...noRetry, on: ["status", "timeout"], statuses: [599, 429, 599], perTryMs: 1 } },
+    { retry: { perTryMs: 1, on: ["timeout", "status"], statuses: [429, 599] } },
+  ],
+  [
+    { retry: { ...noRetry, statuses: [503], hedgeMs: 3_600_000 } },
+    { retry: { statuses: [503], hedgeMs: 3_600_000 } },
+  ],
+  [{ timeoutMs: 1 }, { timeoutMs: 1 }],
+  [{ timeoutMs: 3_600_000 }, { timeoutMs: 3_600_000 }],
 ])("%j", ([asked, options]) => {
   expect(parse(asked)).toStrictEqual(options);
 });
 
 describe("refused, by name", () => {
   test.for<readonly [Partial<OptionsWish>, string, RegExp]>([
+    [{ retry: { ...noRetry, tries: 11 } }, "retry.tries", /11 is not within 1 to 10/],
+    [{ retry: { ...noRetry, perTryMs: 0 } }, "retry.per_try_timeout", /within 1 ms to 1 h/],
+    [{ retry: { ...noRetry, on: ["timeout"] } }, "retry.on", /needs a per_try_timeout/],
+    [{ retry: { ...noRetry, on: ["status"] } }, "retry.on", /needs statuses/],
+    [
+      { retry: { ...noRetry, on: ["reset"], statuses: [503] } },
+      "retry.statuses",
+      /count only with ON_STATUS/,
+    ],
+    [{ retry: { ...noRetry, statuses: [503, 404] } }, "retry.statuses[1]", /404 is not a status/],
+    [{ retry: { ...noRetry, statuses: [600] } }, "retry.statuses[0]", /600 is not a status/],
+    [
+      { retry: { ...noRetry, statuses: Array.from({ length: 17 }, (_, i) => 500 + i) } },
+      "retry.statuses",
+      /17 entries/,
+    ],
+    [{ retry: { ...noRetry, budgetPercent: 101 } }, "retry.budget_percent", /101 is not within/],
+    [
+      { retry: { ...noRetry, hedgeMs: 3_600_001 } },
+      "retry.hedge_after",
+      /3600001 ms is not within/,
+    ],
+    [{ timeoutMs: 0 }, "timeout", /0 ms is not within 1 ms to 1 h/],
+    [{ timeoutMs: 3_600_001 }, "timeout", /3600001 ms is not within/],
     [{ split: Array.from({ length: 17 }, (_, i) => share(`s${i}`)) }, "split", /17 entries/],
     [{ split: [share("")] }, "split[0].service", /is required/],
     [{ split: [share("a b")] }, "split[0].service", /not a service name/],

@@ -14,6 +14,8 @@ const names = [
   "rewrite",
   "mirror",
   "pages",
+  "retry",
+  "timeoutMs",
 ] as const;
 type Name = (typeof names)[number];
 
@@ -32,8 +34,9 @@ test.for(["http", "tcp"] as const)(
       const allowed =
         answerers.filter(Boolean).length === 1 &&
         !(there.has("service") && there.has("split")) &&
-        (forwards || !has("sticky", "rewrite", "mirror")) &&
-        (kind === "http" || !has("redirect", "answer", "sticky", "rewrite", "mirror", "pages"));
+        (forwards || !has("sticky", "rewrite", "mirror", "retry", "timeoutMs")) &&
+        (kind === "http" ||
+          !has("redirect", "answer", "sticky", "rewrite", "mirror", "pages", "retry", "timeoutMs"));
       expect([[...there], violations(kind, there).length === 0]).toEqual([[...there], allowed]);
     }
   },
@@ -47,6 +50,8 @@ test.for([
   ["http", ["redirect", "answer", "sticky"], ["answer"]],
   ["http", ["redirect", "sticky", "mirror"], ["sticky", "mirror"]],
   ["tcp", ["service", "sticky", "redirect", "pages"], ["sticky", "redirect", "pages"]],
+  ["tcp", ["service", "retry", "timeoutMs"], ["retry", "timeout"]],
+  ["http", ["answer", "retry", "timeoutMs"], ["retry", "timeout"]],
 ] as const)("a %s route with %j is wrong in %j", ([kind, there, fields]) => {
   expect(violations(kind, new Set(there))).toEqual(fields);
 });

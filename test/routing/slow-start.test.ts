@@ -45,13 +45,16 @@ describe("a backend starts slowly", () => {
     expect(watched.shares()).toBe("10.0.0.1:80 100, 10.0.0.2:80 55");
   });
 
-  test("when its ejection is over", () => {
+  test("when it is taken back after an ejection", () => {
     const watched = world();
-    watched.at("10.0.0.2:80").stand({ ejectedUntilMs: watched.now + 500 });
+    watched
+      .at("10.0.0.2:80")
+      .stand({ ejectedUntilMs: watched.now + 500, ejectionReason: "HTTP 500" });
     watched.web.refresh();
-    watched.advance(499);
+    watched.advance(501);
     expect(watched.shares()).toBe("10.0.0.1:80 100");
-    watched.advance(1);
+    watched.at("10.0.0.2:80").stand({ ejectedUntilMs: 0, ejectionReason: "" });
+    watched.web.refresh();
     expect(watched.shares()).toBe("10.0.0.1:80 100, 10.0.0.2:80 10");
   });
 
@@ -121,7 +124,7 @@ describe("nobody starts slowly", () => {
       watched.at(address).stand({ check: "unhealthy" });
       watched.web.refresh();
     }
-    expect(watched.web.usable.some((each) => isGood(each, watched.now))).toBe(false);
+    expect(watched.web.usable.some((each) => isGood(each))).toBe(false);
     expect(watched.shares()).toBe("10.0.0.1:80 100, 10.0.0.2:80 100");
     watched.at("10.0.0.1:80").stand({ check: "healthy" });
     watched.web.refresh();

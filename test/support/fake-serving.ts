@@ -1,6 +1,11 @@
 // A fleet under the test's hand: it serves at once, or not before told to, and its ports are a set.
 
-import type { BackendMeasure, ExplainQuestion, Explanation } from "../../src/channel/messages.ts";
+import type {
+  BackendMeasure,
+  ExplainQuestion,
+  Explanation,
+  OpenPlace,
+} from "../../src/channel/messages.ts";
 import type { NodeLag, PortReservation, Serving } from "../../src/control/serving.ts";
 import { RouterError } from "../../src/model/errors.ts";
 import { parseRevision, type Revision } from "../../src/model/revision.ts";
@@ -18,6 +23,10 @@ export class FakeServing implements Serving {
   readonly range = { first: 3000, last: 3009 };
   readonly questions: ExplainQuestion[] = [];
   measures: BackendMeasure[] = [];
+  /** What is open, by "web 10.0.0.7:80", and by "web " for all of a service; undefined: a worker does not tell. */
+  open: Map<string, number> | undefined = new Map();
+  /** How often that was asked for. */
+  counts = 0;
   explanation: Explanation = {
     revision: parseRevision(7),
     route: "web",
@@ -81,6 +90,12 @@ export class FakeServing implements Serving {
   ): Promise<readonly BackendMeasure[]> {
     if (this.failure !== undefined) throw this.failure;
     return this.measures;
+  }
+
+  async count(places: readonly OpenPlace[]): Promise<readonly number[] | undefined> {
+    this.counts++;
+    const { open } = this;
+    return open && places.map(({ service, address }) => open.get(`${service} ${address}`) ?? 0);
   }
 
   #anyPort(taken: (port: number) => boolean): number {

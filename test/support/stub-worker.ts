@@ -99,6 +99,10 @@ class Stub {
           measures: [{ ...measure, lastFailure }],
         });
       }
+      case "count":
+        return this.#post({ kind: "counted", id: message.id, counts: message.places.map(() => 1) });
+      case "leaving":
+        return;
       case "drain":
         return this.#drain(message.deadlineMs);
       case "crash":

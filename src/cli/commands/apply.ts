@@ -18,6 +18,7 @@ import { type Command, isOn, textOf } from "../command.ts";
 import { ExitStatus, renamed, usageError } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { differenceText, routeText } from "../route-text.ts";
+import { serviceText } from "../service-text.ts";
 import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
@@ -228,7 +229,7 @@ function subject(change: Change | undefined, before?: Route, after?: Route): str
   const put = change?.change;
   switch (put?.$case) {
     case "putService":
-      return `service ${printable(put.value.name)}`;
+      return `service ${printable(serviceText(put.value))}`;
     case "removeService":
       return `service ${printable(put.value)}`;
     case "putRoute":

@@ -53,6 +53,7 @@ export const routeAdd: Command = {
     "crosspoint route add shop.example.com shop-next --header x-canary=1",
     "crosspoint route add old.example.com --redirect https://www.example.com --redirect-status 308",
     "crosspoint route add www.example.com/shop --answer 503=closed.html --answer-header 'Retry-After: 600'",
+    "crosspoint route add api.example.com api --tries 3 --retry-status 503 --per-try-timeout 2s --request-timeout 5s",
     "crosspoint route add www.example.com/admin admin --rewrite / --allow 192.0.2.0/24 --rate 10/s",
   ],
   run: ({ args, flags, env, terminal }) =>

@@ -9,7 +9,8 @@ import { realSystem } from "../../system.ts";
 import { withNode } from "../client.ts";
 import { type Command, isOn } from "../command.ts";
 import { ExitStatus } from "../failure.ts";
-import { checkText, policyText, printJson, proxyProtocolText } from "../show.ts";
+import { policyAndKeyText, settingTexts } from "../service-text.ts";
+import { checkText, printJson, proxyProtocolText } from "../show.ts";
 import { type Cell, printTable } from "../table.ts";
 
 export const serviceList: Command = {
@@ -27,7 +28,7 @@ export const serviceList: Command = {
         const nowMs = realSystem.wallMs();
         printTable(
           terminal,
-          ["NAME", "POLICY", "PROXY", "CHECK", "USABLE", "BUSY", "WAITING", "PAUSED"],
+          ["NAME", "POLICY", "PROXY", "CHECK", "USABLE", "BUSY", "WAITING", "PAUSED", "SETTINGS"],
           list.services.map((service, i) => rowOf(service, list.statuses[i], nowMs)),
         );
       }
@@ -39,13 +40,15 @@ export const serviceList: Command = {
 function rowOf(service: Service, status: ServiceStatus | undefined, nowMs: number): Cell[] {
   return [
     service.name,
-    policyText(service.policy),
+    policyAndKeyText(service),
     proxyProtocolText(service),
     checkText(service),
     usableCell(status),
     String(status?.requestsInFlight ?? ""),
     String(status?.waiting ?? ""),
     pausedCell(service, nowMs),
+    // A pause has a column of its own.
+    settingTexts({ ...service, pause: undefined }).join("; "),
   ];
 }
 

@@ -1,7 +1,6 @@
 // crosspoint service put | remove
 
 import {
-  HealthCheck,
   PutServiceRequest,
   PutServiceResponse,
   RemoveServiceRequest,
@@ -9,52 +8,27 @@ import {
 } from "../../gen/crosspoint/v1/router.ts";
 import { withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
-import { parseCheck } from "../parse-words.ts";
-import {
-  noteLagging,
-  policies,
-  printJson,
-  proxyProtocols,
-  serviceText,
-  waitFlag,
-  waitOf,
-} from "../show.ts";
+import { serviceText } from "../service-text.ts";
+import { serviceFlags, serviceOfWords } from "../service-words.ts";
+import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
 import { printable } from "../table.ts";
 
 export const servicePut: Command = {
   path: ["service", "put"],
   summary: "create a service's settings, or replace them whole",
   arguments: [{ name: "NAME", help: "the service", complete: "service" }],
-  flags: [
-    {
-      name: "policy",
-      value: "POLICY",
-      help: "how a backend is chosen (default: least-loaded)",
-      choices: Object.keys(policies),
-    },
-    {
-      name: "send-proxy",
-      value: "VERSION",
-      help: "begin connections to its backends with a PROXY protocol preface: v1 or v2",
-      choices: Object.keys(proxyProtocols),
-    },
-    { name: "check", value: "PROBE", help: "health check: http:/PATH, tcp or grpc[:SERVICE]" },
-    waitFlag,
-  ],
+  flags: [...serviceFlags, waitFlag],
   client: true,
-  examples: ["crosspoint service put web --policy round-robin"],
+  examples: [
+    "crosspoint service put web --policy round-robin --check http:/healthz --check-interval 5s",
+    "crosspoint service put sessions --policy ring-hash --hash cookie:session",
+    "crosspoint service put api --max-requests-per-backend 100 --queue 1000 --queue-time 2s",
+    "crosspoint service put postgres --policy leader --check tcp --tcp-idle-time 1h",
+  ],
   run: ({ args, flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
-      const check = textOf(flags, "check");
       const request = PutServiceRequest.fromPartial({
-        service: {
-          name: args[0] ?? "",
-          policy: policies[textOf(flags, "policy") ?? ""] ?? 0,
-          proxyProtocol: proxyProtocols[textOf(flags, "send-proxy") ?? ""] ?? 0,
-          ...(check === undefined
-            ? {}
-            : { healthCheck: HealthCheck.fromPartial({ probe: parseCheck(check, "--check") }) }),
-        },
+        service: serviceOfWords(args[0] ?? "", flags),
         wait: waitOf(textOf(flags, "wait")),
       });
       const answer = await node.call<PutServiceResponse>((stub, ...rest) =>

@@ -8,7 +8,7 @@ import { ExitStatus } from "../failure.ts";
 import { parseNumberWord } from "../parse-words.ts";
 import { messageToJson } from "../proto-json.ts";
 import { routeText } from "../route-text.ts";
-import { serviceText } from "../show.ts";
+import { serviceText } from "../service-text.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -1,0 +1,90 @@
+// PauseService and ResumeService: a service's new requests wait, here and on every other node, until it goes on.
+//
+// The holding itself is the workers' (they know of it by the table). Here is written that it is so, and waited until
+// nothing is in flight to its backends any more.
+
+import type * as proto from "../gen/crosspoint/v1/router.ts";
+import { pauseMsDefault, pauseQueueDefault } from "../limits.ts";
+import { parseServiceName } from "../model/names.ts";
+import { parsePause } from "../model/parse-service-options.ts";
+import { type Revision, revisionZero } from "../model/revision.ts";
+import type { Pause } from "../model/service-options.ts";
+import type { Patience } from "./deadline.ts";
+import { parseDurationMs } from "./duration.ts";
+import type { OpenEverywhere } from "./open-everywhere.ts";
+import { parseWait } from "./parse-request.ts";
+import { renderLagging } from "./render.ts";
+import type { Writer } from "./writer.ts";
+
+export interface PausingParts {
+  readonly writer: Pick<Writer, "write">;
+  readonly open: Pick<OpenEverywhere, "at" | "subscribe">;
+}
+
+const unguarded = { ifRevision: revisionZero, validateOnly: false, requestId: "" } as const;
+
+export async function pauseService(
+  { writer, open }: PausingParts,
+  request: proto.PauseServiceRequest,
+  patience: Patience,
+): Promise<proto.PauseServiceResponse> {
+  const name = parseServiceName(request.service, "service");
+  const pause = wishedPause(request);
+  const { revision, lagging } = await writer.write(
+    {
+      drafts: [{ kind: "pause-service", name, pause, field: "service" }],
+      ...unguarded,
+      wait: "all",
+    },
+    patience,
+  );
+  const inFlight = await untilQuiet(open, name, revision, patience.signal);
+  return { revision: BigInt(revision), inFlight, lagging: renderLagging(lagging) };
+}
+
+export async function resumeService(
+  { writer }: Pick<PausingParts, "writer">,
+  request: proto.ResumeServiceRequest,
+  patience: Patience,
+): Promise<proto.ResumeServiceResponse> {
+  const name = parseServiceName(request.service, "service");
+  const { revision, lagging } = await writer.write(
+    {
+      drafts: [{ kind: "resume-service", name, field: "service" }],
+      ...unguarded,
+      wait: parseWait(request.wait),
+    },
+    patience,
+  );
+  return { revision: BigInt(revision), lagging: renderLagging(lagging) };
+}
+
+function wishedPause({ queue, queueTime }: proto.PauseServiceRequest): Pause {
+  const queueMs =
+    queueTime === undefined ? pauseMsDefault : parseDurationMs(queueTime, "queue_time");
+  return parsePause({ queue: queue === 0 ? pauseQueueDefault : queue, queueMs, sinceMs: 0 }, "");
+}
+
+/** What is in flight to the service's backends on all nodes: 0 once it is, or what is left when `signal` aborts. */
+async function untilQuiet(
+  open: PausingParts["open"],
+  service: string,
+  since: Revision,
+  signal: AbortSignal,
+): Promise<number> {
+  const place = { service, address: "" };
+  const done = Promise.withResolvers<number>();
+  const look = (): void => {
+    const { inFlight, untold } = open.at(place, since);
+    if (signal.aborted || (inFlight === 0 && untold.length === 0)) done.resolve(inFlight);
+  };
+  const end = open.subscribe(look);
+  signal.addEventListener("abort", look);
+  look();
+  try {
+    return await done.promise;
+  } finally {
+    end();
+    signal.removeEventListener("abort", look);
+  }
+}
