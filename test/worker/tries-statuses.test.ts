@@ -67,7 +67,7 @@ describe("an answer with one of the statuses", () => {
   });
 
   test("everywhere: the last one is relayed as it is", () => {
-    const { stream, connect, dialled, counter, inFlight } = triedSession({
+    const { stream, connect, dialled, counter, inFlight, backends } = triedSession({
       retry: { ...retry, tries: 3 },
       count: 3,
     });
@@ -82,6 +82,7 @@ describe("an answer with one of the statuses", () => {
     expect(stream.text.endsWith("bus2")).toBe(true);
     expect(stream.text).not.toContain("X-Crosspoint-Reason");
     expect([counter("upstreamTries"), inFlight()]).toEqual([3, 0]);
+    expect(backends.map(({ failuresTotal }) => failuresTotal)).toEqual([1, 1, 1]);
   });
 
   test("of the only backend: it is asked again, as often as there are tries", () => {
