@@ -27,7 +27,8 @@ export async function checkedBackend(port = 0): Promise<CheckedBackend> {
       probes.push(performance.now());
       if (backend.health === 0) return;
       response.statusCode = backend.health;
-      return void response.end("health");
+      response.end("health");
+      return;
     }
     requests++;
     response.statusCode = backend.status;
