@@ -136,8 +136,8 @@ describe("a service with a check", { timeout: 60_000 }, () => {
     });
     await untilHealth(node, ["web", sick.address], isUnhealthy);
     node.node.fleet.crashWorker(0);
-    await until(() => node.node.fleet.status()[0]?.restarts === 1, "the worker to be replaced");
-    await until(() => node.node.fleet.status()[0]?.state === "serving", "its replacement");
+    await until(() => node.node.fleet.status()[0]?.restarts === 1, "its end", 30_000);
+    await until(() => node.node.fleet.status()[0]?.state === "serving", "its replacement", 30_000);
     expect(await answeredBy(node, "web")).toEqual(addressesOf([other]));
   });
 
