@@ -14,6 +14,7 @@ import { faults } from "./faults.ts";
 import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
+import { pick } from "./pick.ts";
 import { pipelining } from "./pipelining.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { routeScale } from "./route-scale.ts";
@@ -39,6 +40,7 @@ const questions = [
   workers,
   routeScale,
   routeLookup,
+  pick,
   accessLog,
   faults,
   hotPath,
