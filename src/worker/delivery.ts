@@ -352,6 +352,11 @@ export class Delivery implements UpstreamOwner {
     this.#exchange.fail(504, "try-time", "");
   }
 
+  /** A second backend is asked as well, and may still answer. */
+  get hedges(): boolean {
+    return this.#tries?.hedges === true;
+  }
+
   /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */
   get repeatable(): UpstreamConnection | undefined {
     return this.#replayable ? this.connection : undefined;
@@ -359,9 +364,9 @@ export class Delivery implements UpstreamOwner {
 
   /** A second backend was asked as well: it is the only one from now on. False: none was. */
   goesOnBesides(): boolean {
-    if (this.#tries?.hedges !== true) return false;
+    if (!this.hedges) return false;
     this.connection?.destroy(true);
-    this.#tries.takeOver();
+    this.#tries?.takeOver();
     return true;
   }
 

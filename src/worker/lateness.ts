@@ -57,7 +57,8 @@ export class Lateness {
     if (!response.begun) {
       if (!requestBody.done && this.awaitsClient) return exchange.fail(408, "request-slow", detail);
       this.#context.counters[Counter.upstreamTimeouts]! += 1;
-      delivery.choice.failed("timeout");
+      // One that others had left little time is not to blame.
+      if (delivery.choice.tries === 1 || delivery.hedges) delivery.choice.failed("timeout");
     }
     exchange.fail(504, "request-time", detail);
   }
