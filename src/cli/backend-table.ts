@@ -48,30 +48,24 @@ export function backendTable(
   };
 }
 
-/** Whether requests are sent there while others are good; as the node sees it. */
-export function isUsable(status: BackendStatus, nowMs: number): boolean {
-  return (
-    status.health !== Health.UNHEALTHY &&
-    status.health !== Health.DRAINING &&
-    ejectedMs(status, nowMs) === 0
-  );
-}
-
 function healthCell(status: BackendStatus, nowMs: number): Cell {
-  const leftMs = ejectedMs(status, nowMs);
   switch (status.health) {
     case Health.DRAINING:
       return { text: "draining", style: "yellow" };
     case Health.UNHEALTHY:
       return { text: "unhealthy", style: "red" };
     default:
-      if (leftMs > 0) return { text: `ejected ${Math.ceil(leftMs / 1000)}s`, style: "yellow" };
+      if (status.ejectedUntil !== undefined) {
+        return { text: ejectedText(status.ejectedUntil, nowMs), style: "yellow" };
+      }
       return status.health === Health.HEALTHY ? { text: "healthy", style: "green" } : "unknown";
   }
 }
 
-function ejectedMs({ ejectedUntil }: BackendStatus, nowMs: number): number {
-  return ejectedUntil === undefined ? 0 : Math.max(0, ejectedUntil.getTime() - nowMs);
+/** "ejected 9s"; "ejected" when its time is over, and the next request is to show whether it is back. */
+function ejectedText(until: Date, nowMs: number): string {
+  const leftMs = until.getTime() - nowMs;
+  return leftMs <= 0 ? "ejected" : `ejected ${Math.ceil(leftMs / 1_000)}s`;
 }
 
 /** "0.42ms", "8.1ms", "120ms", "2.5s"; "" when nothing was measured. */

@@ -20,7 +20,7 @@ export interface ReportParts {
   readonly store: Store;
   readonly source: TableSource;
   readonly fleet: Fleet;
-  readonly health: Pick<NodeHealth, "metrics">;
+  readonly health: Pick<NodeHealth, "metrics" | "verdictOf">;
   readonly system: System;
   /** Services with metrics of their own. Absent: there are none. */
   readonly named?: Pick<NamedServices, "figures">;
@@ -196,7 +196,7 @@ function heartbeatAgeMs(counters: Float64Array, system: System): number {
 }
 
 /** What each worker serves, and the table itself; routes are read as the text is written. */
-function snapshot({ fleet, source, store }: ReportParts): unknown {
+function snapshot({ fleet, source, store, health }: ReportParts): unknown {
   const { table } = source;
   return {
     node: fleet.nodeName,
@@ -213,12 +213,21 @@ function snapshot({ fleet, source, store }: ReportParts): unknown {
     rejected: rejectedEntries({ store, view: source }),
     routes: table.routes(),
     services: table.services(),
-    backends: backendsWithSources(source),
+    backends: backendsAsKnown(source, health),
   };
 }
 
-function* backendsWithSources({ table, stored }: TableSource): Generator {
+/** With where each comes from, and what its checks say; what only workers know is in ListBackends. */
+function* backendsAsKnown(
+  { table, stored }: TableSource,
+  health: Pick<NodeHealth, "verdictOf">,
+): Generator {
   for (const backend of table.backends()) {
-    yield { ...backend, source: stored.sourceOf(backend) ?? "api" };
+    const verdict = health.verdictOf(backend.service, backend.address);
+    yield {
+      ...backend,
+      source: stored.sourceOf(backend) ?? "api",
+      ...(verdict === undefined ? {} : { health: verdict.state, healthReason: verdict.reason }),
+    };
   }
 }

@@ -41,6 +41,7 @@ const names = [
   "hedges",
   "hedgesWon",
   "tryTimeouts",
+  "ejections", // backends that this worker found to be left out; not those that others told of
   "upstreamTimeouts",
   "mirrored",
   "mirrorDropped",

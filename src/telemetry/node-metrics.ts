@@ -17,6 +17,7 @@ import {
 import { type MetricFamily, metricsText, type Sample } from "./metrics-text.ts";
 import type { DiscoveryMetrics, NodeMetrics, WorkerMetrics } from "./node-figures.ts";
 import { probeFamilies } from "./probe-metrics.ts";
+import { processFamilies } from "./process-metrics.ts";
 
 /** What the samples are made from: the node, and the sums over its workers. */
 interface MetricsView extends NodeMetrics {
@@ -39,7 +40,7 @@ export const nodeMetricFamilies: readonly Family[] = [
   ...upstream(),
   ...table(),
   ...perWorker(),
-  ...processFamilies(),
+  ...processFamilies,
 ];
 
 function traffic(): Family[] {
@@ -165,6 +166,7 @@ function upstream(): Family[] {
     sum("hedges", "hedges_total", "Requests sent to a second backend while the first was silent."),
     sum("hedgesWon", "hedges_won_total", "Of these, those that the second backend answered."),
     sum("tryTimeouts", "try_timeouts_total", "Tries whose time, as their route says, was over."),
+    sum("ejections", "ejections_total", "Times that a backend was left out after failures."),
     sum("retriesRefused", "upstream_retries_refused_total", "Retries and hedges over the budget."),
     sum(
       "upstreamTimeouts",
@@ -288,31 +290,6 @@ function perWorker(): Family[] {
       "descriptorsLeft",
       "worker_descriptors_left_total",
       "Descriptors that ended workers left open and the main thread closed.",
-    ),
-  ];
-}
-
-function processFamilies(): Family[] {
-  return [
-    counter("process_cpu_seconds_total", "CPU time of the whole process.", ({ process }) => [
-      sample(process.cpuUserSeconds + process.cpuSystemSeconds),
-    ]),
-    gauge("process_resident_memory_bytes", "Resident memory of the process.", ({ process }) => [
-      sample(process.residentBytes),
-    ]),
-    gauge(
-      "process_start_time_seconds",
-      "Start of the process, seconds since the epoch.",
-      ({ process }) => [sample(process.startTimeSeconds)],
-    ),
-    counter("crosspoint_cpu_seconds_total", "The same CPU time, by mode.", ({ process }) => [
-      sample(process.cpuUserSeconds, { mode: "user" }),
-      sample(process.cpuSystemSeconds, { mode: "system" }),
-    ]),
-    gauge(
-      "crosspoint_main_heap_used_bytes",
-      "JavaScript heap in use by the main thread.",
-      ({ process }) => [sample(process.heapUsedBytes)],
     ),
   ];
 }

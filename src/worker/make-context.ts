@@ -12,7 +12,7 @@ import { ResponseHead } from "../protocol/response-head.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { System } from "../system.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
-import { countersIn } from "../telemetry/counters.ts";
+import { Counter, countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
@@ -90,7 +90,10 @@ export function makeContext(
       table: () => context.table,
       nowMs,
       random: () => system.random(),
-      tell: (ejections) => start.control.postMessage({ kind: "ejected", ejections }),
+      tell(ejections) {
+        for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
+        start.control.postMessage({ kind: "ejected", ejections });
+      },
     }),
     health,
     pool: new UpstreamPool(() => context),

@@ -96,9 +96,9 @@ describe("the table", () => {
     ]);
   });
 
-  test("an ejection that is over is none", () => {
+  test("an ejection whose time is over lasts until a request has shown that the backend is back", () => {
     const { rows } = backendTable(backends, false, nowMs + 9_500);
-    expect(rows[2]?.[2]).toBe("unknown");
+    expect(rows[2]?.[2]).toEqual({ text: "ejected", style: "yellow" });
   });
 
   test.for([
@@ -199,6 +199,7 @@ describe("--watch", () => {
     watching.kill("SIGINT");
     const run = await watching.ended;
     expect(run).toMatchObject({ status: 130, signal: null, stderr: "" });
+    expect(run.stdout).toMatch(/^SERVICE/);
     const tables = run.stdout.split("\n\n");
     expect(tables.length).toBeGreaterThanOrEqual(3);
     expect(tables.map((table) => /healthy +12 +(\d+)/.exec(table)?.[1])).toEqual(

@@ -75,11 +75,13 @@ test("what only grows does so when a backend goes, comes back, or is counted ane
     [measureOf(7, { total: 15 })],
     [measureOf(7, { total: 15 }), measureOf(8, { total: 1 })],
     [measureOf(7, { total: 2 }), measureOf(8, { total: 1 })],
+    [measureOf(7, { total: 2 })],
+    [measureOf(7, { total: 2 }), measureOf(8, { total: 150 })],
   ]) {
     serving.measures = measures;
     totals.push((await look()).requestsTotal);
   }
-  expect(totals).toEqual([110, 115, 116, 118]);
+  expect(totals).toEqual([110, 115, 116, 118, 118, 268]);
 });
 
 test("a service that is not there has zeros; workers that say nothing leave it out", async () => {

@@ -87,6 +87,10 @@ function report(faked: Faked = {}) {
       }),
     },
     health: {
+      verdictOf: (service: string, address: string) =>
+        service === "web" && address === "10.0.0.1:80"
+          ? { service, address, state: "unhealthy", reason: "HTTP 500", sinceMs: 0 }
+          : undefined,
       metrics: () => ({
         succeeded: 9,
         failed: 2,
@@ -349,7 +353,7 @@ test("the snapshot is what each worker serves, and the table, read while it is w
   expect([...(snapshot["routes"] ?? [])]).toHaveLength(2);
   expect([...(snapshot["services"] ?? [])]).toHaveLength(0);
   expect([...(snapshot["backends"] ?? [])]).toMatchObject([
-    { address: "10.0.0.1:80", source: "api" },
+    { address: "10.0.0.1:80", source: "api", health: "unhealthy", healthReason: "HTTP 500" },
     { address: "10.0.0.2:80", source: "etcd:/services/web/2" },
   ]);
 });
