@@ -8,7 +8,6 @@
 // answers of some statuses are none while there is another try.
 
 import type { CloseReason } from "../io/stream.ts";
-import { Framing } from "../protocol/framing.ts";
 import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
@@ -19,12 +18,17 @@ import { BackendChoice } from "./backend-choice.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { HeldRequest } from "./held-request.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
-import { writeRequestHead } from "./request-writer.ts";
+import { isReplayable, isWhole } from "./repeatable.ts";
 import { Tries } from "./tries.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
-const Phase = { Idle: 0, Dialling: 1, Sent: 2 } as const;
+/** Waiting: for its turn at its service; there is no connection yet, or no more. */
+const Phase = { Idle: 0, Waiting: 1, Dialling: 2, Sent: 3 } as const;
+
+/** What was kept of a request. */
+type Saved = Pick<UpstreamConnection, "saved" | "savedLength">;
 
 export class Delivery implements UpstreamOwner {
   readonly choice: BackendChoice;
@@ -39,6 +43,8 @@ export class Delivery implements UpstreamOwner {
   /** Of the request's route while its answer is awaited; undefined: the route says nothing of tries. */
   #rule: RetryRule | undefined;
   #tries: Tries | undefined;
+  /** What waits; made with the first that has to. */
+  #held: HeldRequest | undefined;
   /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
   #isLast = false;
   /** A copy for the route's mirror that the body is still to come for. */
@@ -60,6 +66,10 @@ export class Delivery implements UpstreamOwner {
     return this.#phase === Phase.Sent && this.connection !== undefined;
   }
 
+  get isWaiting(): boolean {
+    return this.#phase === Phase.Waiting;
+  }
+
   /** Bytes for the backend that the kernel has not taken. */
   get queuedBytes(): number {
     return this.connection?.stream.queuedBytes ?? 0;
@@ -67,45 +77,55 @@ export class Delivery implements UpstreamOwner {
 
   /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
-    this.#replayable = this.#isReplayable(head);
+    this.#replayable = isReplayable(head, this.#context.limits.replayBodyBytesMax);
     this.#rule = undefined;
     this.#isLast = hasStrayBody(head);
   }
 
-  /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
-  #isReplayable(head: RequestHead): boolean {
-    if (!head.isIdempotent || head.upgrade) return false;
-    if (head.framing === Framing.None) return true;
-    const { replayBodyBytesMax } = this.#context.limits;
-    return head.framing === Framing.Length && head.contentLength <= replayBodyBytesMax;
-  }
-
   /** Writes the head, and sends it or keeps it until a connection stands. */
   send(bytes: Uint8Array, backend: BackendState): void {
-    const context = this.#context;
-    const { writer, requestHead: head } = context;
-    const { record, client, route, known } = this.#exchange;
+    const { record, route } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
-    record.backend = backend.endpoint.address;
-    writer.length = 0;
     const { address } = backend.endpoint;
-    writeRequestHead(context, bytes, head, client.downstream, address, route, known?.template);
-    record.rememberId(bytes);
-    if (route?.options?.mirror !== undefined) {
-      this.#copy = context.mirrors.copyOf(route, client.downstream);
-    }
+    record.backend = address;
+    this.#copy = this.#exchange.writeHead(bytes, address);
     this.#dispatch(backend, connection);
     this.mirrorBody(bytes, 0, 0);
     if (route?.retry !== undefined) this.#follow(route.retry);
   }
 
+  /** No backend may have it now: what one is to get waits. `address`: for a request that names no host. */
+  hold(bytes: Uint8Array, address: string): void {
+    const { writer } = this.#context;
+    this.#copy = this.#exchange.writeHead(bytes, address);
+    this.mirrorBody(bytes, 0, 0);
+    this.#wait(writer.bytes, writer.length, false);
+    writer.length = 0;
+  }
+
+  /** @param isAgain It was given to a backend before: then it comes ahead of those that were not. */
+  #wait(saved: Uint8Array, length: number, isAgain: boolean): void {
+    this.#held ??= new HeldRequest(this.#exchange);
+    this.#phase = Phase.Waiting;
+    this.#held.begin(saved, length, isAgain);
+  }
+
+  /** Its turn has come; undefined: nobody is left who could take it. */
+  goesOn(backend: BackendState | undefined): void {
+    const held = this.#held!;
+    if (backend === undefined) return this.#exchange.nobodyLeft("no-backend");
+    this.#sendAgain(backend, held, held.isAgain);
+    held.forget();
+    const rule = this.#exchange.route?.retry;
+    if (rule !== undefined && !held.isAgain) this.#follow(rule);
+  }
+
   /** The first try is under way. A client that sticks to its backend is not to find itself at another. */
   #follow(rule: RetryRule): void {
-    const mayHedge = this.#replayable && this.#exchange.stickyPlace === undefined;
     this.#rule = rule;
     this.#heard = false;
     this.#tries ??= new Tries(this.#context, this.#exchange, this);
-    this.#tries.begin(rule, mayHedge);
+    this.#tries.begin(rule, this.#replayable && this.#exchange.stickyPlace === undefined);
   }
 
   #dispatch(backend: BackendState, connection: UpstreamConnection | undefined): void {
@@ -137,9 +157,10 @@ export class Delivery implements UpstreamOwner {
   /** Gives the backend's connection back, or up. */
   end(reusable: boolean): void {
     const { connection } = this;
-    if (this.#rule !== undefined) this.#forgetRule();
+    if (this.#rule !== undefined) this.#tries?.end();
     this.#copy?.dropUnsent();
     this.#copy = undefined;
+    if (this.isWaiting) this.#held?.forget();
     this.#phase = Phase.Idle;
     this.connection = undefined;
     // Nobody will ask for a connection to a backend that leaves.
@@ -151,7 +172,7 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
-    if (this.#rule !== undefined) this.#forgetRule();
+    if (this.#rule !== undefined) this.#tries?.end();
     this.choice.answered(101);
     this.choice.succeeded();
     this.#phase = Phase.Idle;
@@ -203,28 +224,26 @@ export class Delivery implements UpstreamOwner {
   /** The connection did not come about. */
   #tryUnsent(why: "connect" | "timeout", mayTry: boolean): void {
     const { choice } = this;
-    const { record } = this.#exchange;
     const failed = this.connection!;
     this.connection = undefined;
     const backend = mayTry ? choice.next(undefined) : undefined;
-    const { counters } = this.#context;
     if (backend !== undefined) {
+      const { counters } = this.#context;
       counters[why === "timeout" ? Counter.retriesTimeout : Counter.retriesConnect]! += 1;
-      record.noteRetry(why, failed.endpoint.address);
+      this.#exchange.record.noteRetry(why, failed.endpoint.address);
       return this.#sendAgain(backend, failed, true);
     }
-    if (why === "timeout") return this.#outOfTries();
-    if (choice.wasSent) return this.#exchange.fail(502, "backend-closed", "");
-    counters[Counter.noBackend]! += 1;
-    this.#exchange.fail(503, "no-backend-reachable", "");
+    if (mayTry && choice.mustWait) return this.#wait(failed.saved, failed.savedLength, true);
+    if (why === "timeout") return this.#exchange.lateness.outOfTries();
+    this.#exchange.nobodyLeft("no-backend-reachable");
   }
 
   /** To `backend` what `previous` kept; on a connection of its own (`fresh`), where one that was idle may be as dead. */
-  #sendAgain(backend: BackendState, previous: UpstreamConnection, fresh: boolean): void {
+  #sendAgain(backend: BackendState, previous: Saved, fresh: boolean): void {
     const { choice } = this;
     this.#exchange.record.backend = backend.endpoint.address;
     this.#heard = false;
-    const taken = fresh ? undefined : choice.take(backend, this, true);
+    const taken = fresh ? undefined : choice.take(backend, this, this.#replayable);
     const connection = taken ?? choice.dial(backend, this);
     this.connection = connection;
     connection.save(previous.saved, previous.savedLength);
@@ -241,19 +260,28 @@ export class Delivery implements UpstreamOwner {
     // That an idle connection was closed is no failure of its backend, unless it fails the request.
     if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
-    const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
-    if (again === undefined && connection.reused) choice.failed(why, choice.current, this.#isOld);
-    if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
-    this.#exchange.record.noteRetry("reset", connection.endpoint.address);
+    const mayRepeat = this.#mayRepeat;
+    const again = mayRepeat ? this.#nextAfter(connection) : undefined;
+    if (again === undefined && !(mayRepeat && choice.mustWait)) {
+      if (connection.reused) choice.failed(why, choice.current, this.#isOld);
+      return this.#exchange.fail(502, "backend-closed", "");
+    }
     this.connection = undefined;
     connection.destroy(true);
-    this.#sendAgain(again, connection, true);
+    this.#repeat(again, connection, "reset");
+  }
+
+  /** To `again`, or, when there is no room, to whoever has some first. */
+  #repeat(again: BackendState | undefined, after: UpstreamConnection, why: string): void {
+    this.#exchange.record.noteRetry(why, after.endpoint.address);
+    if (again !== undefined) this.#sendAgain(again, after, why === "reset");
+    else this.#wait(after.saved, after.savedLength, true);
   }
 
   /** After its connection broke. */
   get #mayRepeat(): boolean {
-    if (!this.#replayable) return false;
-    return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
+    const rule = this.#rule;
+    return this.#replayable && (rule === undefined || (rule.onReset && !this.#heard));
   }
 
   /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
@@ -276,8 +304,8 @@ export class Delivery implements UpstreamOwner {
   refuses(head: ResponseHead, next: number, end: number): boolean {
     if (this.#rule === undefined) return false;
     const { connection, choice } = this;
-    const { record } = this.#exchange;
-    if (connection === undefined || !this.#isRefused(head.status)) {
+    const isRefused = this.#replayable && this.#tries?.isRefused(head.status) === true;
+    if (connection === undefined || !isRefused) {
       this.#isAnswered();
       return false;
     }
@@ -288,23 +316,16 @@ export class Delivery implements UpstreamOwner {
       this.#isAnswered();
       return false;
     }
-    record.noteRetry(`status-${head.status}`, connection.endpoint.address);
-    const isWhole = this.#isWhole(head, connection, end - next);
+    this.#exchange.record.noteRetry(`status-${head.status}`, connection.endpoint.address);
+    const isInOrder = this.#isInOrder(head, connection, end - next);
     this.#sendAgain(again, connection, false);
-    this.#context.pool.release(connection, isWhole);
+    this.#context.pool.release(connection, isInOrder);
     return true;
   }
 
-  #isRefused(status: number): boolean {
-    return this.#replayable && this.#tries?.isRefused(status) === true;
-  }
-
-  /** An answer that came whole with its head leaves a connection that can be used again. */
-  #isWhole(head: ResponseHead, connection: UpstreamConnection, bytesBehind: number): boolean {
-    const bodyBytes = head.framing === Framing.None ? 0 : head.contentLength;
-    const isRead = head.framing !== Framing.Chunked && bodyBytes === bytesBehind;
-    const isSent = this.#exchange.requestBody.done && connection.stream.queuedBytes === 0;
-    return isRead && isSent && head.keepAlive && !this.#isLast;
+  #isInOrder(head: ResponseHead, { stream }: UpstreamConnection, bytesBehind: number): boolean {
+    const isSent = this.#exchange.requestBody.done && stream.queuedBytes === 0;
+    return isWhole(head, bytesBehind) && isSent && head.keepAlive && !this.#isLast;
   }
 
   /** An interim answer goes to the client: from now on this backend's answer is the answer. */
@@ -322,16 +343,14 @@ export class Delivery implements UpstreamOwner {
     this.#tries?.answered();
   }
 
-  #forgetRule(): void {
-    this.#rule = undefined;
-    this.#tries?.end();
-  }
-
   /** The time for one try is over. */
   tryTimedOut(): void {
     const { connection, choice } = this;
+    const { response, lateness } = this.#exchange;
+    // It waits for its turn.
     if (connection === undefined || this.#rule === undefined) return;
-    if (this.#exchange.response.refusedPartial()) return;
+    this.#context.counters[Counter.tryTimeouts]! += 1;
+    if (response.refusedPartial()) return;
     const { onConnect, onTimeout } = this.#rule;
     const isUnsent = this.#phase === Phase.Dialling;
     choice.failed("timeout");
@@ -340,21 +359,11 @@ export class Delivery implements UpstreamOwner {
     // Nothing was sent: that is no more than a dial that failed, for any method.
     if (isUnsent) return this.#tryUnsent("timeout", onConnect || onTimeout);
     this.connection = undefined;
-    const again = onTimeout && this.#replayable ? choice.retry("timeout", false, false) : undefined;
-    if (again === undefined) return this.#outOfTries();
-    this.#exchange.response.forgetPartial();
-    this.#exchange.record.noteRetry("timeout", connection.endpoint.address);
-    this.#sendAgain(again, connection, false);
-  }
-
-  #outOfTries(): void {
-    this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    this.#exchange.fail(504, "try-time", "");
-  }
-
-  /** A second backend is asked as well, and may still answer. */
-  get hedges(): boolean {
-    return this.#tries?.hedges === true;
+    const mayRepeat = onTimeout && this.#replayable;
+    const again = mayRepeat ? choice.retry("timeout", false, false) : undefined;
+    if (again === undefined && !(mayRepeat && choice.mustWait)) return lateness.outOfTries();
+    response.forgetPartial();
+    this.#repeat(again, connection, "timeout");
   }
 
   /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */
@@ -364,9 +373,9 @@ export class Delivery implements UpstreamOwner {
 
   /** A second backend was asked as well: it is the only one from now on. False: none was. */
   goesOnBesides(): boolean {
-    if (!this.hedges) return false;
+    if (this.#tries?.hedges !== true) return false;
     this.connection?.destroy(true);
-    this.#tries?.takeOver();
+    this.#tries.takeOver();
     return true;
   }
 
