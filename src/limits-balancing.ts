@@ -85,6 +85,18 @@ export const proberRestartMsMin = 250;
 export const proberRestartMsMax = 10_000;
 /** Changes of health that are written to the log line by line when they come together; the others are counted in one more line. */
 export const verdictsLoggedMax = 20;
+/** Services, backends and addresses of one node whose requests or connections are counted for limits; 512 KiB of shared memory for each worker, touched only where something is counted. */
+export const inFlightRowsMax = 16_384;
+/** How long a request or a TCP connection may wait for room when its service does not say, in ms; HAProxy's `timeout queue` is as its `timeout connect`, which its documents set to 5 s. */
+export const queueMs = 5_000;
+/** How often who waits looks whether another worker has made room, in ms; there is no such timer while nobody waits. */
+export const queueLookMs = 10;
+/** So much longer must another worker's first have waited before this worker leaves it a place, in ms: every change of worker costs up to a look. */
+export const queueAheadMs = 50;
+/** A worker that has not looked for so long is not waited for, in ms: ten looks. */
+export const queueAwakeMs = 100;
+/** Who waited for the end of a pause goes in steps: so many at first, per worker, then twice as many at each look. Node's listen backlog is 511: a backend that has just started is not to lose any. */
+export const resumeBatchMin = 32;
 /** One tick of the wheel for a route's short times, in ms: they end at most two ticks late. */
 export const shortTickMs = 5;
 /** The longest time that this wheel measures, in ms; a longer one can do with the coarse wheel's tick of a tenth of a second. */

@@ -4,6 +4,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import { descriptorMemory } from "../../src/channel/descriptors.ts";
+import { inFlightMemory } from "../../src/channel/in-flight.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import * as limits from "../../src/limits.ts";
 import { parseAddress } from "../../src/model/address.ts";
@@ -120,6 +121,7 @@ export class HotLoop {
         counters: new SharedArrayBuffer(countersByteLength),
         connections: connectionMemory(1, 0),
         rates: rateMemory(1),
+        inFlight: inFlightMemory(1, 64),
         descriptors: descriptorMemory(1),
         logMemory,
         settings: {

@@ -8,6 +8,7 @@ import type { Revision } from "../model/revision.ts";
 import type { Page } from "../model/route-options.ts";
 import type { ConnectionMemory } from "./connection-counts.ts";
 import type { DescriptorMemory } from "./descriptors.ts";
+import type { InFlightMemory } from "./in-flight.ts";
 import type { RateMemory } from "./rate-buckets.ts";
 
 /** Which table: `position` decides what follows on what, `revision` is what users know it by. */
@@ -85,6 +86,8 @@ export interface WorkerStart {
   readonly connections: ConnectionMemory;
   /** rate-buckets.ts: what routes have let in, all workers together. */
   readonly rates: RateMemory;
+  /** in-flight.ts: what services with limits have in flight, all workers together. */
+  readonly inFlight: InFlightMemory;
   /** descriptors.ts: what the worker holds by number, for the main thread to close when the worker dies. */
   readonly descriptors: DescriptorMemory;
   /** telemetry/log-pages.ts: access-log lines on their way; undefined: no access log. */
@@ -195,6 +198,12 @@ export type ToWorker =
   | { readonly kind: "health"; readonly verdicts: readonly CheckVerdict[] }
   /** What other workers have found. */
   | { readonly kind: "ejected"; readonly ejections: readonly SharedEjection[] }
+  /** Rows of in-flight.ts that have a name from now on, or none any more. */
+  | {
+      readonly kind: "rows";
+      readonly came: readonly (readonly [name: string, row: number])[];
+      readonly gone: readonly string[];
+    }
   /** Replaces the keys that the worker has. */
   | { readonly kind: "sticky-keys"; readonly keys: StickyKeys }
   /** The node will leave: answers carry Connection: close from now on, and everything else goes on. */

@@ -32,6 +32,7 @@ import type { ListenerProblem } from "./listeners.ts";
 import { type Lag, Publisher } from "./publisher.ts";
 import { ServedWaiters } from "./served-waiters.ts";
 import type { NodeLag, PortReservation, Serving } from "./serving.ts";
+import { type ServiceLoad, SharedRows } from "./shared-rows.ts";
 import { Supervisor } from "./supervisor.ts";
 import { newestUnserved, routesOfPorts, type UnservedRoute, unservedAt } from "./unserved.ts";
 import type { WorkerLink } from "./worker-link.ts";
@@ -47,6 +48,7 @@ export class Fleet implements Serving {
   readonly #descriptors: LeftDescriptors;
   readonly #waiters = new ServedWaiters();
   readonly #questions: WorkerQuestions;
+  readonly #rows: SharedRows;
   /** By worker id: whom the publisher may name. */
   readonly #links = new Map<number, WorkerLink>();
   readonly #unsubscribe: () => void;
@@ -92,6 +94,12 @@ export class Fleet implements Serving {
       recordTiming: false,
     });
     this.#questions = new WorkerQuestions(system, () => this.#supervisor.serving());
+    this.#rows = new SharedRows({
+      slots: workers,
+      table: source.table,
+      log,
+      post: (message) => this.post(message),
+    });
     const seed = (): number => 1 + Math.floor(system.random() * 2 ** 31);
     const addressSeed = settings.limits.connectionsPerAddressMax === undefined ? 0 : seed();
     this.#descriptors = new LeftDescriptors({
@@ -103,6 +111,7 @@ export class Fleet implements Serving {
     this.#supervisor = new Supervisor({
       connections: connectionMemory(workers, addressSeed),
       rates: rateMemory(seed()),
+      inFlight: this.#rows.memory,
       descriptors: this.#descriptors,
       slots: workers,
       settings,
@@ -158,6 +167,11 @@ export class Fleet implements Serving {
 
   measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]> {
     return this.#questions.measure(service, signal);
+  }
+
+  /** In flight and waiting on this node; undefined: the service has no limits and is not paused. */
+  loadOf(service: string): ServiceLoad | undefined {
+    return this.#rows.loadOf(service);
   }
 
   count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[] | undefined> {
@@ -229,6 +243,7 @@ export class Fleet implements Serving {
   #publish(changeSet: ChangeSet): void {
     this.#encoded = undefined;
     this.#options.listeners.apply(changeSet.changes);
+    this.#rows.follow(changeSet.changes);
     if (changeSet.revision < this.#publisher.latest.revision) {
       this.#publisher.startAnew(changeSet.revision);
     } else this.#publisher.publish(changeSet);
@@ -261,6 +276,7 @@ export class Fleet implements Serving {
   #join(link: WorkerLink): void {
     const keys = this.#stickyKeys;
     if (keys !== this.#options.settings.stickyKeys) link.post({ kind: "sticky-keys", keys });
+    link.post(this.#rows.greeting);
     for (const greeting of this.#options.greetings?.() ?? []) link.post(greeting);
     if (this.#leaving) link.post({ kind: "leaving" });
     this.#links.set(link.workerId, link);
@@ -313,7 +329,10 @@ export class Fleet implements Serving {
       this.#waiters.served(revision, (waited) => this.#servedBut(waited));
     }
     // All have it: nobody needs the bytes of a snapshot before a worker is replaced.
-    if (this.#publisher.settled()) this.#encoded = undefined;
+    if (this.#publisher.settled()) {
+      this.#encoded = undefined;
+      this.#rows.settled();
+    }
   }
 
   /** Every worker serves `revision`, and maybe not the change that made it. */

@@ -2,6 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { ConnectionMemory } from "../channel/connection-counts.ts";
+import type { InFlightMemory } from "../channel/in-flight.ts";
 import type {
   RefusedListener,
   SharedEjection,
@@ -28,6 +29,8 @@ export interface SupervisorOptions {
   /** With a column for each slot. */
   readonly connections: ConnectionMemory;
   readonly rates: RateMemory;
+  /** With a column for each slot. */
+  readonly inFlight: InFlightMemory;
   readonly descriptors: LeftDescriptors;
   readonly run: RunWorker;
   /** Ends a thread whose task ended by itself and whose leftovers may still accept connections. */

@@ -7,6 +7,7 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { clearColumn } from "../channel/connection-counts.ts";
+import { clearInFlight } from "../channel/in-flight.ts";
 import type { RefusedListener, TableVersion, WorkerStart } from "../channel/messages.ts";
 import * as limits from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
@@ -152,7 +153,7 @@ export class Supervisor {
   }
 
   #launch(slot: Slot): void {
-    const { settings, connections, rates, descriptors, system, run } = this.#options;
+    const { settings, connections, rates, inFlight, descriptors, system, run } = this.#options;
     const workerId = ++this.#lastWorkerId;
     const { port1, port2 } = new MessageChannel();
     const memory = new SharedArrayBuffer(countersByteLength);
@@ -190,6 +191,7 @@ export class Supervisor {
       counters: memory,
       connections,
       rates,
+      inFlight,
       descriptors: descriptors.memoryOf(slot.index),
       logMemory,
       settings,
@@ -263,6 +265,7 @@ export class Supervisor {
     await this.#untilGone(link);
     addRetired(this.#retired, incarnation.counters);
     clearColumn(this.#options.connections, slot.index);
+    clearInFlight(this.#options.inFlight, slot.index);
     slot.incarnation = undefined;
     this.#running.delete(incarnation);
     this.#options.events.gone(slot.index);

@@ -10,6 +10,7 @@ import {
 } from "../model/service-options.ts";
 import { type BackendState, plainStanding } from "./backend-state.ts";
 import { settleEjections } from "./ejection.ts";
+import type { Gate } from "./gate.ts";
 import { nobodyPicker, type Picker } from "./picker.ts";
 import { followsItsList, pickerOfCandidates, policyDefault } from "./picker-of-policy.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -25,12 +26,20 @@ export interface ServiceWatcher {
   readonly nowMs: () => number;
   /** The backend has just become one of its service: what is known of it is to be put into it. */
   joined(backend: BackendState): void;
+  /** Its settings have changed, its limits or its pause among them perhaps. */
+  configured(service: ServiceState): void;
   /** What the service uses changes with time alone: call `refresh` from time to time, until it is not `restless`. */
   restless(service: ServiceState): void;
 }
 
 /** Of a table that no worker watches. */
-export const unwatched: ServiceWatcher = { zone: "", nowMs: () => 0, joined() {}, restless() {} };
+export const unwatched: ServiceWatcher = {
+  zone: "",
+  nowMs: () => 0,
+  joined() {},
+  configured() {},
+  restless() {},
+};
 
 const byClient: HashKey = { kind: "client" };
 
@@ -56,6 +65,7 @@ export class ServiceState {
   /** Who answers for it in the table that replaced its own. */
   #successor: ServiceState | undefined = undefined;
   #byAddress: Map<string, BackendState> | undefined = undefined;
+  #gate: Gate | undefined = undefined;
 
   constructor(name: ServiceName, watcher: ServiceWatcher = unwatched) {
     this.name = name;
@@ -76,7 +86,11 @@ export class ServiceState {
   }
   /** What of a request its hash is made of; undefined: nothing, the policy does not ask for it. */
   get hashKey(): HashKey | undefined {
-    return this.policy === Policy.RingHash ? (this.options?.hashKey ?? byClient) : undefined;
+    if (this.#successor !== undefined) return this.#successor.hashKey;
+    const { settings } = this;
+    // Asked for by every request, and most services have no settings.
+    if (settings === undefined || settings.policy !== Policy.RingHash) return undefined;
+    return settings.options?.hashKey ?? byClient;
   }
   /** Where the node is, and the time that its refresh would go by; for Explain. */
   get zone(): string {
@@ -88,6 +102,14 @@ export class ServiceState {
   /** New requests and connections are to wait; undefined: it is not paused. */
   get pause(): Pause | undefined {
     return this.options?.pause;
+  }
+  /** Asks every request and connection whether it may go on; undefined: all may. */
+  get gate(): Gate | undefined {
+    return this.#successor === undefined ? this.#gate : this.#successor.gate;
+  }
+  set gate(gate: Gate | undefined) {
+    if (this.#successor === undefined) this.#gate = gate;
+    else this.#successor.gate = gate;
   }
   /** Replaced, not edited: read it again for every pick. */
   get picker(): Picker {
@@ -130,6 +152,7 @@ export class ServiceState {
     if (policy !== Policy.PeakEwma) for (const each of this.#backends) each.latency = undefined;
     this.#policy = policy;
     this.refresh();
+    this.#watcher.configured(this);
   }
 
   /**
@@ -197,6 +220,10 @@ export class ServiceState {
   succeedBy(newer: ServiceState): void {
     this.#successor = newer;
     newer.retryBudget = this.retryBudget;
+    const gate = this.#gate;
+    this.#gate = undefined;
+    if (gate !== undefined) newer.gate = gate;
+    gate?.moveTo(newer);
     this.#backends = [];
     this.#usable = [];
     this.#byAddress = undefined;

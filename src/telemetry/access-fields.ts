@@ -32,6 +32,7 @@ export const AccessField = {
   bytesIn: accessKey("bytes_in"),
   bytesOut: accessKey("bytes_out"),
   durationMs: accessKey("duration_ms"),
+  queuedMs: accessKey("queued_ms"),
   route: accessKey("route"),
   service: accessKey("service"),
   backend: accessKey("backend"),

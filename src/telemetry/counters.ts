@@ -34,6 +34,12 @@ const names = [
   "upstreamTries",
   "upstreamRetries",
   "retriesRefused",
+  "waiting", // requests and TCP connections, for room or the end of a pause
+  "waitedTotal",
+  "serviceFull",
+  "queueTooLong",
+  "pausedFull",
+  "pausedTooLong",
   "retriesConnect",
   "retriesReset",
   "retriesTimeout",
@@ -101,6 +107,7 @@ export const gaugeNames: ReadonlySet<CounterName> = new Set<CounterName>([
   "requestsInFlight",
   "upstreamOpen",
   "upstreamIdle",
+  "waiting",
 ]);
 
 /** Upper bounds of the request duration histogram, in ms; a last bucket takes the rest. */

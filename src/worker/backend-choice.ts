@@ -7,14 +7,16 @@ import type { TcpSettings } from "../model/service-options.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import type { PickQuestion } from "../routing/picker.ts";
 import type { RetryReason, RetryRule } from "../routing/retry-rule.ts";
-import { betterThan } from "../routing/second-choice.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { isEjected } from "../routing/usable-backends.ts";
 import { Counter } from "../telemetry/counters.ts";
 import { ClientPrefaces, type PrefacedClient } from "./client-prefaces.ts";
 import type { WorkerContext } from "./context.ts";
+import { Passage, pickOf } from "./passage.ts";
+import { countedAs } from "./retry-counters.ts";
 import { TryOutcome } from "./try-outcome.ts";
 import type { SentPreface, UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+import type { WaiterOwner, WaitRefusal } from "./waiting-line.ts";
 
 export class BackendChoice {
   /** The one in use; its load is counted until `done`. */
@@ -29,6 +31,11 @@ export class BackendChoice {
   /** Of the route; undefined: it says nothing. */
   #rule: RetryRule | undefined;
   #tries = 0;
+  /** Of these, before it waited last: then it begins anew. */
+  #triesBefore = 0;
+  /** Through the gate of its service; made with the first service that has one. */
+  #passage: Passage | undefined;
+  #isConnection = false;
   /** Times that the request was sent again. */
   #retries = 0;
   /** Its connection was old when it broke: when there is no other, it is tried once more. */
@@ -52,6 +59,16 @@ export class BackendChoice {
     return this.#tries;
   }
 
+  /** Nobody was chosen, because there is no room or the service is paused: `wait`. */
+  get mustWait(): boolean {
+    return this.#passage !== undefined && this.#passage.mustWait;
+  }
+
+  /** For how long it has waited for its turn, in ms; 0: not at all. */
+  get waitedMs(): number {
+    return this.#passage === undefined ? 0 : this.#passage.waitedMs;
+  }
+
   /** The request, or a part of it, was sent to a backend before the current one. */
   get wasSent(): boolean {
     return this.#retries > 0;
@@ -64,7 +81,8 @@ export class BackendChoice {
     this.#tcp = undefined;
     this.#rule = undefined;
     this.#question.triedCount = 0;
-    this.#tries = 0;
+    this.#tries = this.#triesBefore = 0;
+    this.#isConnection = false;
     this.#retries = 0;
     this.#spare = undefined;
     this.#outcome.forget();
@@ -81,11 +99,13 @@ export class BackendChoice {
     this.#service = service;
     this.#client = client;
     this.#rule = rule;
+    if (this.#passage !== undefined) this.#passage.begin();
     this.#question.hash = hash;
   }
 
   /** It is, or asks to become, a connection of its own: the service's TCP settings hold for it, as they are now. */
   asConnection(): TcpSettings | undefined {
+    this.#isConnection = true;
     this.#tcp = this.#service?.options?.tcp;
     return this.#tcp;
   }
@@ -95,22 +115,55 @@ export class BackendChoice {
     return this.#tcp?.connectTries ?? this.#context.limits.connectTriesMax;
   }
 
-  /** The next backend to try: `preferred` first if it may be used; undefined: none is left. */
-  next(preferred: BackendState | undefined): BackendState | undefined {
-    this.done();
-    const service = this.#service;
-    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
-    const first = this.#tries === 0 ? preferred : undefined;
-    const isFirst = first !== undefined && mayStay(first, service);
-    const chosen = isFirst ? first : (this.#pick(service) ?? this.#takeSpare());
-    return chosen === undefined ? undefined : this.#use(chosen);
+  get #isOutOfTries(): boolean {
+    return this.#tries - this.#triesBefore >= this.#triesMax;
   }
 
-  #pick({ picker, usable }: ServiceState): BackendState | undefined {
+  /** The next backend to try: `preferred` first if it may be used; undefined: none is left, or see `mustWait`. */
+  next(preferred: BackendState | undefined): BackendState | undefined {
+    this.#release();
+    const service = this.#service;
+    if (service === undefined || !this.#passes(service) || this.#isOutOfTries) return undefined;
+    const first = this.#tries === 0 ? preferred : undefined;
+    const isFirst = first !== undefined && mayStay(first, service) && this.#hasRoom(service, first);
+    const chosen = (isFirst ? first : undefined) ?? this.#pick(service) ?? this.#takeSpare(service);
+    if (chosen !== undefined) return this.#use(chosen);
+    this.#passage?.fails();
+    return undefined;
+  }
+
+  #pick(service: ServiceState): BackendState | undefined {
     const question = this.#question;
     question.nowMs = this.#context.nowMs();
-    const chosen = picker.pick(question);
-    return question.triedCount === 0 ? chosen : betterThan(chosen, usable, question);
+    if (this.#passage === undefined) return pickOf(service, question);
+    return this.#passage.pick(service, question, this.#tried, this.#preface);
+  }
+
+  /** Whether a backend may be chosen now. */
+  #passes(service: ServiceState): boolean {
+    if (this.#passage === undefined) {
+      if (service.gate === undefined) return true;
+      this.#passage = new Passage();
+    }
+    return this.#passage.enters(service, this.#isConnection);
+  }
+
+  /** Counted there then, if its service has limits. */
+  #hasRoom(service: ServiceState, backend: BackendState): boolean {
+    return this.#passage === undefined || this.#passage.takes(service, backend, this.#preface);
+  }
+
+  /**
+   * After `mustWait`: takes its place in the line; `owner` is told when it is its turn, and calls `next` then. Or why it
+   * may not wait. Whom it has tried before counts no more: when its turn comes they may be others.
+   */
+  wait(owner: WaiterOwner): WaitRefusal | undefined {
+    this.#release();
+    const refusal = this.#passage?.wait(this.#service, owner, this.#tries > 0);
+    this.#triesBefore = this.#tries;
+    this.#question.triedCount = 0;
+    this.#spare = undefined;
+    return refusal;
   }
 
   /**
@@ -121,16 +174,18 @@ export class BackendChoice {
    */
   retry(why: RetryReason, reused: boolean, stays: boolean): BackendState | undefined {
     const { limits, counters } = this.#context;
+    if (this.#passage !== undefined) this.#passage.mustWait = false;
     if (this.#retries >= this.#retriesMax) return undefined;
     const price = reused ? limits.retryReusedAnswers : this.#price;
-    if (!this.#affords(price) || this.#tries >= this.#triesMax) return undefined;
+    if (!this.#affords(price) || this.#isOutOfTries) return undefined;
     if (reused) this.#spare = this.current;
     const chosen = this.#again(reused && stays);
-    if (chosen === undefined) return undefined;
+    // An answer that is here is worth more than a place in the line.
+    if (chosen === undefined && (why === "status" || !this.mustWait)) return undefined;
     this.#service?.retryBudget.pay(price);
     this.#retries += 1;
     counters[Counter.upstreamRetries]! += 1;
-    counters[counterOf[why]]! += 1;
+    counters[countedAs[why]]! += 1;
     return chosen;
   }
 
@@ -156,13 +211,16 @@ export class BackendChoice {
   }
 
   #again(stays: boolean): BackendState | undefined {
-    const spare = stays ? this.#takeSpare() : undefined;
     const service = this.#service;
-    if (service === undefined) return undefined;
-    const chosen = spare ?? this.#pick(service) ?? this.#takeSpare() ?? this.#pickTried(service);
+    if (service === undefined || !this.#passes(service)) return undefined;
+    const spare = stays ? this.#takeSpare(service) : undefined;
+    const chosen =
+      spare ?? this.#pick(service) ?? this.#takeSpare(service) ?? this.#pickTried(service);
     if (chosen === undefined) return undefined;
-    this.done();
-    return this.#use(chosen);
+    const last = this.current;
+    this.#use(chosen);
+    if (last !== undefined) this.#leave(last);
+    return chosen;
   }
 
   /** All were tried. Where the route asks for more tries, those before the last one are asked again, or it itself. */
@@ -182,7 +240,8 @@ export class BackendChoice {
    */
   hedge(): BackendState | undefined {
     const service = this.#service;
-    if (service === undefined || this.#tries >= this.#triesMax) return undefined;
+    if (service === undefined || this.#isOutOfTries || service.pause !== undefined)
+      return undefined;
     const price = this.#price;
     if (!this.#affords(price)) return undefined;
     const chosen = this.#pick(service);
@@ -200,7 +259,7 @@ export class BackendChoice {
   hedgeWon(): void {
     const first = this.#outcome;
     first.overtaken();
-    this.done();
+    this.#release();
     this.current = this.hedged;
     this.#outcome = this.#secondOutcome ?? first;
     this.#secondOutcome = first;
@@ -214,18 +273,20 @@ export class BackendChoice {
 
   /** The load of the second one ends. */
   hedgeDone(): void {
-    if (this.hedged !== undefined) leave(this.hedged);
+    if (this.hedged !== undefined) this.#leave(this.hedged);
     this.#secondOutcome?.end();
     this.hedged = undefined;
   }
 
-  #takeSpare(): BackendState | undefined {
+  #takeSpare(service: ServiceState): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare !== undefined && stays(spare) ? spare : undefined;
+    if (spare === undefined || !stays(spare)) return undefined;
+    return this.#hasRoom(service, spare) ? spare : undefined;
   }
 
   #use(chosen: BackendState): BackendState {
+    if (this.#passage !== undefined) this.#passage.goes();
     this.current = chosen;
     this.#outcome.begin(this.#service, chosen);
     this.#enter(chosen);
@@ -252,7 +313,10 @@ export class BackendChoice {
 
   /** A new connection to the backend, already dialling. */
   dial({ endpoint }: BackendState, owner: UpstreamOwner): UpstreamConnection {
-    return this.#context.pool.dial(endpoint, owner, this.#preface, this.#tcp?.connectMs);
+    const { pool } = this.#context;
+    const connectMs = this.#tcp?.connectMs;
+    const isInstead = this.#passage?.replaces(this.#service, endpoint);
+    return pool.dial(endpoint, owner, this.#preface, connectMs, isInstead);
   }
 
   get #preface(): SentPreface | undefined {
@@ -290,12 +354,24 @@ export class BackendChoice {
     this.#outcome.succeeded();
   }
 
-  /** Its load ends. */
+  /** It is over, and so is the load of the current backend. */
   done(): void {
+    this.#release();
+    if (this.#passage !== undefined) this.#passage.leave();
+  }
+
+  /** The load of the current backend ends. */
+  #release(): void {
     if (this.current === undefined) return;
-    leave(this.current);
+    this.#leave(this.current);
     this.#outcome.end();
     this.current = undefined;
+  }
+
+  #leave(backend: BackendState): void {
+    backend.endpoint.inFlight -= 1;
+    backend.inFlight -= 1;
+    if (this.#service?.gate !== undefined) Passage.left(this.#service, backend);
   }
 }
 
@@ -308,16 +384,3 @@ function mayStay(backend: BackendState, service: ServiceState): boolean {
 function stays({ removed, standing }: BackendState): boolean {
   return !removed && !standing.draining;
 }
-
-function leave(backend: BackendState): void {
-  backend.endpoint.inFlight -= 1;
-  backend.inFlight -= 1;
-}
-
-const counterOf: Readonly<Record<RetryReason, number>> = {
-  connect: Counter.retriesConnect,
-  reset: Counter.retriesReset,
-  timeout: Counter.retriesTimeout,
-  status: Counter.retriesStatus,
-  hedge: Counter.hedges,
-};

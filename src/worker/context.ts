@@ -14,12 +14,14 @@ import type { RequestFacts } from "../routing/request-facts.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import type { CountedConnections } from "./counted-connections.ts";
 import type { Ejections } from "./ejections.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { KnownAnswer, RequestHeads } from "./known-heads.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { RequestIds } from "./request-ids.ts";
+import type { ServiceGates } from "./service-gates.ts";
 import type { ServiceUpkeep } from "./service-upkeep.ts";
 import type { ShortTimes } from "./short-times.ts";
 import type { StickyCookie } from "./sticky-cookie.ts";
@@ -93,6 +95,10 @@ export interface WorkerContext {
   readonly ejections: Ejections;
   readonly health: HealthBook;
   readonly pool: UpstreamPool;
+  /** Open connections to addresses where their number is limited. */
+  readonly counted: CountedConnections;
+  /** In front of services with limits, or paused ones. */
+  readonly gates: ServiceGates;
   readonly exchanges: ExchangePool;
   readonly mirrors: Mirrors;
   readonly trusted: CidrSet;

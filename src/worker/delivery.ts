@@ -8,7 +8,6 @@
 // answers of some statuses are none while there is another try.
 
 import type { CloseReason } from "../io/stream.ts";
-import { Framing } from "../protocol/framing.ts";
 import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ResponseHead } from "../protocol/response-head.ts";
@@ -19,12 +18,17 @@ import { BackendChoice } from "./backend-choice.ts";
 import { flush } from "./body-relay.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { HeldRequest } from "./held-request.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
-import { writeRequestHead } from "./request-writer.ts";
+import { isReplayable, isWhole } from "./repeatable.ts";
 import { Tries } from "./tries.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
 
-const Phase = { Idle: 0, Dialling: 1, Sent: 2 } as const;
+/** Waiting: for its turn at its service; there is no connection yet, or no more. */
+const Phase = { Idle: 0, Waiting: 1, Dialling: 2, Sent: 3 } as const;
+
+/** What was kept of a request. */
+type Saved = Pick<UpstreamConnection, "saved" | "savedLength">;
 
 export class Delivery implements UpstreamOwner {
   readonly choice: BackendChoice;
@@ -39,6 +43,8 @@ export class Delivery implements UpstreamOwner {
   /** Of the request's route while its answer is awaited; undefined: the route says nothing of tries. */
   #rule: RetryRule | undefined;
   #tries: Tries | undefined;
+  /** What waits; made with the first that has to. */
+  #held: HeldRequest | undefined;
   /** The backend may have taken the body for a request of its own: what it answers to that must find nobody. */
   #isLast = false;
   /** A copy for the route's mirror that the body is still to come for. */
@@ -60,6 +66,10 @@ export class Delivery implements UpstreamOwner {
     return this.#phase === Phase.Sent && this.connection !== undefined;
   }
 
+  get isWaiting(): boolean {
+    return this.#phase === Phase.Waiting;
+  }
+
   /** Bytes for the backend that the kernel has not taken. */
   get queuedBytes(): number {
     return this.connection?.stream.queuedBytes ?? 0;
@@ -67,45 +77,55 @@ export class Delivery implements UpstreamOwner {
 
   /** For the request whose head was just parsed. */
   begin(head: RequestHead): void {
-    this.#replayable = this.#isReplayable(head);
+    this.#replayable = isReplayable(head, this.#context.limits.replayBodyBytesMax);
     this.#rule = undefined;
     this.#isLast = hasStrayBody(head);
   }
 
-  /** Whether it may be sent twice, and what was sent can be kept until it is answered. */
-  #isReplayable(head: RequestHead): boolean {
-    if (!head.isIdempotent || head.upgrade) return false;
-    if (head.framing === Framing.None) return true;
-    const { replayBodyBytesMax } = this.#context.limits;
-    return head.framing === Framing.Length && head.contentLength <= replayBodyBytesMax;
-  }
-
   /** Writes the head, and sends it or keeps it until a connection stands. */
   send(bytes: Uint8Array, backend: BackendState): void {
-    const context = this.#context;
-    const { writer, requestHead: head } = context;
-    const { record, client, route, known } = this.#exchange;
+    const { record, route } = this.#exchange;
     const connection = this.choice.take(backend, this, this.#replayable);
-    record.backend = backend.endpoint.address;
-    writer.length = 0;
     const { address } = backend.endpoint;
-    writeRequestHead(context, bytes, head, client.downstream, address, route, known?.template);
-    record.rememberId(bytes);
-    if (route?.options?.mirror !== undefined) {
-      this.#copy = context.mirrors.copyOf(route, client.downstream);
-    }
+    record.backend = address;
+    this.#copy = this.#exchange.writeHead(bytes, address);
     this.#dispatch(backend, connection);
     this.mirrorBody(bytes, 0, 0);
     if (route?.retry !== undefined) this.#follow(route.retry);
   }
 
+  /** No backend may have it now: what one is to get waits. `address`: for a request that names no host. */
+  hold(bytes: Uint8Array, address: string): void {
+    const { writer } = this.#context;
+    this.#copy = this.#exchange.writeHead(bytes, address);
+    this.mirrorBody(bytes, 0, 0);
+    this.#wait(writer.bytes, writer.length, false);
+    writer.length = 0;
+  }
+
+  /** @param isAgain It was given to a backend before: then it comes ahead of those that were not. */
+  #wait(saved: Uint8Array, length: number, isAgain: boolean): void {
+    this.#held ??= new HeldRequest(this.#exchange);
+    this.#phase = Phase.Waiting;
+    this.#held.begin(saved, length, isAgain);
+  }
+
+  /** Its turn has come; undefined: nobody is left who could take it. */
+  goesOn(backend: BackendState | undefined): void {
+    const held = this.#held!;
+    if (backend === undefined) return this.#exchange.nobodyLeft("no-backend");
+    this.#sendAgain(backend, held, held.isAgain);
+    held.forget();
+    const rule = this.#exchange.route?.retry;
+    if (rule !== undefined && !held.isAgain) this.#follow(rule);
+  }
+
   /** The first try is under way. A client that sticks to its backend is not to find itself at another. */
   #follow(rule: RetryRule): void {
-    const mayHedge = this.#replayable && this.#exchange.stickyPlace === undefined;
     this.#rule = rule;
     this.#heard = false;
     this.#tries ??= new Tries(this.#context, this.#exchange, this);
-    this.#tries.begin(rule, mayHedge);
+    this.#tries.begin(rule, this.#replayable && this.#exchange.stickyPlace === undefined);
   }
 
   #dispatch(backend: BackendState, connection: UpstreamConnection | undefined): void {
@@ -140,6 +160,7 @@ export class Delivery implements UpstreamOwner {
     if (this.#rule !== undefined) this.#forgetRule();
     this.#copy?.dropUnsent();
     this.#copy = undefined;
+    if (this.isWaiting) this.#held?.forget();
     this.#phase = Phase.Idle;
     this.connection = undefined;
     // Nobody will ask for a connection to a backend that leaves.
@@ -207,24 +228,23 @@ export class Delivery implements UpstreamOwner {
     const failed = this.connection!;
     this.connection = undefined;
     const backend = mayTry ? choice.next(undefined) : undefined;
-    const { counters } = this.#context;
     if (backend !== undefined) {
+      const { counters } = this.#context;
       counters[why === "timeout" ? Counter.retriesTimeout : Counter.retriesConnect]! += 1;
       record.noteRetry(why, failed.endpoint.address);
       return this.#sendAgain(backend, failed, true);
     }
-    if (why === "timeout") return this.#outOfTries();
-    if (choice.wasSent) return this.#exchange.fail(502, "backend-closed", "");
-    counters[Counter.noBackend]! += 1;
-    this.#exchange.fail(503, "no-backend-reachable", "");
+    if (mayTry && choice.mustWait) return this.#wait(failed.saved, failed.savedLength, true);
+    if (why === "timeout") return this.#exchange.lateness.outOfTries();
+    this.#exchange.nobodyLeft("no-backend-reachable");
   }
 
   /** To `backend` what `previous` kept; on a connection of its own (`fresh`), where one that was idle may be as dead. */
-  #sendAgain(backend: BackendState, previous: UpstreamConnection, fresh: boolean): void {
+  #sendAgain(backend: BackendState, previous: Saved, fresh: boolean): void {
     const { choice } = this;
     this.#exchange.record.backend = backend.endpoint.address;
     this.#heard = false;
-    const taken = fresh ? undefined : choice.take(backend, this, true);
+    const taken = fresh ? undefined : choice.take(backend, this, this.#replayable);
     const connection = taken ?? choice.dial(backend, this);
     this.connection = connection;
     connection.save(previous.saved, previous.savedLength);
@@ -241,13 +261,17 @@ export class Delivery implements UpstreamOwner {
     // That an idle connection was closed is no failure of its backend, unless it fails the request.
     if (!connection.reused) choice.failed(why);
     if (this.goesOnBesides()) return;
-    const again = this.#mayRepeat ? this.#nextAfter(connection) : undefined;
-    if (again === undefined && connection.reused) choice.failed(why, choice.current, this.#isOld);
-    if (again === undefined) return this.#exchange.fail(502, "backend-closed", "");
+    const mayRepeat = this.#mayRepeat;
+    const again = mayRepeat ? this.#nextAfter(connection) : undefined;
+    if (again === undefined && !(mayRepeat && choice.mustWait)) {
+      if (connection.reused) choice.failed(why, choice.current, this.#isOld);
+      return this.#exchange.fail(502, "backend-closed", "");
+    }
     this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
     connection.destroy(true);
-    this.#sendAgain(again, connection, true);
+    if (again !== undefined) this.#sendAgain(again, connection, true);
+    else this.#wait(connection.saved, connection.savedLength, true);
   }
 
   /** After its connection broke. */
@@ -289,9 +313,9 @@ export class Delivery implements UpstreamOwner {
       return false;
     }
     record.noteRetry(`status-${head.status}`, connection.endpoint.address);
-    const isWhole = this.#isWhole(head, connection, end - next);
+    const isInOrder = this.#isInOrder(head, connection, end - next);
     this.#sendAgain(again, connection, false);
-    this.#context.pool.release(connection, isWhole);
+    this.#context.pool.release(connection, isInOrder);
     return true;
   }
 
@@ -299,12 +323,9 @@ export class Delivery implements UpstreamOwner {
     return this.#replayable && this.#tries?.isRefused(status) === true;
   }
 
-  /** An answer that came whole with its head leaves a connection that can be used again. */
-  #isWhole(head: ResponseHead, connection: UpstreamConnection, bytesBehind: number): boolean {
-    const bodyBytes = head.framing === Framing.None ? 0 : head.contentLength;
-    const isRead = head.framing !== Framing.Chunked && bodyBytes === bytesBehind;
-    const isSent = this.#exchange.requestBody.done && connection.stream.queuedBytes === 0;
-    return isRead && isSent && head.keepAlive && !this.#isLast;
+  #isInOrder(head: ResponseHead, { stream }: UpstreamConnection, bytesBehind: number): boolean {
+    const isSent = this.#exchange.requestBody.done && stream.queuedBytes === 0;
+    return isWhole(head, bytesBehind) && isSent && head.keepAlive && !this.#isLast;
   }
 
   /** An interim answer goes to the client: from now on this backend's answer is the answer. */
@@ -341,15 +362,10 @@ export class Delivery implements UpstreamOwner {
     if (isUnsent) return this.#tryUnsent("timeout", onConnect || onTimeout);
     this.connection = undefined;
     const again = onTimeout && this.#replayable ? choice.retry("timeout", false, false) : undefined;
-    if (again === undefined) return this.#outOfTries();
+    if (again === undefined) return this.#exchange.lateness.outOfTries();
     this.#exchange.response.forgetPartial();
     this.#exchange.record.noteRetry("timeout", connection.endpoint.address);
     this.#sendAgain(again, connection, false);
-  }
-
-  #outOfTries(): void {
-    this.#context.counters[Counter.upstreamTimeouts]! += 1;
-    this.#exchange.fail(504, "try-time", "");
   }
 
   /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */

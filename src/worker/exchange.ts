@@ -19,11 +19,12 @@ import type { KnownRequest } from "./known-heads.ts";
 import { Lateness } from "./lateness.ts";
 import { limited, statusOfBody, tellMalformed } from "./limited.ts";
 import { isHead, type Reason, wantsJson } from "./local-answer.ts";
+import type { MirrorCopy } from "./mirror-copy.ts";
 import { type OwnAnswer, ownAnswerOf, sendOwnAnswer } from "./own-answer.ts";
 import { pickHashOf } from "./pick-hash.ts";
 import { RequestLimits } from "./request-limits.ts";
 import { RequestRecord } from "./request-record.ts";
-import type { Downstream } from "./request-writer.ts";
+import { type Downstream, writeRequestHead } from "./request-writer.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { type StickyPlace, stickyPlaceOf } from "./sticky-choice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
@@ -149,11 +150,11 @@ export class Exchange {
     this.delivery.choice.begin(service, downstream, route.retry, hash);
     if (this.upgrade) this.delivery.choice.asConnection();
     const backend = this.delivery.choice.next(place?.backend);
-    if (backend === undefined) {
-      this.#context.counters[Counter.noBackend]! += 1;
-      return this.#answer(503, "no-backend", "");
+    if (backend !== undefined) return this.delivery.send(bytes, backend);
+    if (this.delivery.choice.mustWait) {
+      return this.delivery.hold(bytes, service.backends[0]?.address ?? service.name);
     }
-    this.delivery.send(bytes, backend);
+    this.nobodyLeft("no-backend");
   }
 
   #describe(bytes: Uint8Array, head: RequestHead): void {
@@ -192,6 +193,25 @@ export class Exchange {
     if (limit === "body-bytes") this.#answer(413, "request-too-large", detail);
     else this.#answer(503, "upgraded-limit", detail);
     return true;
+  }
+
+  /** Writes the head as a backend at this address gets it. Answers a copy for the route's mirror, if it gets one. */
+  writeHead(bytes: Uint8Array, address: string): MirrorCopy | undefined {
+    const { route } = this;
+    const context = this.#context;
+    const { writer, requestHead: head, mirrors } = context;
+    const { downstream } = this.client;
+    writer.length = 0;
+    writeRequestHead(context, bytes, head, downstream, address, route, this.known?.template);
+    this.record.rememberId(bytes);
+    return route?.options?.mirror === undefined ? undefined : mirrors.copyOf(route, downstream);
+  }
+
+  /** Every backend that could take the request has been tried, or there is none. */
+  nobodyLeft(reason: "no-backend" | "no-backend-reachable"): void {
+    if (this.delivery.choice.wasSent) return this.fail(502, "backend-closed", "");
+    this.#context.counters[Counter.noBackend]! += 1;
+    this.fail(503, reason, "");
   }
 
   /** The head has gone out on a new connection. */
@@ -279,6 +299,7 @@ export class Exchange {
   upgradeEnded(bytesIn: number, bytesOut: number): void {
     const { choice } = this.delivery;
     this.record.tries = choice.tries;
+    this.record.queuedMs = choice.waitedMs;
     choice.done();
     this.limits.end();
     this.record.bytesIn = bytesIn;
@@ -333,6 +354,7 @@ export class Exchange {
 
   #closeRecord(): void {
     this.record.tries = this.delivery.choice.tries;
+    this.record.queuedMs = this.delivery.choice.waitedMs;
     this.record.bytesIn = this.requestBody.bytes;
     if (this.response.begun) this.record.bytesOut = this.response.bytes;
     this.record.end(this.client.downstream.address);

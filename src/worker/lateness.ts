@@ -10,6 +10,9 @@ import type { Exchange } from "./exchange.ts";
 import { limited } from "./limited.ts";
 
 /** One per exchange, lent with it. */
+/** Who waits for its turn is told by the line when that takes too long. In ms. */
+const noMsMax = 2 ** 31;
+
 export class Lateness {
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
@@ -21,6 +24,7 @@ export class Lateness {
 
   /** How long nothing may happen, in ms. */
   get silentMsMax(): number {
+    if (this.#exchange.delivery.isWaiting) return noMsMax;
     const { bodyIdleMsMax, responseHeadMsMax } = this.#context.limits;
     return this.#awaitsAnswer ? responseHeadMsMax : bodyIdleMsMax;
   }
@@ -40,7 +44,8 @@ export class Lateness {
     if (exchange.response.begun && exchange.client.stream.queuedBytes > 0) {
       return exchange.fail(408, "client-slow", detail);
     }
-    if (!exchange.requestBody.done && !this.#isBackendSlow()) {
+    const isOurs = exchange.delivery.isWaiting || this.#isBackendSlow();
+    if (!exchange.requestBody.done && !isOurs) {
       return exchange.fail(408, "request-slow", detail);
     }
     counters[Counter.upstreamTimeouts]! += 1;
@@ -60,6 +65,12 @@ export class Lateness {
       delivery.choice.failed("timeout");
     }
     exchange.fail(504, "request-time", detail);
+  }
+
+  /** No try was answered within the time that the route allows each. */
+  outOfTries(): void {
+    this.#context.counters[Counter.upstreamTimeouts]! += 1;
+    this.#exchange.fail(504, "try-time", "");
   }
 
   /** The client brings its request, or takes its answer, too slowly. */

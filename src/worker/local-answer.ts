@@ -31,6 +31,10 @@ export type Reason =
   | "no-host"
   | "max-forwards"
   | "request-loop"
+  | "service-full"
+  | "queue-time"
+  | "paused-full"
+  | "paused-too-long"
   | "draining";
 
 const texts: Readonly<Record<number, string>> = {
@@ -79,6 +83,10 @@ const sentences: Readonly<Record<Reason, string>> = {
   "access-denied": "this address may not come here",
   "rate-limited": "too many requests: the route takes no more of them now",
   "no-host": "the request names no host, which its redirect needs",
+  "service-full": "the service has as much to do as it may, and nobody else may wait for it",
+  "queue-time": "the service had no room for the request in time",
+  "paused-full": "the service is paused, and nobody else may wait for it",
+  "paused-too-long": "the service is paused, and the request has waited as long as it may",
   draining: "this node is leaving",
 };
 

@@ -2,6 +2,7 @@
 // and the clock that it is given.
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
+import { InFlight } from "../channel/in-flight.ts";
 import type { WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
@@ -16,6 +17,7 @@ import { Counter, countersIn } from "../telemetry/counters.ts";
 import { LogPages } from "../telemetry/log-pages.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { SessionLimits, WorkerContext } from "./context.ts";
+import { CountedConnections } from "./counted-connections.ts";
 import { Ejections } from "./ejections.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { HealthBook } from "./health-book.ts";
@@ -24,6 +26,7 @@ import { Mirrors } from "./mirrors.ts";
 import type { IoLimits } from "./open-io.ts";
 import { HeadFacts } from "./request-facts.ts";
 import { RequestIds } from "./request-ids.ts";
+import { ServiceGates } from "./service-gates.ts";
 import { ServiceUpkeep } from "./service-upkeep.ts";
 import { ShortTimes } from "./short-times.ts";
 import { StickyCookie } from "./sticky-cookie.ts";
@@ -38,6 +41,11 @@ export interface WorkerLimits extends SessionLimits, HeadLimits, IoLimits {
   readonly timerTickMs: number;
   readonly accessLogFlushMs: number;
   readonly serviceUpkeepMs: number;
+  readonly queueMs: number;
+  readonly queueLookMs: number;
+  readonly queueAheadMs: number;
+  readonly queueAwakeMs: number;
+  readonly resumeBatchMin: number;
 }
 
 /** Heads, small bodies and a chunk's edges; grows once if a head needs more. */
@@ -64,6 +72,11 @@ export function makeContext(
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
+  const inFlight = new InFlight(start.inFlight, start.slot);
+  const counted = new CountedConnections(inFlight);
+  const pool = new UpstreamPool(() => context);
+  const sharedMs = (): number => system.heartbeatMs();
+  const gates = new ServiceGates({ inFlight, counted, counters, pool, limits, sharedMs, system });
   const health = new HealthBook({
     recovered: (backend) => context.ejections.probedHealthy(backend),
   });
@@ -72,6 +85,7 @@ export function makeContext(
     nowMs,
     wheel,
     everyMs: limits.serviceUpkeepMs,
+    gates,
     health,
   });
   const context: WorkerContext = {
@@ -86,6 +100,9 @@ export function makeContext(
     wheel,
     shortTimes: new ShortTimes(system, wheel),
     upkeep,
+    pool,
+    counted,
+    gates,
     ejections: new Ejections({
       table: () => context.table,
       nowMs,
@@ -96,7 +113,6 @@ export function makeContext(
       },
     }),
     health,
-    pool: new UpstreamPool(() => context),
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
     trusted: CidrSet.parse(settings.trustForwarded),
@@ -115,7 +131,7 @@ export function makeContext(
     writer: new ByteWriter(writerBytes),
     random: () => system.random(),
     nowMs,
-    sharedMs: () => system.heartbeatMs(),
+    sharedMs,
     wallMs: () => clock.wallMs(),
   };
   return context;

@@ -28,6 +28,8 @@ export class RequestRecord {
   tries = 0;
   bytesIn = 0;
   bytesOut = 0;
+  /** For how long it waited for its turn at its service, in ms. */
+  queuedMs = 0;
   route = "";
   service = "";
   backend = "";
@@ -49,7 +51,7 @@ export class RequestRecord {
   begin(bytes: Uint8Array, head: RequestHead | undefined): void {
     const { counters, nowMs, table, accessLog } = this.#context;
     this.startMs = nowMs();
-    this.status = this.tries = this.bytesIn = this.bytesOut = 0;
+    this.status = this.tries = this.bytesIn = this.bytesOut = this.queuedMs = 0;
     this.route = this.service = this.backend = this.reason = this.retries = "";
     this.revision = table.revision;
     counters[Counter.requestsTotal]! += 1;
@@ -113,6 +115,7 @@ export class RequestRecord {
     } else {
       accessLog.numberField(AccessField.durationMs, durationMs);
     }
+    if (this.queuedMs > 0) accessLog.numberField(AccessField.queuedMs, this.queuedMs);
     accessLog.place(this.route, this.service, this.backend);
     if (this.tries === 1 && this.reason === "") {
       accessLog.readyFields(accessLog.ready.untroubled(this.revision));

@@ -6,6 +6,7 @@
 import type { BackendState } from "../routing/backend-state.ts";
 import type { ServiceState, ServiceWatcher } from "../routing/service-state.ts";
 import type { HealthBook } from "./health-book.ts";
+import type { ServiceGates } from "./service-gates.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "./timer-wheel.ts";
 
 export interface ServiceUpkeepOptions {
@@ -15,6 +16,8 @@ export interface ServiceUpkeepOptions {
   readonly wheel: TimerWheel;
   /** How often restless services are looked at, in ms. */
   readonly everyMs: number;
+  /** Who keeps the gates of services. */
+  readonly gates: Pick<ServiceGates, "configured">;
   readonly health: Pick<HealthBook, "inform">;
 }
 
@@ -35,6 +38,10 @@ export class ServiceUpkeep implements ServiceWatcher, TimerOwner {
 
   joined(backend: BackendState): void {
     this.#options.health.inform(backend);
+  }
+
+  configured(service: ServiceState): void {
+    this.#options.gates.configured(service);
   }
 
   restless(service: ServiceState): void {

@@ -15,8 +15,9 @@ import { pickHashOfPeer } from "./pick-hash.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
+import type { WaiterOwner, WaitRefusal } from "./waiting-line.ts";
 
-export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Session {
+export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Session, WaiterOwner {
   readonly #context: WorkerContext;
   readonly #sessions: Sessions;
   readonly #stream: Stream;
@@ -71,13 +72,32 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
   }
 
   #tryNext(otherwise: string): void {
+    if (this.#goesOn(otherwise)) return;
+    this.#connection = undefined;
+    const refusal = this.#choice.wait(this);
+    if (refusal !== undefined) this.#give(refusal);
+  }
+
+  /** Dials, or gives up; false: it has to wait for room, or for the end of a pause. */
+  #goesOn(otherwise: string): boolean {
     const backend = this.#choice.next(undefined);
-    if (backend === undefined) {
-      this.#context.counters[Counter.noBackend]! += 1;
-      return this.#give(otherwise);
+    if (backend !== undefined) {
+      this.#line.backend = backend.endpoint.address;
+      this.#connection = this.#choice.dial(backend, this);
+      return true;
     }
-    this.#line.backend = backend.endpoint.address;
-    this.#connection = this.#choice.dial(backend, this);
+    if (this.#choice.mustWait) return false;
+    this.#context.counters[Counter.noBackend]! += 1;
+    this.#give(otherwise);
+    return true;
+  }
+
+  onTurn(): boolean {
+    return this.#goesOn("no-backend");
+  }
+
+  onWaitedTooLong(reason: WaitRefusal): void {
+    this.#give(reason);
   }
 
   /** There is nobody to talk to: the connection is closed. */
@@ -185,6 +205,8 @@ export class TcpSession implements StreamEvents, UpstreamOwner, TunnelOwner, Ses
     accessLog.numberField(AccessField.bytesIn, bytesIn);
     accessLog.numberField(AccessField.bytesOut, bytesOut);
     accessLog.numberField(AccessField.durationMs, nowMs() - this.#startMs);
+    const { waitedMs } = this.#choice;
+    if (waitedMs > 0) accessLog.numberField(AccessField.queuedMs, waitedMs);
     accessLog.place(line.route, line.service, line.backend);
     accessLog.numberField(AccessField.tries, tries);
     accessLog.numberField(AccessField.revision, line.revision);

@@ -41,6 +41,8 @@ export class UpstreamConnection implements StreamEvents {
   connected = false;
   /** It has answered a request before: it may have been closed while it was idle. */
   reused = false;
+  /** The pool's age when it was dialled. */
+  readonly born: number;
   /** Position in the pool's list of idle ones; -1: not there. */
   idleIndex = -1;
   /** A request head kept for sending it again; `savedLength` 0: none. */
@@ -58,6 +60,7 @@ export class UpstreamConnection implements StreamEvents {
     preface: SentPreface | undefined,
   ) {
     this.#context = context;
+    this.born = context.pool.age;
     this.endpoint = endpoint;
     this.owner = owner;
     this.preface = preface;
@@ -72,6 +75,7 @@ export class UpstreamConnection implements StreamEvents {
     wheel.arm(this.timer, this.#connectMs);
     counters[Counter.upstreamOpen]! += 1;
     this.endpoint.connections += 1;
+    this.#context.counted.changed(this.endpoint);
   }
 
   /** Keeps a copy of a head until it has been answered. */
@@ -126,6 +130,7 @@ export class UpstreamConnection implements StreamEvents {
   tunnelEnded(): void {
     this.#context.counters[Counter.upstreamOpen]! -= 1;
     this.endpoint.connections -= 1;
+    this.#context.counted.changed(this.endpoint);
   }
 
   onConnect(): void {

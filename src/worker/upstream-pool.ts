@@ -8,7 +8,10 @@ import type { WorkerContext } from "./context.ts";
 import { type SentPreface, UpstreamConnection, type UpstreamOwner } from "./upstream-connection.ts";
 
 export class UpstreamPool {
+  /** Grows with every `renew`: connections that are born before one of their address are not used again. */
+  age = 0;
   readonly #context: () => WorkerContext;
+  readonly #renewed = new WeakMap<Endpoint, number>();
 
   /** @param context Asked late: the context holds this pool. */
   constructor(context: () => WorkerContext) {
@@ -27,9 +30,12 @@ export class UpstreamPool {
   ): UpstreamConnection | undefined {
     const context = this.#context();
     const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
-    const connection =
-      preface === undefined ? idle?.at(-1) : idle?.findLast((one) => one.endpoint === endpoint);
+    const connection = newestOf(idle, endpoint, preface);
     if (idle === undefined || connection === undefined) return undefined;
+    if (connection.born !== this.age && this.#isOutdated(connection)) {
+      connection.destroy(false);
+      return this.take(endpoint, owner, preface, repeatable);
+    }
     if (!repeatable && isOld(context, connection)) return undefined;
     unlist(idle, connection.idleIndex);
     connection.idleIndex = -1;
@@ -41,15 +47,33 @@ export class UpstreamPool {
     return connection;
   }
 
-  /** A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit. */
+  /** Whether `take` would find one, if it may be idle for long. */
+  hasIdle(endpoint: Endpoint, preface: SentPreface | undefined): boolean {
+    const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
+    return newestOf(idle, endpoint, preface) !== undefined;
+  }
+
+  /**
+   * A new connection, already dialling. @param connectMs How long it may take; undefined: the node's limit.
+   * @param instead It takes the place of an idle one that cannot be used: there are not to be more of them.
+   */
   dial(
     endpoint: Endpoint,
     owner: UpstreamOwner,
     preface?: SentPreface,
     connectMs?: number,
+    instead = false,
   ): UpstreamConnection {
-    const connection = new UpstreamConnection(this.#context(), endpoint, owner, preface);
-    connection.dial(connectMs);
+    const context = this.#context();
+    const connection = new UpstreamConnection(context, endpoint, owner, preface);
+    if (!instead) connection.dial(connectMs);
+    else {
+      const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
+      context.counted.replace(endpoint, () => {
+        newestOf(idle, endpoint, preface)?.destroy(false);
+        connection.dial(connectMs);
+      });
+    }
     return connection;
   }
 
@@ -63,7 +87,9 @@ export class UpstreamPool {
     const full =
       idle.length >= context.limits.upstreamIdlePerBackendMax ||
       context.counters[Counter.upstreamIdle]! >= context.limits.upstreamIdleMax;
-    if (!wanted || full || context.draining || connection.endpoint.users === 0) {
+    const isOutdated = connection.born !== this.age && this.#isOutdated(connection);
+    const isOver = context.draining || connection.endpoint.users === 0 || isOutdated;
+    if (!wanted || full || isOver) {
       connection.destroy(false);
       return;
     }
@@ -83,11 +109,30 @@ export class UpstreamPool {
     this.#context().counters[Counter.upstreamIdle]! -= 1;
   }
 
+  /** What listens at the address may be another process from now on: no connection from before is used again. */
+  renew(endpoint: Endpoint): void {
+    this.#renewed.set(endpoint, ++this.age);
+    this.close(endpoint);
+  }
+
+  #isOutdated({ born, endpoint }: UpstreamConnection): boolean {
+    return born < (this.#renewed.get(endpoint) ?? 0);
+  }
+
   /** Closes every idle connection of an address that no service lists any more. */
   close(endpoint: Endpoint): void {
     const idle = idleOf(endpoint);
     for (let last = idle?.at(-1); last !== undefined; last = idle?.at(-1)) last.destroy(false);
   }
+}
+
+/** The one that was used last. */
+function newestOf(
+  idle: readonly UpstreamConnection[] | undefined,
+  endpoint: Endpoint,
+  preface: SentPreface | undefined,
+): UpstreamConnection | undefined {
+  return preface === undefined ? idle?.at(-1) : idle?.findLast((one) => one.endpoint === endpoint);
 }
 
 /** Fills the place with the last one. */

@@ -118,6 +118,9 @@ export class WorkerLoop {
       case "ejected":
         this.#context.ejections.told(message.ejections);
         return;
+      case "rows":
+        this.#context.gates.inFlight.assign(message.came, message.gone);
+        return;
       case "sticky-keys":
         this.#context.sticky.replaceKeys(message.keys);
         return;

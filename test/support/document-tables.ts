@@ -104,6 +104,8 @@ const accessMeanings: Readonly<Record<keyof typeof AccessField, string>> = {
   bytesOut:
     "body bytes to the client; TCP and upgraded: all bytes; answers of the router itself: with their head",
   durationMs: "from the head's arrival to the last byte of the answer; TCP: of the connection",
+  queuedMs:
+    "for how long it waited for room at its service, or for the end of a pause; a part of `duration_ms`; only when it did",
   route: "name of the route; empty: none matched",
   service: "name of its service",
   backend: "the address that was tried last; empty: none",

@@ -44,6 +44,7 @@ import { LogPages, logPagesByteLength } from "../../src/telemetry/log-pages.ts";
 import type { WorkerLimits } from "../../src/worker/make-context.ts";
 import { runWorker } from "../../src/worker/run-worker.ts";
 import { testedAdapter } from "./adapters.ts";
+import { RowKeeper } from "./row-keeper.ts";
 import { until } from "./until.ts";
 
 export interface OneWorkerOptions {
@@ -57,6 +58,7 @@ export interface OneWorkerOptions {
   /** Shared with other workers; each has a slot of its own. */
   readonly connections?: ConnectionMemory;
   readonly rates?: RateMemory;
+  readonly rows?: RowKeeper;
   readonly slot?: number;
 }
 
@@ -86,6 +88,7 @@ export class OneWorker {
   readonly #control: MessagePort;
   readonly #counters: Float64Array;
   readonly #connections: ConnectionMemory;
+  readonly #rows: RowKeeper;
   readonly #logPages: LogPages;
   readonly #loans: readonly ListenerLoan[];
   readonly #heard: FromWorker[] = [];
@@ -121,6 +124,7 @@ export class OneWorker {
     this.#counters = countersIn(memory);
     this.#loans = loans;
     this.#connections = options.connections ?? connectionMemory(1, 1);
+    this.#rows = options.rows ?? new RowKeeper();
     this.address = loans[0]!.address;
     this.httpPort = loans[0]!.port;
     this.tcpPort = loans[1]!.port;
@@ -133,6 +137,7 @@ export class OneWorker {
         counters: memory,
         connections: this.#connections,
         rates: options.rates ?? rateMemory(1),
+        inFlight: this.#rows.memory,
         descriptors: descriptorMemory(1_024),
         logMemory: options.settings?.accessLog === true ? logMemory : undefined,
         settings: {
@@ -200,8 +205,10 @@ export class OneWorker {
   async #install(options: OneWorkerOptions): Promise<void> {
     const { routes = [], services = [], backends = [] } = options;
     const revision = parseRevision(this.#revision);
-    const pieces = encodeSnapshot({ revision, routes, services, backends });
+    const snapshot = { revision, routes, services, backends };
+    const pieces = encodeSnapshot(snapshot);
     const position = positionOf(revision);
+    this.#tell(this.#rows.begin(snapshot));
     this.#tell({ kind: "snapshot", position, revision, pieces, listeners: this.#loans });
     await this.#acknowledged(revision);
   }
@@ -237,6 +244,7 @@ export class OneWorker {
     return this.#inTurn(async () => {
       const base = positionOf(this.#revision);
       const revision = parseRevision(++this.#revision);
+      this.#tell(this.#rows.follow(changes));
       this.#tell({ kind: "delta", base, ...versionOf(revision), changes, opened: [], closed: [] });
       await this.#acknowledged(revision);
     });
@@ -248,6 +256,7 @@ export class OneWorker {
       const base = positionOf(this.#revision);
       const position = positionOf(++this.#revision);
       const revision = parseRevision(label);
+      this.#tell(this.#rows.follow(changes));
       this.#tell({ kind: "delta", base, position, revision, changes, opened: [], closed: [] });
       await this.#acknowledged(position);
     });

@@ -4,6 +4,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { connectionMemory } from "../../src/channel/connection-counts.ts";
 import { descriptorMemory } from "../../src/channel/descriptors.ts";
+import { type InFlightMemory, inFlightMemory } from "../../src/channel/in-flight.ts";
 import type { WorkerSettings } from "../../src/channel/messages.ts";
 import { rateMemory } from "../../src/channel/rate-buckets.ts";
 import type { Io } from "../../src/io/io.ts";
@@ -32,11 +33,22 @@ export interface Recording {
   readonly pass: (ms: number) => void;
 }
 
+/** One of several workers of a node: they share time and what is in flight. */
+export interface RecordedPeer {
+  readonly system: FakeSystem;
+  readonly inFlight: InFlightMemory;
+  readonly slot: number;
+}
+
 export function recordingContext(
   own: Partial<WorkerLimits> = {},
   settings: Partial<WorkerSettings> = {},
+  { system, inFlight, slot }: RecordedPeer = {
+    system: new FakeSystem(),
+    inFlight: inFlightMemory(1, 64),
+    slot: 0,
+  },
 ): Recording {
-  const system = new FakeSystem();
   const dialled: (RecordingStream & { to?: string })[] = [];
   const io: Io = {
     name: "recording",
@@ -54,11 +66,12 @@ export function recordingContext(
   const context = makeContext(
     {
       workerId: 1,
-      slot: 0,
+      slot,
       control: port1,
       counters: new SharedArrayBuffer(countersByteLength),
-      connections: connectionMemory(1, 0),
+      connections: connectionMemory(slot + 1, 0),
       rates: rateMemory(1),
+      inFlight,
       descriptors: descriptorMemory(1_024),
       logMemory: undefined,
       settings: {

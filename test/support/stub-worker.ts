@@ -83,6 +83,7 @@ class Stub {
         });
       case "health":
       case "ejected":
+      case "rows":
         return;
       case "sticky-keys":
         this.#stickyKeys = message.keys;

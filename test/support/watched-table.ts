@@ -24,6 +24,8 @@ export class WatchedTable implements ServiceWatcher {
 
   joined(): void {}
 
+  configured(): void {}
+
   restless(state: ServiceState): void {
     this.waiting.add(state);
   }

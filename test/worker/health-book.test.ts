@@ -21,6 +21,7 @@ function world(...addresses: readonly string[]) {
     zone: "",
     nowMs: () => 0,
     joined: (backend: Parameters<HealthBook["inform"]>[0]) => book.inform(backend),
+    configured() {},
     restless() {},
   };
   const tableOf = (backends: readonly string[], previous?: RouteTable): RouteTable => {
