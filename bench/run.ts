@@ -13,6 +13,7 @@ import { faults } from "./faults.ts";
 import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
+import { pick } from "./pick.ts";
 import { pipelining } from "./pipelining.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { routeScale } from "./route-scale.ts";
@@ -38,6 +39,7 @@ const questions = [
   workers,
   routeScale,
   routeLookup,
+  pick,
   accessLog,
   faults,
   hotPath,
