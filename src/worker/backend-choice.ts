@@ -271,6 +271,11 @@ export class BackendChoice {
     this.#secondOutcome?.answered(status);
   }
 
+  /** No connection to the second backend came about. */
+  hedgeConnectFailed(reason: CloseReason, message: string): void {
+    this.#secondOutcome?.connectFailed(reason, message);
+  }
+
   /** The load of the second one ends. */
   hedgeDone(): void {
     if (this.hedged !== undefined) this.#leave(this.hedged);
@@ -281,7 +286,7 @@ export class BackendChoice {
   #takeSpare(service: ServiceState): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    if (spare === undefined || !stays(spare)) return undefined;
+    if (spare === undefined || !takesWork(spare)) return undefined;
     return this.#hasRoom(service, spare) ? spare : undefined;
   }
 
@@ -377,10 +382,10 @@ export class BackendChoice {
 
 /** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
 function mayStay(backend: BackendState, service: ServiceState): boolean {
-  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
+  return takesWork(backend) && (!isEjected(backend) || service.usable.includes(backend));
 }
 
 /** New work may go there at all: it is still one of its service's, and not about to leave. */
-function stays({ removed, standing }: BackendState): boolean {
+function takesWork({ removed, standing }: BackendState): boolean {
   return !removed && !standing.draining;
 }
