@@ -197,8 +197,8 @@ function figuresOf(report: OpenLoopReport): Figures {
     "% errors": percent(errors),
     "% broken": percent(broken),
     "% late": percent(late),
-    "p50 ms": report.p50Ms,
-    [lateColumn]: report.p99Ms,
+    "p50 ms": report.p50Ms ?? Number.POSITIVE_INFINITY,
+    [lateColumn]: report.p99Ms ?? Number.POSITIVE_INFINITY,
     "hurt until ms": report.hurtUntilMs,
     requests,
   };

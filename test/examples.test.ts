@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { crosspoint, linesOf, repository, start } from "./cli/program.ts";
+import { crosspoint, dispatched, linesOf, repository, start } from "./cli/program.ts";
 import { startRpcNode } from "./support/rpc-node.ts";
 
 const folder = join(repository, "examples");
@@ -12,6 +12,7 @@ const folder = join(repository, "examples");
 test("every example has a README with one command, of files that are there", () => {
   const examples = readdirSync(folder);
   expect(examples).toEqual([
+    "backends-that-fail",
     "canary-and-maintenance",
     "follow-changes",
     "routes-from-a-file",
@@ -58,6 +59,24 @@ test("canary-and-maintenance is a table that a node takes, and gives back as it 
     stdout: "~ route shop  split: shop 90, shop-next 10 -> shop 70, shop-next 10\n",
     stderr: "1 would change, 6 as they were; revision 1\n",
   });
+});
+
+test("backends-that-fail is a table that a node takes, and gives back as it is", async () => {
+  const node = await startRpcNode();
+  const env = { CROSSPOINT_RPC: node.server.address };
+  const file = join(folder, "backends-that-fail/routes.yaml");
+  const run = await dispatched(["apply", "-f", file], env);
+  expect(run).toMatchObject({ status: 0, stderr: "7 changed, 0 as they were; revision 1\n" });
+  expect(run.stdout.split("\n").slice(0, 4)).toEqual([
+    "+ service shop  peak-ewma  http:/healthz each 5s within 1s, down after 2, expects 200 204  slow start 30s  at most 100 requests to a backend; 500 wait up to 2s  ejects after 3 failures, below 60 % success, for 5s up to 120s",
+    "+ service cart  ring-hash by cookie cart  http:/healthz",
+    "+ service postgres  leader  tcp  TCP: 2 tries, connect 0.5s, keepalive 60s",
+    "+ route shop-example-com  shop.example.com -> shop  retry timeout",
+  ]);
+  const again = await dispatched(["apply", "-f", file], env);
+  expect(again.stderr).toBe("0 changed, 7 as they were; revision 1\n");
+  const shown = await dispatched(["route", "get", "shop-payments"], env);
+  expect(shown.stdout).toMatch(/^retry +1 try\ntimeout +30s$/m);
 });
 
 test("self-registering-backend is there while it runs, and gone when it ends", async () => {

@@ -29,9 +29,9 @@ export interface OpenLoopReport {
   readonly broken: number;
   /** Whole and right, and later than `hurtMs`. */
   readonly late: number;
-  /** Of whole and right answers. */
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  /** Of whole and right answers; absent: there were none. */
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
   /** From the beginning of the fault to when the last request was due that was hurt; 0: none was. */
   readonly hurtUntilMs: number;
 }
@@ -135,14 +135,13 @@ class OpenLoop {
 
   #report(): OpenLoopReport {
     const sorted = Float64Array.from(this.#latencies).toSorted();
-    const quantile = (q: number): number => sorted[Math.floor(sorted.length * q)] ?? Number.NaN;
+    const quantile = (q: number): number => sorted[Math.floor(sorted.length * q)]!;
     return {
       requests: this.#requests + this.#underWay,
       errors: this.#errors,
       broken: this.#broken + this.#underWay,
       late: this.#late,
-      p50Ms: quantile(0.5),
-      p99Ms: quantile(0.99),
+      ...(sorted.length === 0 ? {} : { p50Ms: quantile(0.5), p99Ms: quantile(0.99) }),
       hurtUntilMs: this.#hurtUntilMs,
     };
   }

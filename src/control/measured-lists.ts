@@ -20,7 +20,7 @@ export interface Verdicts {
 
 export interface MeasuredListParts {
   readonly view: TableView;
-  readonly serving: Pick<Serving, "measure">;
+  readonly serving: Pick<Serving, "measure" | "loadOf">;
   readonly system: System;
   /** Absent: nothing is checked. */
   readonly health?: Verdicts;
@@ -84,7 +84,7 @@ async function knownNow(
 }
 
 function statusOf(
-  { view }: MeasuredListParts,
+  { view, serving }: MeasuredListParts,
   { name }: Service,
   known: Known,
 ): proto.ServiceStatus {
@@ -97,5 +97,6 @@ function statusOf(
     if (isUsable(backend, knownOfIt)) backendsUsable++;
     requestsInFlight += knownOfIt.measure?.inFlight ?? 0;
   }
-  return { service: name, backends, backendsUsable, requestsInFlight, waiting: 0 };
+  const waiting = serving.loadOf?.(name)?.waiting ?? 0;
+  return { service: name, backends, backendsUsable, requestsInFlight, waiting };
 }

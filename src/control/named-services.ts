@@ -54,6 +54,7 @@ export class NamedServices {
       backends: this.#states(service, measures),
       requestsInFlight: sum(({ inFlight }) => inFlight),
       connectionsOpen: sum(({ connectionsOpen = 0 }) => connectionsOpen),
+      waiting: this.#parts.serving.loadOf?.(service)?.waiting ?? 0,
       isPaused: settings?.options?.pause !== undefined,
       requestsTotal: sums.total,
       failuresTotal: sums.failures,

@@ -42,6 +42,8 @@ export interface Serving {
   explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation>;
   /** Summed over this node's workers. */
   measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]>;
+  /** Who waits on this node for room or for the end of a pause; undefined: the service has no limits and is not paused. */
+  loadOf?(service: string): { readonly waiting: number } | undefined;
   /** Requests and connections in flight at each place, over this node's workers; undefined: one has not told. */
   count(places: readonly OpenPlace[], signal: AbortSignal): Promise<readonly number[] | undefined>;
 }

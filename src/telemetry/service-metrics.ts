@@ -15,6 +15,8 @@ export interface ServiceFigures {
   };
   readonly requestsInFlight: number;
   readonly connectionsOpen: number;
+  /** For room, or for the end of a pause. */
+  readonly waiting: number;
   readonly isPaused: boolean;
   /** These three never go down, whichever backends go. */
   readonly requestsTotal: number;
@@ -34,6 +36,12 @@ export function serviceMetricsText(services: readonly ServiceFigures[]): string 
 export const serviceMetricFamilies: readonly Family[] = [
   family("gauge", "backends", "Backends of a service, by state.", ({ backends }) =>
     Object.entries(backends).map(([state, count]) => [count, { state }]),
+  ),
+  one(
+    "gauge",
+    "waiting",
+    "Requests and connections that wait for room, or for the end of a pause.",
+    (it) => it.waiting,
   ),
   one("gauge", "paused", "1 while a service is paused.", (it) => Number(it.isPaused)),
   one(

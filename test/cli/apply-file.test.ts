@@ -83,6 +83,22 @@ describe("a service", () => {
   });
 });
 
+test("a pause is not exported, and in a file it counts for nothing", () => {
+  const service = Service.fromPartial({
+    name: "web",
+    slowStart: { seconds: 5n },
+    pause: { queue: 7 },
+  });
+  const table = { routes: [], services: [service], revision: 3n };
+  for (const as of ["yaml", "json"] as const) {
+    expect(formatApplyFile(table, as)).not.toContain("pause");
+  }
+  const [change] = changesOf("services:\n- {name: web, slowStart: 5s, pause: {queue: 7}}\n");
+  expect(change).toEqual({ $case: "putService", value: { ...service, pause: undefined } });
+  const paused = [Service.fromPartial({ name: "web", pause: { queue: 7 } })];
+  expect(formatApplyFile({ ...table, services: paused }, "yaml")).not.toContain("web");
+});
+
 test("services come first, wherever they stand, and each change knows its line", () => {
   const file = parseApplyFile(
     "routes:\n- domain: a\n  service: web\nservices:\n- name: web\n\n- name: shop\n",

@@ -12,7 +12,7 @@ import { parseServiceName } from "../../src/model/names.ts";
 import { parseRevision } from "../../src/model/revision.ts";
 import { matchKeyOf } from "../../src/model/route.ts";
 import { Table } from "../../src/model/table.ts";
-import { changeSetOf, putRoute, routeOf } from "../support/table-fixtures.ts";
+import { backendOf, changeSetOf, putRoute, routeOf } from "../support/table-fixtures.ts";
 
 const names = ["one", "two", "three", "a-io", "tcp-5000"];
 const matches = ["a.io", "b.io", "*.a.io", 5000, 5001];
@@ -123,6 +123,66 @@ describe("planChanges", () => {
       storedAsServed(table),
     );
     expect(steps.map(({ action }) => action)).toEqual(["update", "update"]);
+  });
+
+  test.for<readonly [what: string, joined: number | undefined, as: number | undefined]>([
+    ["is new: the store says how old it is", undefined, undefined],
+    ["is there: as old as it was", 7, 7],
+    ["a version left that knew of no ages: older than all", -1, 0],
+  ])("a backend that %s", ([, joined, as]) => {
+    const backend = backendOf("web", "10.0.0.1:80");
+    const there =
+      joined === undefined
+        ? []
+        : [joined < 0 ? backend : { ...backend, joined: parseRevision(joined) }];
+    const table = Table.of({
+      revision: parseRevision(9),
+      routes: [],
+      services: [],
+      backends: there,
+    });
+    const wanted = { ...backend, weight: 7 };
+    const [step] = planChanges(
+      [{ kind: "put-backend", backend: wanted }],
+      table,
+      7,
+      storedAsServed(table),
+    );
+    expect(step?.action).toBe(joined === undefined ? "create" : "update");
+    const expected = as === undefined ? wanted : { ...wanted, joined: as };
+    expect(step?.change).toStrictEqual({ kind: "backend-put", backend: expected });
+  });
+
+  test("a service that is put stays paused, and one that only lacks the pause is as it was", () => {
+    const name = parseServiceName("web");
+    const pause = { queue: 5, queueMs: 1_000, sinceMs: 7 };
+    const table = Table.of({
+      revision: parseRevision(9),
+      routes: [],
+      services: [{ name, policy: undefined, options: { slowStartMs: 5_000, pause } }],
+      backends: [],
+    });
+    const put = (slowStartMs: number) =>
+      planChanges(
+        [
+          {
+            kind: "put-service",
+            service: { name, policy: undefined, options: { slowStartMs } },
+            field: "service",
+          },
+        ],
+        table,
+        7,
+        storedAsServed(table),
+      )[0];
+    expect(put(5_000)).toStrictEqual({ action: "none" });
+    expect(put(6_000)).toStrictEqual({
+      action: "update",
+      change: {
+        kind: "service-put",
+        service: { name, policy: undefined, options: { slowStartMs: 6_000, pause } },
+      },
+    });
   });
 });
 

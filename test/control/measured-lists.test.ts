@@ -128,11 +128,14 @@ test("ListServices with status counts the usable, what is in flight, and asks no
     { ...ejected, address: "10.0.0.8:80", inFlight: 3 },
     { ...quiet, service: "shop", inFlight: 50 },
   ];
+  Object.assign(node.serving, {
+    loadOf: (name: string) => (name === "web" ? { waiting: 4 } : undefined),
+  });
   const { statuses } = await node.client.call("listServices", { withStatus: true });
   const none = { service: "shop", backends: 0, backendsUsable: 0, requestsInFlight: 0, waiting: 0 };
   expect(statuses).toEqual([
     none,
-    { service: "web", backends: 3, backendsUsable: 2, requestsInFlight: 5, waiting: 0 },
+    { service: "web", backends: 3, backendsUsable: 2, requestsInFlight: 5, waiting: 4 },
   ]);
   node.serving.failure = new Error("nobody answers");
   expect((await node.client.call("listServices", {})).statuses).toEqual([]);

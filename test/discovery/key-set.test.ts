@@ -79,6 +79,15 @@ describe("the forwarder's cases, in one service's folder", () => {
     expect(keys.told).toHaveLength(1);
   });
 
+  test("a node that went and came back in one batch is told: it is younger", () => {
+    const keys = folder();
+    keys.put({ 1: at("10.0.0.1") });
+    const again = { ...keyValue("/services/postgres/1", at("10.0.0.1")), createRevision: 9 };
+    const change = keys.set.apply({ revision: 9, puts: [again], deletes: [] });
+    expect(change.changed).toBe(true);
+    expect(keys.set.backends).toMatchObject([{ backend: { joined: 9 } }]);
+  });
+
   test("the same key with a new value is still one, at the new address", () => {
     const keys = folder();
     keys.put({ "1": at("a") });

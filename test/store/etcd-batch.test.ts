@@ -5,6 +5,7 @@
 
 import { describe, expect, test } from "vitest";
 import { etcdRequestBytesMax } from "../../src/limits.ts";
+import { parseAddress } from "../../src/model/address.ts";
 import { revisionZero } from "../../src/model/revision.ts";
 import type { Write } from "../../src/store/store.ts";
 import { contentOf } from "../support/batch-world.ts";
@@ -61,6 +62,28 @@ describe("a large write", () => {
       expect.objectContaining({ revision: (await one.writer.store.read()).revision }),
     );
   });
+});
+
+test("backends of a large write are as old as their keys, on every node; those that were there keep their age", async () => {
+  const { world, writer, follower } = await begun();
+  const old = await put(writer.store, putBackend("10.0.0.1:1"));
+  const many = Array.from({ length: 200 }, (_, i) =>
+    putBackend(`10.0.0.1:${i + 1}`, { weight: 7 }),
+  );
+  const written = await world.settled(writer.store.commit({ expected: old, changes: many }));
+  expect(written.status).toBe("fulfilled");
+  await turns();
+  const fresh = await world.open();
+  const agesIn = async (store: typeof writer.store) =>
+    new Map((await store.read()).backends.map(({ address, joined }) => [address, joined]));
+  const ages = await agesIn(writer.store);
+  expect(ages.size).toBe(200);
+  expect(ages.get(parseAddress("10.0.0.1:1"))).toBe(old);
+  expect([...ages.values()].filter((joined) => joined !== undefined && joined > old)).toHaveLength(
+    199,
+  );
+  expect(await agesIn(follower.store)).toEqual(ages);
+  expect(await agesIn(fresh.store)).toEqual(ages);
 });
 
 describe("a writer that dies", () => {

@@ -191,7 +191,7 @@ describe("nodeMetricsText", () => {
         "## Services with figures of their own",
         "",
         "`--metrics-service NAME` (repeatable; at most 16 names) shows these of each service that is named, with its name in the label",
-        "`service`: thirteen series. Each scrape asks the workers about them. Without it there are sums only. Sums of what only grows go on when",
+        "`service`: fourteen series. Each scrape asks the workers about them. Without it there are sums only. Sums of what only grows go on when",
         "backends leave; what a backend did between the last scrape and its end is not in them.",
         "",
         "| name | type | meaning |",
