@@ -8,11 +8,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { accessLog } from "./access-log.ts";
 import { bodySizes } from "./body-sizes.ts";
+import { checks } from "./checks.ts";
 import { connections } from "./connections.ts";
 import { faults } from "./faults.ts";
 import { hotPath } from "./hot-path.ts";
 import { idleConnections } from "./idle-connections.ts";
 import { newConnections } from "./new-connections.ts";
+import { pick } from "./pick.ts";
 import { pipelining } from "./pipelining.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { routeScale } from "./route-scale.ts";
@@ -38,9 +40,11 @@ const questions = [
   workers,
   routeScale,
   routeLookup,
+  pick,
   accessLog,
   faults,
   hotPath,
+  checks,
 ];
 
 const { values, positionals } = parseArgs({

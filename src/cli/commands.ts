@@ -9,10 +9,12 @@ import { completion } from "./commands/completion.ts";
 import { explain } from "./commands/explain.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { nodeList } from "./commands/node.ts";
+import { nodeDrain } from "./commands/node-drain.ts";
 import { routeAdd, routeGet, routeList, routeRemove } from "./commands/route.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { servicePut, serviceRemove } from "./commands/service.ts";
 import { serviceList } from "./commands/service-list.ts";
+import { servicePause, serviceResume } from "./commands/service-pause.ts";
 import { storeAccept, storeStatus } from "./commands/store.ts";
 import { watch } from "./commands/watch.ts";
 
@@ -27,10 +29,13 @@ export function allCommands(serve: (config: Config) => Promise<number>): readonl
     servicePut,
     serviceList,
     serviceRemove,
+    servicePause,
+    serviceResume,
     backendAdd,
     backendList,
     backendRemove,
     nodeList,
+    nodeDrain,
     storeStatus,
     storeAccept,
     apply,

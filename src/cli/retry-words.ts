@@ -9,7 +9,7 @@ const retrying: readonly Flag[] = [
   {
     name: "tries",
     value: "N",
-    help: "how often a request is tried, the first try among them; 1: never again (default: 3 backends)",
+    help: "how often a request is tried, the first try among them; 1: never again (default: 4 while nothing was sent)",
   },
   {
     name: "per-try-timeout",

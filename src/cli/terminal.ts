@@ -35,6 +35,8 @@ export interface Terminal {
   style(style: Style, text: string): string;
   /** For text that goes to standard error. */
   noteStyle(style: Style, text: string): string;
+  /** Shows a line on standard error in the place of the last such line; "" takes it away. Absent: that is no terminal. */
+  readonly progress?: (line: string) => void;
   /** Of standard output; absent: it is none, or a dumb one. */
   readonly screen?: Screen;
 }
@@ -49,6 +51,9 @@ export function terminalOf(out: TextStream, err: TextStream, env: NodeJS.Process
     note: (line) => void err.write(`${line}\n`),
     style: styled(out),
     noteStyle: styled(err),
+    ...(err.isTTY === true && env["TERM"] !== "dumb"
+      ? { progress: (line: string) => void err.write(`\r\u001b[K${line}`) }
+      : {}),
     ...(out.isTTY === true && env["TERM"] !== "dumb" ? { screen: screenOf(out) } : {}),
   };
 }

@@ -26,36 +26,36 @@ export class PeakEwmaPicker implements Picker {
   }
 
   pick(question: PickQuestion): BackendState | undefined {
-    const { random, nowMs, tried, triedCount } = question;
+    const { random, tried, triedCount } = question;
     if (triedCount === 0) return this.peek(question);
     const first = drawUntried(this.#backends, random, tried, triedCount, undefined);
     if (first === undefined) return undefined;
     const second = drawUntried(this.#backends, random, tried, triedCount, first);
-    return second === undefined ? first : this.#sooner(first, second, nowMs);
+    return second === undefined || this.#isFirstSooner(first, second, question) ? first : second;
   }
 
-  peek({ random, nowMs }: PickQuestion): BackendState | undefined {
+  peek(question: PickQuestion): BackendState | undefined {
     const backends = this.#backends;
     const weights = this.#weights;
     if (weights === undefined) return backends[0];
-    const first = weights.draw(random);
-    return this.#sooner(backends[first]!, backends[weights.drawOther(random, first)]!, nowMs);
+    const position = weights.draw(question.random);
+    const first = backends[position]!;
+    const second = backends[weights.drawOther(question.random, position)]!;
+    return this.#isFirstSooner(first, second, question) ? first : second;
   }
 
   /** Ties go to the first drawn, so that what is idle and unmeasured spreads exactly by weight. */
-  #sooner(first: BackendState, second: BackendState, nowMs: number): BackendState {
-    const firstLoad = this.#loadWith(first);
-    const secondLoad = this.#loadWith(second);
+  #isFirstSooner(first: BackendState, second: BackendState, question: PickQuestion): boolean {
+    const mean = this.#meanShare;
+    const inFirst = first.endpoint.inFlight;
+    const inSecond = second.endpoint.inFlight;
+    // With this request; of a backend of mean weight it is the number in flight.
+    const firstLoad = (inFirst * mean) / first.share + 1;
+    const secondLoad = (inSecond * mean) / second.share + 1;
     const a = first.latency;
     const b = second.latency;
-    if (a?.isKnown !== true || b?.isKnown !== true) return firstLoad <= secondLoad ? first : second;
-    const firstMs = a.read(nowMs, first.endpoint.inFlight === 0);
-    const secondMs = b.read(nowMs, second.endpoint.inFlight === 0);
-    return firstMs * firstLoad <= secondMs * secondLoad ? first : second;
-  }
-
-  /** With this request; of a backend of mean weight it is the number in flight. */
-  #loadWith({ endpoint, share }: BackendState): number {
-    return (endpoint.inFlight * this.#meanShare) / share + 1;
+    if (a?.isKnown !== true || b?.isKnown !== true) return firstLoad <= secondLoad;
+    const { nowMs } = question;
+    return a.read(nowMs, inFirst === 0) * firstLoad <= b.read(nowMs, inSecond === 0) * secondLoad;
   }
 }

@@ -86,7 +86,11 @@ export class ServiceState {
   }
   /** What of a request its hash is made of; undefined: nothing, the policy does not ask for it. */
   get hashKey(): HashKey | undefined {
-    return this.policy === Policy.RingHash ? (this.options?.hashKey ?? byClient) : undefined;
+    if (this.#successor !== undefined) return this.#successor.hashKey;
+    const { settings } = this;
+    // Asked for by every request, and most services have no settings.
+    if (settings === undefined || settings.policy !== Policy.RingHash) return undefined;
+    return settings.options?.hashKey ?? byClient;
   }
   /** Where the node is, and the time that its refresh would go by; for Explain. */
   get zone(): string {

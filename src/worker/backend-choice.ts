@@ -271,6 +271,11 @@ export class BackendChoice {
     this.#secondOutcome?.answered(status);
   }
 
+  /** No connection to the second backend came about. */
+  hedgeConnectFailed(reason: CloseReason, message: string): void {
+    this.#secondOutcome?.connectFailed(reason, message);
+  }
+
   /** The load of the second one ends. */
   hedgeDone(): void {
     if (this.hedged !== undefined) this.#leave(this.hedged);

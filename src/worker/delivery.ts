@@ -157,7 +157,7 @@ export class Delivery implements UpstreamOwner {
   /** Gives the backend's connection back, or up. */
   end(reusable: boolean): void {
     const { connection } = this;
-    if (this.#rule !== undefined) this.#forgetRule();
+    if (this.#rule !== undefined) this.#tries?.end();
     this.#copy?.dropUnsent();
     this.#copy = undefined;
     if (this.isWaiting) this.#held?.forget();
@@ -172,7 +172,7 @@ export class Delivery implements UpstreamOwner {
   /** 101: the connection is not ours any more; the backend's load counts until `choice.done`. */
   handOver(): UpstreamConnection {
     const connection = this.connection!;
-    if (this.#rule !== undefined) this.#forgetRule();
+    if (this.#rule !== undefined) this.#tries?.end();
     this.choice.answered(101);
     this.choice.succeeded();
     this.#phase = Phase.Idle;
@@ -224,14 +224,13 @@ export class Delivery implements UpstreamOwner {
   /** The connection did not come about. */
   #tryUnsent(why: "connect" | "timeout", mayTry: boolean): void {
     const { choice } = this;
-    const { record } = this.#exchange;
     const failed = this.connection!;
     this.connection = undefined;
     const backend = mayTry ? choice.next(undefined) : undefined;
     if (backend !== undefined) {
       const { counters } = this.#context;
       counters[why === "timeout" ? Counter.retriesTimeout : Counter.retriesConnect]! += 1;
-      record.noteRetry(why, failed.endpoint.address);
+      this.#exchange.record.noteRetry(why, failed.endpoint.address);
       return this.#sendAgain(backend, failed, true);
     }
     if (mayTry && choice.mustWait) return this.#wait(failed.saved, failed.savedLength, true);
@@ -267,17 +266,22 @@ export class Delivery implements UpstreamOwner {
       if (connection.reused) choice.failed(why, choice.current, this.#isOld);
       return this.#exchange.fail(502, "backend-closed", "");
     }
-    this.#exchange.record.noteRetry("reset", connection.endpoint.address);
     this.connection = undefined;
     connection.destroy(true);
-    if (again !== undefined) this.#sendAgain(again, connection, true);
-    else this.#wait(connection.saved, connection.savedLength, true);
+    this.#repeat(again, connection, "reset");
+  }
+
+  /** To `again`, or, when there is no room, to whoever has some first. */
+  #repeat(again: BackendState | undefined, after: UpstreamConnection, why: string): void {
+    this.#exchange.record.noteRetry(why, after.endpoint.address);
+    if (again !== undefined) this.#sendAgain(again, after, why === "reset");
+    else this.#wait(after.saved, after.savedLength, true);
   }
 
   /** After its connection broke. */
   get #mayRepeat(): boolean {
-    if (!this.#replayable) return false;
-    return this.#rule === undefined || (this.#rule.onReset && !this.#heard);
+    const rule = this.#rule;
+    return this.#replayable && (rule === undefined || (rule.onReset && !this.#heard));
   }
 
   /** The connection was idle before, and nothing of an answer has come: that tells little of the backend. */
@@ -300,8 +304,8 @@ export class Delivery implements UpstreamOwner {
   refuses(head: ResponseHead, next: number, end: number): boolean {
     if (this.#rule === undefined) return false;
     const { connection, choice } = this;
-    const { record } = this.#exchange;
-    if (connection === undefined || !this.#isRefused(head.status)) {
+    const isRefused = this.#replayable && this.#tries?.isRefused(head.status) === true;
+    if (connection === undefined || !isRefused) {
       this.#isAnswered();
       return false;
     }
@@ -312,15 +316,11 @@ export class Delivery implements UpstreamOwner {
       this.#isAnswered();
       return false;
     }
-    record.noteRetry(`status-${head.status}`, connection.endpoint.address);
+    this.#exchange.record.noteRetry(`status-${head.status}`, connection.endpoint.address);
     const isInOrder = this.#isInOrder(head, connection, end - next);
     this.#sendAgain(again, connection, false);
     this.#context.pool.release(connection, isInOrder);
     return true;
-  }
-
-  #isRefused(status: number): boolean {
-    return this.#replayable && this.#tries?.isRefused(status) === true;
   }
 
   #isInOrder(head: ResponseHead, { stream }: UpstreamConnection, bytesBehind: number): boolean {
@@ -343,16 +343,14 @@ export class Delivery implements UpstreamOwner {
     this.#tries?.answered();
   }
 
-  #forgetRule(): void {
-    this.#rule = undefined;
-    this.#tries?.end();
-  }
-
   /** The time for one try is over. */
   tryTimedOut(): void {
     const { connection, choice } = this;
+    const { response, lateness } = this.#exchange;
+    // It waits for its turn.
     if (connection === undefined || this.#rule === undefined) return;
-    if (this.#exchange.response.refusedPartial()) return;
+    this.#context.counters[Counter.tryTimeouts]! += 1;
+    if (response.refusedPartial()) return;
     const { onConnect, onTimeout } = this.#rule;
     const isUnsent = this.#phase === Phase.Dialling;
     choice.failed("timeout");
@@ -361,11 +359,11 @@ export class Delivery implements UpstreamOwner {
     // Nothing was sent: that is no more than a dial that failed, for any method.
     if (isUnsent) return this.#tryUnsent("timeout", onConnect || onTimeout);
     this.connection = undefined;
-    const again = onTimeout && this.#replayable ? choice.retry("timeout", false, false) : undefined;
-    if (again === undefined) return this.#exchange.lateness.outOfTries();
-    this.#exchange.response.forgetPartial();
-    this.#exchange.record.noteRetry("timeout", connection.endpoint.address);
-    this.#sendAgain(again, connection, false);
+    const mayRepeat = onTimeout && this.#replayable;
+    const again = mayRepeat ? choice.retry("timeout", false, false) : undefined;
+    if (again === undefined && !(mayRepeat && choice.mustWait)) return lateness.outOfTries();
+    response.forgetPartial();
+    this.#repeat(again, connection, "timeout");
   }
 
   /** What a second backend may be sent as well: the connection that keeps it; undefined: nothing. */

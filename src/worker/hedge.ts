@@ -7,6 +7,7 @@
 import type { CloseReason } from "../io/stream.ts";
 import { HeadScanner } from "../protocol/head-end.ts";
 import type { BackendState } from "../routing/backend-state.ts";
+import { Counter } from "../telemetry/counters.ts";
 import type { BackendChoice } from "./backend-choice.ts";
 import type { WorkerContext } from "./context.ts";
 import type { UpstreamConnection, UpstreamOwner } from "./upstream-connection.ts";
@@ -21,7 +22,7 @@ export interface HedgeOwner {
   hedgeAnswers(): void;
   /** It has answered, with a status that is refused. */
   hedgeRefused(status: number): void;
-  /** It gives none. @param why In words. */
+  /** It gives none. @param why In words; "": that is no failure, or told already. */
   hedgeFails(why: string): void;
 }
 
@@ -96,15 +97,16 @@ export class Hedge implements UpstreamOwner {
   onUpstreamWritable(): void {}
 
   onUpstreamClose(reason: CloseReason, message: string): void {
-    const connected = this.connection?.connected === true;
-    this.#lost(
-      connected ? message : `connect ${reason === "refused" ? reason : `failed: ${message}`}`,
-    );
+    if (this.connection?.connected === true) return this.#lost(message);
+    this.#context.counters[Counter.upstreamConnectFailures]! += 1;
+    this.#choice.hedgeConnectFailed(reason, message);
+    this.#owner.hedgeFails("");
   }
 
   #lost(why: string): void {
     // That an idle connection was closed is no failure of its backend.
-    this.#owner.hedgeFails(this.connection?.reused === true ? "" : why);
+    const told = why === "" ? "connection closed" : why;
+    this.#owner.hedgeFails(this.connection?.reused === true ? "" : told);
   }
 
   #keep(bytes: Uint8Array, start: number, end: number): void {

@@ -9,10 +9,10 @@ import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { limited } from "./limited.ts";
 
-/** One per exchange, lent with it. */
 /** Who waits for its turn is told by the line when that takes too long. In ms. */
 const noMsMax = 2 ** 31;
 
+/** One per exchange, lent with it. */
 export class Lateness {
   readonly #context: WorkerContext;
   readonly #exchange: Exchange;
@@ -62,7 +62,9 @@ export class Lateness {
     if (!response.begun) {
       if (!requestBody.done && this.awaitsClient) return exchange.fail(408, "request-slow", detail);
       this.#context.counters[Counter.upstreamTimeouts]! += 1;
-      delivery.choice.failed("timeout");
+      // One that others had left little time is not to blame.
+      const { choice } = delivery;
+      if (choice.tries === 1 || choice.hedged !== undefined) choice.failed("timeout");
     }
     exchange.fail(504, "request-time", detail);
   }

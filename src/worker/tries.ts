@@ -83,7 +83,6 @@ export class Tries implements HedgeOwner {
     const { lateness, requestBody } = this.#exchange;
     // It is the client who is waited for.
     if (!requestBody.done && lateness.awaitsClient) return this.tryBegins();
-    this.#context.counters[Counter.tryTimeouts]! += 1;
     this.#delivery.tryTimedOut();
   }
 

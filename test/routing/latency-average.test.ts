@@ -22,6 +22,7 @@ test("knows nothing before the first answer, and its latency after it", () => {
 test("rises at once to a slower answer", () => {
   expect(observed([5, 0], [500, 1]).read(1, false)).toBe(500);
   expect(observed([5, 0], [500, 1], [6, 2]).read(2, false)).toBeGreaterThan(499);
+  expect(observed([20, 0], [15, 0]).read(0, false)).toBe(20);
 });
 
 test("falls by better answers to 1/e of the way in its time constant", () => {

@@ -105,6 +105,7 @@ describe("peak-ewma", () => {
     );
     expect(watched.at("10.0.0.1:80").latency).toBe(latency);
     expect(watched.at("10.0.0.2:80").latency).toBeDefined();
+    expect(watched.web.backends).toContain(watched.web.picker.pick(askedBy(0, () => 0)));
     watched.change(web({}, Policy.Random));
     expect(watched.at("10.0.0.1:80").latency).toBeUndefined();
   });

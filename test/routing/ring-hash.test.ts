@@ -75,7 +75,19 @@ describe("a key keeps its backend", () => {
       ...addresses.toReversed().map((each) => zonedBackend(each)),
     );
     expect(ownersIn(watched)).toEqual(before);
-    expect(watched.web.picker.pick(askedBy(1, nothing))?.removed).toBe(false);
+    expect(watched.web.backends).toContain(watched.web.picker.pick(askedBy(1, nothing)));
+  });
+
+  test("as long as the weights are the same, and the members", () => {
+    const watched = world(addresses.slice(0, 3));
+    const of = (address: string): number =>
+      ownersIn(watched).filter((owner) => owner === address).length / keys.length;
+    expect(of("10.0.0.2:80")).toBeCloseTo(1 / 3, 1);
+    watched.change(zonedBackend("10.0.0.2:80", 200));
+    expect(of("10.0.0.2:80")).toBeCloseTo(0.5, 1);
+    watched.change(backendRemoved("web", "10.0.0.3:80"), zonedBackend("10.0.0.9:80"));
+    expect(of("10.0.0.9:80")).toBeCloseTo(0.25, 1);
+    expect(of("10.0.0.3:80")).toBe(0);
   });
 
   test("among those that are left when most have failed", () => {

@@ -2,6 +2,7 @@
 // Method: a table as a worker has it, whose clock the test moves; shares in words.
 
 import { describe, expect, test } from "vitest";
+import type { Change } from "../../src/model/change.ts";
 import { Policy } from "../../src/model/service.ts";
 import { isGood } from "../../src/routing/usable-backends.ts";
 import { WatchedTable, web, zonedBackend } from "../support/watched-table.ts";
@@ -10,6 +11,11 @@ const slow = web({ slowStartMs: 10_000 });
 const a = zonedBackend("10.0.0.1:80");
 const b = zonedBackend("10.0.0.2:80");
 const c = zonedBackend("10.0.0.3:80", 200);
+
+const leaving: Change =
+  c.kind === "backend-put"
+    ? { ...c, backend: { ...c.backend, drain: { state: "draining", deadlineMs: 0 } } }
+    : c;
 
 function world(settings = slow): WatchedTable {
   const watched = new WatchedTable();
@@ -104,6 +110,8 @@ describe("nobody starts slowly", () => {
     const watched = world();
     watched.replace(a, slow, b, c);
     expect(watched.shares()).toContain("10.0.0.3:80 200");
+    watched.replace(slow, a, b, leaving);
+    expect(watched.shares()).toBe("10.0.0.1:80 100, 10.0.0.2:80 100");
   });
 
   test("in a service that is new, or had no backend", () => {

@@ -58,6 +58,23 @@ describe("a time", () => {
     system.advance(20_000);
     expect(fired.length).toBe(1);
   });
+
+  test("that moves from one wheel to the other leaves the others as they are", () => {
+    const { system, deadline, fired } = made();
+    const quiet = system.timerCount;
+    const one = deadline();
+    one.arm(8_000);
+    one.arm(20);
+    system.advance(30);
+    expect([fired.length, system.timerCount]).toEqual([1, quiet]);
+    one.arm(20);
+    one.arm(8_000);
+    system.advance(10);
+    expect(system.timerCount).toBe(quiet);
+    deadline().arm(20);
+    system.advance(30);
+    expect(fired.length).toBe(2);
+  });
 });
 
 describe("nothing turns", () => {

@@ -204,9 +204,9 @@ describe("how many tries, and after what", () => {
 });
 
 describe("the time for a whole request", () => {
-  test("is over in the second try: 504, and the backend is told", () => {
+  test("is over in the second try: 504, which is not the fault of who had little time", () => {
     const session = triedSession({ timeoutMs: 80, retry: { perTryMs: 50 } });
-    const { stream, dialled, connect, wait, told, inFlight } = session;
+    const { stream, dialled, connect, wait, told, inFlight, backendOf } = session;
     stream.receive(get);
     connect();
     wait(60);
@@ -217,12 +217,22 @@ describe("the time for a whole request", () => {
     wait(20);
     expect(told()).toBe("504 request-time");
     expect(dialled.map(({ calls }) => calls.length)).toEqual([1, 1]);
+    expect(dialled.map((one) => backendOf(one).failuresTotal)).toEqual([1, 0]);
     expect(inFlight()).toBe(0);
     wait(500);
     expect(statusesOf(stream.text)).toEqual(["504"]);
     // The connection goes on.
     stream.receive(get);
     expect(dialled.length).toBe(3);
+  });
+
+  test("is over in the only try: its backend has failed", () => {
+    const { stream, connect, dialled, wait, told, backendOf } = triedSession({ timeoutMs: 80 });
+    stream.receive(get);
+    connect();
+    wait(100);
+    expect(told()).toBe("504 request-time");
+    expect(backendOf(dialled[0]!).lastFailure).toBe("timeout");
   });
 
   test("is over in the middle of the answer, which is cut", () => {

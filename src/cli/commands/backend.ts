@@ -7,8 +7,10 @@ import {
   RegisterBackendRequest,
   RegisterBackendResponse,
 } from "../../gen/crosspoint/v1/router.ts";
+import { realSystem } from "../../system.ts";
 import { withNode } from "../client.ts";
 import { type Command, isOn, textOf, textsOf } from "../command.ts";
+import { withDrainProgress } from "../drain-progress.ts";
 import { ExitStatus } from "../failure.ts";
 import { durationOf, pairsOf, parseNumberWord } from "../parse-words.ts";
 import { noteLagging, printJson, waitFlag, waitOf } from "../show.ts";
@@ -69,7 +71,7 @@ export const backendRemove: Command = {
     {
       name: "drain",
       value: "DURATION",
-      help: "answer when its open work has ended, at the latest after this time",
+      help: "let its open work finish first, on every node; what is open after this time is cut",
     },
   ],
   client: true,
@@ -82,10 +84,17 @@ export const backendRemove: Command = {
         address: args[1] ?? "",
         ...(drain === undefined ? {} : { drain: durationOf(drainMs) }),
       });
-      const answer = await node.call<DeregisterBackendResponse>(
+      const call = node.call<DeregisterBackendResponse>(
         (stub, ...rest) => stub.deregisterBackend(request, ...rest),
         drainMs,
       );
+      const shown = isOn(flags, "json") ? {} : terminal;
+      const answer = await (drain === undefined
+        ? call
+        : withDrainProgress(call, shown, node, {
+            ...request,
+            untilMs: realSystem.wallMs() + drainMs,
+          }));
       if (isOn(flags, "json")) {
         printJson(terminal, "DeregisterBackendResponse", DeregisterBackendResponse, answer);
       } else {

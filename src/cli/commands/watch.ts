@@ -1,6 +1,6 @@
 // crosspoint watch
 
-import { WatchResponse } from "../../gen/crosspoint/v1/router.ts";
+import { type Backend, BackendDrain_State, WatchResponse } from "../../gen/crosspoint/v1/router.ts";
 import { unreachable } from "../../model/errors.ts";
 import { withNode } from "../client.ts";
 import { type Command, isOn, textOf } from "../command.ts";
@@ -9,6 +9,7 @@ import { parseNumberWord } from "../parse-words.ts";
 import { messageToJson } from "../proto-json.ts";
 import { routeText } from "../route-text.ts";
 import { serviceText } from "../service-text.ts";
+import { timeText } from "../show.ts";
 import { printable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -43,8 +44,8 @@ export const watch: Command = {
 };
 
 function printEvent(terminal: Terminal, { revision, event }: WatchResponse): void {
-  const line = (sign: "+" | "-", what: string): void => {
-    const style = sign === "+" ? "green" : "red";
+  const line = (sign: "+" | "-" | "~", what: string): void => {
+    const style = sign === "+" ? "green" : sign === "-" ? "red" : "yellow";
     terminal.print(`${revision}  ${terminal.style(style, `${sign} ${printable(what)}`)}`);
   };
   switch (event?.$case) {
@@ -60,6 +61,7 @@ function printEvent(terminal: Terminal, { revision, event }: WatchResponse): voi
     case "serviceRemoved":
       return line("-", `service ${event.value}`);
     case "backendPut":
+      if (event.value.drain !== undefined) return line("~", `backend ${drainText(event.value)}`);
       return line(
         "+",
         `backend ${event.value.service} -> ${event.value.address}  weight ${event.value.weight}`,
@@ -69,4 +71,11 @@ function printEvent(terminal: Terminal, { revision, event }: WatchResponse): voi
     default:
       unreachable(event);
   }
+}
+
+/** "draining web -> 10.0.0.7:80  until 2026-11-21T08:00:00Z", "drained web -> 10.0.0.7:80  (2 cut)". */
+function drainText({ service, address, drain }: Backend): string {
+  const which = `${service} -> ${address}`;
+  if (drain?.state === BackendDrain_State.DRAINED) return `drained ${which}  (${drain.cut} cut)`;
+  return `draining ${which}  until ${timeText(drain?.deadline)}`;
 }
