@@ -3,7 +3,7 @@
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
 import { InFlight } from "../channel/in-flight.ts";
-import type { WorkerStart } from "../channel/messages.ts";
+import type { WorkerSettings, WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { CidrSet } from "../model/cidr.ts";
@@ -60,15 +60,7 @@ export function makeContext(
   const { settings } = start;
   const counters = countersIn(start.counters);
   const clock = new TurnClock(system);
-  const accessLog =
-    start.logMemory !== undefined
-      ? new AccessLog({
-          pages: new LogPages(start.logMemory),
-          counters,
-          system: clock,
-          send: (page, length) => start.control.postMessage({ kind: "log", page, length }),
-        })
-      : undefined;
+  const accessLog = accessLogOf(start, counters, clock);
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
@@ -115,12 +107,7 @@ export function makeContext(
     health,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
-    trusted: CidrSet.parse(settings.trustForwarded),
-    prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
-    pages: settings.pages,
-    via: settings.via === undefined ? undefined : new Via(settings.via),
-    forwarded: settings.forwarded,
-    sticky: new StickyCookie(settings.stickyKeys),
+    ...ofSettings(settings),
     requestIds: new RequestIds(),
     accessLog,
     requestHead: requestHeads.current,
@@ -135,4 +122,30 @@ export function makeContext(
     wallMs: () => clock.wallMs(),
   };
   return context;
+}
+
+function accessLogOf(
+  { logMemory, control }: WorkerStart,
+  counters: Float64Array,
+  clock: TurnClock,
+): AccessLog | undefined {
+  if (logMemory === undefined) return undefined;
+  return new AccessLog({
+    pages: new LogPages(logMemory),
+    counters,
+    system: clock,
+    send: (page, length) => control.postMessage({ kind: "log", page, length }),
+  });
+}
+
+/** What does not change while the worker lives. */
+function ofSettings(settings: WorkerSettings) {
+  return {
+    trusted: CidrSet.parse(settings.trustForwarded),
+    prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    pages: settings.pages,
+    via: settings.via === undefined ? undefined : new Via(settings.via),
+    forwarded: settings.forwarded,
+    sticky: new StickyCookie(settings.stickyKeys),
+  };
 }

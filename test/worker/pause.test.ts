@@ -174,10 +174,10 @@ test("ten restarts of the only backend under load: nothing fails", {
   onTestFinished(() => backend.end());
   const failed: string[] = [];
   let answers = 0;
-  let over = false;
+  const ended = new AbortController();
   const load = async (index: number): Promise<void> => {
     const client = await served.client();
-    for (let i = 0; !over; i++) {
+    for (let i = 0; !ended.signal.aborted; i++) {
       const method = (i + index) % 2 === 0 ? "GET" : "POST";
       const body = method === "GET" ? "" : "body";
       client.send(
@@ -200,7 +200,7 @@ test("ten restarts of the only backend under load: nothing fails", {
     await backend.start();
     await served.worker.change(put());
   }
-  over = true;
+  ended.abort();
   await Promise.all(loads);
   expect(failed).toEqual([]);
   expect(served.worker.counter("waitedTotal")).toBeGreaterThanOrEqual(120);
