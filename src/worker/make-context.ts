@@ -72,14 +72,9 @@ export function makeContext(
   const health = new HealthBook({
     recovered: (backend) => context.ejections.probedHealthy(backend),
   });
-  const upkeep = new ServiceUpkeep({
-    zone: settings.zone,
-    nowMs,
-    wheel,
-    everyMs: limits.serviceUpkeepMs,
-    gates,
-    health,
-  });
+  const { zone } = settings;
+  const everyMs = limits.serviceUpkeepMs;
+  const upkeep = new ServiceUpkeep({ zone, nowMs, wheel, everyMs, gates, health });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
