@@ -3,7 +3,7 @@
 
 import { ConnectionCounts } from "../channel/connection-counts.ts";
 import { InFlight } from "../channel/in-flight.ts";
-import type { WorkerSettings, WorkerStart } from "../channel/messages.ts";
+import type { WorkerStart } from "../channel/messages.ts";
 import { RateBuckets } from "../channel/rate-buckets.ts";
 import type { Io } from "../io/io.ts";
 import { CidrSet } from "../model/cidr.ts";
@@ -60,7 +60,6 @@ export function makeContext(
   const { settings } = start;
   const counters = countersIn(start.counters);
   const clock = new TurnClock(system);
-  const accessLog = accessLogOf(start, counters, clock);
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
@@ -72,9 +71,14 @@ export function makeContext(
   const health = new HealthBook({
     recovered: (backend) => context.ejections.probedHealthy(backend),
   });
-  const { zone } = settings;
-  const everyMs = limits.serviceUpkeepMs;
-  const upkeep = new ServiceUpkeep({ zone, nowMs, wheel, everyMs, gates, health });
+  const upkeep = new ServiceUpkeep({
+    zone: settings.zone,
+    nowMs,
+    wheel,
+    everyMs: limits.serviceUpkeepMs,
+    gates,
+    health,
+  });
   const context: WorkerContext = {
     table: RouteTable.build(upkeep).finish(revisionZero),
     draining: false,
@@ -90,21 +94,18 @@ export function makeContext(
     pool,
     counted,
     gates,
-    ejections: new Ejections({
-      table: () => context.table,
-      nowMs,
-      random: () => system.random(),
-      tell(ejections) {
-        for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
-        start.control.postMessage({ kind: "ejected", ejections });
-      },
-    }),
+    ejections: ejectionsOf(start, system, () => context),
     health,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
-    ...ofSettings(settings),
+    trusted: CidrSet.parse(settings.trustForwarded),
+    prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
+    pages: settings.pages,
+    via: settings.via === undefined ? undefined : new Via(settings.via),
+    forwarded: settings.forwarded,
+    sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
-    accessLog,
+    accessLog: accessLogOf(start, counters, clock),
     requestHead: requestHeads.current,
     requestHeads,
     knownAnswers: knownAnswers(limits),
@@ -119,28 +120,33 @@ export function makeContext(
   return context;
 }
 
+function ejectionsOf(
+  { control }: WorkerStart,
+  system: System,
+  context: () => WorkerContext,
+): Ejections {
+  return new Ejections({
+    table: () => context().table,
+    nowMs: () => context().nowMs(),
+    random: () => system.random(),
+    tell(ejections) {
+      const { counters } = context();
+      for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
+      control.postMessage({ kind: "ejected", ejections });
+    },
+  });
+}
+
 function accessLogOf(
-  { logMemory, control }: WorkerStart,
+  { control, logMemory }: WorkerStart,
   counters: Float64Array,
-  clock: TurnClock,
+  system: TurnClock,
 ): AccessLog | undefined {
   if (logMemory === undefined) return undefined;
   return new AccessLog({
     pages: new LogPages(logMemory),
     counters,
-    system: clock,
+    system,
     send: (page, length) => control.postMessage({ kind: "log", page, length }),
   });
-}
-
-/** What does not change while the worker lives. */
-function ofSettings(settings: WorkerSettings) {
-  return {
-    trusted: CidrSet.parse(settings.trustForwarded),
-    prefaced: CidrSet.parse(settings.proxyProtocol, "proxy_protocol"),
-    pages: settings.pages,
-    via: settings.via === undefined ? undefined : new Via(settings.via),
-    forwarded: settings.forwarded,
-    sticky: new StickyCookie(settings.stickyKeys),
-  };
 }
