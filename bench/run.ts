@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { accessLog } from "./access-log.ts";
 import { bodySizes } from "./body-sizes.ts";
+import { checks } from "./checks.ts";
 import { connections } from "./connections.ts";
 import { faults } from "./faults.ts";
 import { hotPath } from "./hot-path.ts";
@@ -43,6 +44,7 @@ const questions = [
   accessLog,
   faults,
   hotPath,
+  checks,
 ];
 
 const { values, positionals } = parseArgs({

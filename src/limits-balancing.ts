@@ -15,10 +15,6 @@ export const retryAnswersMax = 5_000;
 export const metricsServicesMax = 16;
 /** How often a service is looked at whose backends come back, or get more, by time alone, in ms. */
 export const serviceUpkeepMs = 100;
-/** Time constant in which a backend's measured latency falls, in ms. Finagle's and Linkerd's default is 10 s. */
-export const latencyDecayMs = 10_000;
-/** A backend that answers faster counts as one that takes this long, in ms: what a turn of the event loop takes cannot be told apart. */
-export const latencyMsMin = 0.1;
 /** Failures in a row after which a backend is ejected. Envoy's consecutive_5xx is 5; nginx's max_fails is 1. */
 export const ejectionFailures = 5;
 /** Of 100 requests, so many must have succeeded, or the backend is ejected if the others do better. HAProxy and nginx do not count so. */
@@ -49,20 +45,6 @@ export const ejectionWorseShare = 0.8;
 export const ejectionWorseDeviations = 4;
 /** When the others fail this share of their requests, nothing is gained by leaving out one that fails again as soon as it is back. */
 export const ejectionOthersFailingMax = 0.5;
-/** Slots of a Maglev table for each backend, at least: shares are within 1 % of what they should be (Maglev, NSDI 2016, section 5.3). */
-export const maglevSlotsPerMember = 100;
-/** Slots of a Maglev table for the lightest backend, at least. */
-export const maglevSlotsPerWeight = 10;
-/** What a backend may have in flight, as a multiple of its part of what is in flight to all: 1 + ε of "Consistent Hashing with Bounded Loads" (Mirrokni et al., 2016); HAProxy's documentation recommends 1.25 to 2. */
-export const boundedLoadFactor = 1.25;
-/** Slots that are looked at for a backend that is usable and has room; then all backends are. */
-export const ringProbesMax = 64;
-/** Backends whose load is summed up for each pick, at most: of more the sum is taken every so many picks. */
-export const ringSumMax = 64;
-/** Share of its weight that a backend starts slowly with: Envoy's default min_weight_percent is 10. */
-export const slowStartShare = 0.1;
-/** Unused backends that Explain names one by one. */
-export const unusedShownMax = 20;
 /** Probes of backends that one node has under way at once; more wait for their turn. Stuck backends hold theirs for their whole timeout (1 s): 10,000 of them still get one each 10 s. */
 export const probesInFlightMax = 1_000;
 /** Of the file descriptors, probes get 1 of this many: a part of what is kept for everything but clients. */
@@ -77,6 +59,8 @@ export const probeBytesMax = 64 * 1024;
 export const probeInterimAnswersMax = 10;
 /** A probe's end that is noticed later than this, in ms, is looked at once more: the thread stood still, and the answer may be there unread. */
 export const probeLateMs = 50;
+/** Probes that fall due within this time begin together, in ms: of 1,000 a second each costs a third less. */
+export const probeTickMs = 10;
 /** JavaScript heap of the thread that probes, in MiB: 100,000 checked backends take some 60. One that needs more ends, and is replaced. */
 export const proberHeapMebibytesMax = 512;
 /** Before a prober that died is replaced for the second time, in ms; doubled each further time. */

@@ -11,7 +11,7 @@ import {
   type ToProber,
 } from "../channel/prober-messages.ts";
 import type { Io } from "../io/io.ts";
-import { probeLateMs, probesAtOnceMax } from "../limits.ts";
+import { probeLateMs, probesAtOnceMax, probeTickMs } from "../limits.ts";
 import { splitAddress } from "../model/address.ts";
 import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
@@ -62,7 +62,7 @@ export class Prober {
   readonly #options: ProberOptions;
   readonly #schedule: Schedule<Checked>;
   readonly #checked = new Map<number, Checked>();
-  /** To be told together at the end of this turn. */
+  /** To be told together: after a start there are thousands, and each message reaches every worker. */
   #news: TargetVerdict[] = [];
   #cancel: () => void = () => {};
   #armedMs = Number.POSITIVE_INFINITY;
@@ -136,7 +136,8 @@ export class Prober {
     if (nextMs >= this.#armedMs) return;
     this.#cancel();
     this.#armedMs = nextMs;
-    this.#cancel = system.after(Math.max(1, nextMs - this.#nowMs()), () => {
+    // Not for each one by itself: what is due together shares the turns of the loop, which cost more than a probe.
+    this.#cancel = system.after(Math.max(probeTickMs, nextMs - this.#nowMs()), () => {
       this.#armedMs = Number.POSITIVE_INFINITY;
       this.#run();
     });
@@ -171,7 +172,9 @@ export class Prober {
     this.#schedule.ended(checked, this.#nowMs());
     const news = checked.state.observe(result);
     if (news === undefined) return;
-    if (this.#news.length === 0) this.#options.system.atTurnEnd(() => this.#tellNews());
+    if (this.#news.length === 0) {
+      this.#options.system.after(probeTickMs, () => this.#tellNews());
+    }
     this.#news.push({ id: checked.id, ...news });
   }
 

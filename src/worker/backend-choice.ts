@@ -286,7 +286,7 @@ export class BackendChoice {
   #takeSpare(service: ServiceState): BackendState | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
-    if (spare === undefined || !stays(spare)) return undefined;
+    if (spare === undefined || !takesWork(spare)) return undefined;
     return this.#hasRoom(service, spare) ? spare : undefined;
   }
 
@@ -382,10 +382,10 @@ export class BackendChoice {
 
 /** Whether a client that belongs to this backend gets it: not when it was left out for its failures. */
 function mayStay(backend: BackendState, service: ServiceState): boolean {
-  return stays(backend) && (!isEjected(backend) || service.usable.includes(backend));
+  return takesWork(backend) && (!isEjected(backend) || service.usable.includes(backend));
 }
 
 /** New work may go there at all: it is still one of its service's, and not about to leave. */
-function stays({ removed, standing }: BackendState): boolean {
+function takesWork({ removed, standing }: BackendState): boolean {
   return !removed && !standing.draining;
 }

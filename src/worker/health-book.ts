@@ -24,6 +24,11 @@ export class HealthBook {
     this.#options = options;
   }
 
+  /** Backends of which something is known. */
+  get size(): number {
+    return this.#verdicts.size;
+  }
+
   /** Puts what is known of it into a backend that has just become one of its service, which looks at it next. */
   inform(backend: BackendState): void {
     if (this.#verdicts.size === 0) return;

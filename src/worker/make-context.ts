@@ -60,15 +60,6 @@ export function makeContext(
   const { settings } = start;
   const counters = countersIn(start.counters);
   const clock = new TurnClock(system);
-  const accessLog =
-    start.logMemory !== undefined
-      ? new AccessLog({
-          pages: new LogPages(start.logMemory),
-          counters,
-          system: clock,
-          send: (page, length) => start.control.postMessage({ kind: "log", page, length }),
-        })
-      : undefined;
   const requestHeads = new RequestHeads(limits);
   const nowMs = (): number => clock.monotonicMs();
   const wheel = new TimerWheel({ tickMs: limits.timerTickMs, nowMs: system.monotonicMs() });
@@ -103,15 +94,7 @@ export function makeContext(
     pool,
     counted,
     gates,
-    ejections: new Ejections({
-      table: () => context.table,
-      nowMs,
-      random: () => system.random(),
-      tell(ejections) {
-        for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
-        start.control.postMessage({ kind: "ejected", ejections });
-      },
-    }),
+    ejections: ejectionsOf(start, system, () => context),
     health,
     exchanges: new ExchangePool(() => context, limits.exchangesIdleMax),
     mirrors: new Mirrors(() => context),
@@ -122,7 +105,7 @@ export function makeContext(
     forwarded: settings.forwarded,
     sticky: new StickyCookie(settings.stickyKeys),
     requestIds: new RequestIds(),
-    accessLog,
+    accessLog: accessLogOf(start, counters, clock),
     requestHead: requestHeads.current,
     requestHeads,
     knownAnswers: knownAnswers(limits),
@@ -135,4 +118,35 @@ export function makeContext(
     wallMs: () => clock.wallMs(),
   };
   return context;
+}
+
+function ejectionsOf(
+  { control }: WorkerStart,
+  system: System,
+  context: () => WorkerContext,
+): Ejections {
+  return new Ejections({
+    table: () => context().table,
+    nowMs: () => context().nowMs(),
+    random: () => system.random(),
+    tell(ejections) {
+      const { counters } = context();
+      for (const { forMs } of ejections) if (forMs > 0) counters[Counter.ejections]! += 1;
+      control.postMessage({ kind: "ejected", ejections });
+    },
+  });
+}
+
+function accessLogOf(
+  { control, logMemory }: WorkerStart,
+  counters: Float64Array,
+  system: TurnClock,
+): AccessLog | undefined {
+  if (logMemory === undefined) return undefined;
+  return new AccessLog({
+    pages: new LogPages(logMemory),
+    counters,
+    system,
+    send: (page, length) => control.postMessage({ kind: "log", page, length }),
+  });
 }

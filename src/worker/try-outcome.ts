@@ -30,8 +30,9 @@ export class TryOutcome {
     this.#context = context;
   }
 
-  /** It is chosen. */
+  /** It is chosen; the try before it has ended. */
   begin(service: ServiceState | undefined, backend: BackendState): void {
+    this.end();
     this.backend = backend;
     this.#service = service;
     this.#sentMs = this.#context.nowMs();

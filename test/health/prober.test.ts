@@ -2,93 +2,27 @@
 // Method: real sockets over every adapter; backends of a few lines each that misbehave in one way.
 
 import { connect as connectSocket } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
-  type FromProber,
   ProbeCounter,
   type ProbeTarget,
   probeCountersByteLength,
 } from "../../src/channel/prober-messages.ts";
 import { Prober } from "../../src/health/prober.ts";
-import { receiveBytes, sendQueueBytesHigh } from "../../src/limits.ts";
-import { type Address, parseAddress } from "../../src/model/address.ts";
+import type { Stream, StreamEvents } from "../../src/io/stream.ts";
+import { parseAddress } from "../../src/model/address.ts";
 import type { HealthCheck, Probe } from "../../src/model/service-options.ts";
-import { realSystem } from "../../src/system.ts";
-import { type Adapter, adapters } from "../support/adapters.ts";
+import { adapters } from "../support/adapters.ts";
+import { FakeSystem } from "../support/fake-system.ts";
 import {
   answering,
   flooding,
-  grpcBackend,
   type ProbedBackend,
   probedBackend,
-  serving,
 } from "../support/probed-backend.ts";
+import { grpc, http, proberWorld, timeOf, verdictOf } from "../support/prober-world.ts";
 import { freePort } from "../support/stub-fleet.ts";
 import { until } from "../support/until.ts";
-
-const http = (settings: Partial<Extract<Probe, { kind: "http" }>> = {}): Probe => ({
-  kind: "http",
-  path: "/healthz",
-  ...settings,
-});
-const grpc = (service = ""): Probe => ({ kind: "grpc", service });
-
-interface World {
-  readonly prober: Prober;
-  readonly counters: Float64Array;
-  /** "1 unhealthy: connect refused". */
-  readonly told: string[];
-  /** The state changes at the first result of its kind. */
-  readonly check: (address: Address, probe: Probe, changes?: Partial<HealthCheck>) => number;
-}
-
-function world(adapter: Adapter, inFlightMax = 100): World {
-  const counters = new Float64Array(new SharedArrayBuffer(probeCountersByteLength));
-  const { io, close } = adapter.open({
-    receiveBytes,
-    sendQueueBytesHigh,
-    unsentBytesMax: undefined,
-    onAcceptTrouble: () => {},
-  });
-  const told: string[] = [];
-  const tell = (message: FromProber): void => {
-    if (message.kind !== "verdicts") return;
-    for (const { id, state, reason } of message.verdicts) told.push(`${id} ${state}: ${reason}`);
-  };
-  const options = { io, system: realSystem, counters, userAgent: "crosspoint/1.2.3", inFlightMax };
-  const prober = new Prober({ ...options, tell });
-  onTestFinished(() => {
-    prober.close();
-    close();
-  });
-  let ids = 0;
-  return {
-    prober,
-    counters,
-    told,
-    check: (address, probe, changes = {}) => {
-      const check: HealthCheck = {
-        probe,
-        intervalMs: 600,
-        timeoutMs: 250,
-        healthyThreshold: 1,
-        unhealthyThreshold: 1,
-        ...changes,
-      };
-      const target: ProbeTarget = { id: ++ids, address, check, state: "unknown" };
-      prober.change({ kind: "targets", added: [target], removed: [] });
-      return ids;
-    },
-  };
-}
-
-/** What the first probe of one backend comes to. */
-async function verdictOf(adapter: Adapter, address: Address, probe: Probe): Promise<string> {
-  const { check, told } = world(adapter);
-  check(address, probe);
-  await until(() => told.length > 0, "a verdict");
-  return told[0]!.slice(2);
-}
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nis up";
 
@@ -201,7 +135,7 @@ const overHttp: readonly {
 describe.for(adapters)("over $name,", (adapter) => {
   test.for(overHttp)("an HTTP backend that $name", async ({ behave, says, probe, end }) => {
     const backend = await probedBackend(behave);
-    expect(await verdictOf(adapter, backend.address, probe ?? http())).toBe(says);
+    expect(await verdictOf(adapter, backend.address, probe ?? http(), timeOf(says))).toBe(says);
     if (end !== undefined) {
       await until(() => backend.ends[0] !== "", "the probe's connection to end");
       expect(backend.ends[0]).toBe(end);
@@ -241,91 +175,12 @@ describe.for(adapters)("over $name,", (adapter) => {
     expect(backend.ends[0]).toBe("end");
   });
 
-  test.for([
-    [1, "healthy: SERVING"],
-    [2, "unhealthy: NOT_SERVING"],
-    [3, "unhealthy: SERVICE_UNKNOWN"],
-    [9, "unhealthy: status 9"],
-  ] as const)("a gRPC backend whose status is %i", async ([status, says]) => {
-    const requests: Buffer[] = [];
-    const { address } = await grpcBackend((stream, request) => {
-      requests.push(request);
-      serving(status)(stream);
-    });
-    expect(await verdictOf(adapter, address, grpc("shop"))).toBe(says);
-    expect(requests[0]?.toString("hex")).toBe("00000000060a0473686f70");
-  });
-
-  test("a gRPC backend without the health service", async () => {
-    const { address } = await grpcBackend((stream) => {
-      stream.respond({ ":status": 200, "grpc-status": "12" }, { endStream: true });
-    });
-    expect(await verdictOf(adapter, address, grpc())).toBe("unhealthy: UNIMPLEMENTED");
-  });
-
-  test("an HTTP/2 backend that is no gRPC server", async () => {
-    const { address } = await grpcBackend((stream) => {
-      stream.respond({ ":status": 404 }, { endStream: true });
-    });
-    expect(await verdictOf(adapter, address, grpc())).toBe("unhealthy: HTTP/2, but status 404");
-  });
-
-  test("a gRPC backend that floods", async () => {
-    const { address } = await grpcBackend((stream) => {
-      stream.respond({ ":status": 200, "content-type": "application/grpc" });
-      const send = (): void => {
-        while (!stream.destroyed && stream.write(Buffer.alloc(16_384)));
-      };
-      stream.on("drain", send);
-      send();
-    });
-    expect(await verdictOf(adapter, address, grpc())).toBe(
-      "unhealthy: more than 64 KiB without an end",
-    );
-  });
-
-  test("a gRPC backend that never answers", async () => {
-    const { address } = await grpcBackend(() => {});
-    expect(await verdictOf(adapter, address, grpc())).toBe("unhealthy: no answer within 250 ms");
-  });
-
-  test.for([
-    [
-      "answers in HTTP/1.1",
-      answering("HTTP/1.1 400 Bad Request\r\n\r\n"),
-      /^unhealthy: not HTTP\/2: /,
-    ],
-    [
-      "floods garbage",
-      flooding("\0", "\u0001garbage"),
-      /^unhealthy: (not HTTP\/2: |HTTP\/2 GOAWAY)/,
-    ],
-    ["says nothing", () => {}, /^unhealthy: no answer within 250 ms$/],
-    [
-      "resets",
-      (socket) => socket.once("data", () => socket.resetAndDestroy()),
-      /^unhealthy: connection reset before its answer$/,
-    ],
-    [
-      "leaves",
-      (socket) => socket.once("data", () => socket.end()),
-      /^unhealthy: closed without an answer$/,
-    ],
-  ] as const satisfies readonly (readonly [string, Parameters<typeof probedBackend>[0], RegExp])[])(
-    "a backend asked for gRPC that %s",
-    async ([, behave, says]) => {
-      const backend = await probedBackend(behave);
-      expect(await verdictOf(adapter, backend.address, grpc())).toMatch(says);
-      await until(() => backend.ends[0] !== "", "the probe's connection to end");
-    },
-  );
-
   test("what changes is told, and nothing else: fails, comes back, goes on", async () => {
     let status = "200 OK";
     const backend = await probedBackend(
       answering(() => `HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`),
     );
-    const { check, told } = world(adapter);
+    const { check, told } = proberWorld(adapter);
     check(backend.address, http(), { intervalMs: 100, timeoutMs: 100, unhealthyThreshold: 2 });
     await until(() => backend.connections >= 3, "three probes");
     status = "503 No";
@@ -343,7 +198,7 @@ describe.for(adapters)("over $name,", (adapter) => {
   test("what is removed is probed no more, and its probe under way is reset", async () => {
     const stuck = await probedBackend(() => {});
     const fine = await probedBackend(answering(ok));
-    const { prober, check, told, counters } = world(adapter);
+    const { prober, check, told, counters } = proberWorld(adapter);
     const removed = [
       check(stuck.address, http(), { intervalMs: 10_000, timeoutMs: 10_000 }),
       check(fine.address, http(), { intervalMs: 100, timeoutMs: 100 }),
@@ -364,7 +219,7 @@ describe.for(adapters)("over $name,", (adapter) => {
   test("probes under way are bounded; those of stuck backends end, and the others have their turn", async () => {
     const stuck = await Promise.all(Array.from({ length: 6 }, () => probedBackend(() => {})));
     const fine = await probedBackend(answering(ok));
-    const { check, told, counters } = world(adapter, 3);
+    const { check, told, counters } = proberWorld(adapter, 3);
     let most = 0;
     for (const { address } of stuck) check(address, http());
     check(fine.address, http());
@@ -391,4 +246,41 @@ test("the backends of these tests tell a reset from an end", async () => {
     await until(() => backend.ends[number] !== "", "its end");
     expect(backend.ends[number]).toBe(end);
   }
+});
+
+test("what a probe says after it was given up counts for nothing", () => {
+  const system = new FakeSystem();
+  const counters = new Float64Array(new SharedArrayBuffer(probeCountersByteLength));
+  let events: StreamEvents | undefined;
+  // An adapter that goes on talking.
+  const io = {
+    name: "fake",
+    listen: () => Promise.reject(new Error("nobody listens")),
+    dial: (_host: string, _port: number, given: StreamEvents) => {
+      events = given;
+      return { destroy() {} } as unknown as Stream;
+    },
+  };
+  const tell = (): void => {};
+  const prober = new Prober({ io, system, counters, userAgent: "", inFlightMax: 1, tell });
+  const check: HealthCheck = {
+    probe: { kind: "tcp" },
+    intervalMs: 10_000,
+    timeoutMs: 100,
+    healthyThreshold: 1,
+    unhealthyThreshold: 1,
+  };
+  const target: ProbeTarget = {
+    id: 1,
+    address: parseAddress("10.0.0.1:1"),
+    check,
+    state: "unknown",
+  };
+  prober.change({ kind: "targets", added: [target], removed: [] });
+  system.advance(150);
+  events?.onConnect();
+  events?.onClose("refused", "");
+  const { failed, succeeded, timedOut, inFlight } = ProbeCounter;
+  expect([failed, succeeded, timedOut, inFlight].map((at) => counters[at])).toEqual([1, 0, 1, 0]);
+  prober.close();
 });

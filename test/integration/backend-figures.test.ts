@@ -76,6 +76,25 @@ test("a backend that fails: left out, until when, why, how often", async () => {
   await bad.close();
 });
 
+test("a service that is paused: who waits is told until it is resumed", async () => {
+  const backend = await RawBackend.start(answering(() => okAnswer("fine")));
+  const node = await startWholeNode({ metricsServices: [parseServiceName("web")] });
+  await node.lead(httpMatch("a.test"), backend.address, "web");
+  await node.client.call("pauseService", { service: "web" });
+  const waiting = [node.get("a.test"), node.get("a.test")];
+  const list = () => node.client.call("listServices", { withStatus: true });
+  while ((await list()).statuses[0]?.waiting !== 2);
+  expect((await list()).services[0]?.pause?.since).toBeInstanceOf(Date);
+  const { body } = await node.admin("/metrics");
+  expect(body).toMatch(/^crosspoint_service_waiting\{service="web"\} 2$/m);
+  expect(body).toMatch(/^crosspoint_service_paused\{service="web"\} 1$/m);
+  await node.client.call("resumeService", { service: "web" });
+  expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200]);
+  const { services, statuses } = await list();
+  expect([services[0]?.pause, statuses[0]?.waiting]).toEqual([undefined, 0]);
+  await backend.close();
+});
+
 test("a TCP route's idle time is its service's", async () => {
   const backend = await RawBackend.start();
   const node = await startWholeNode();

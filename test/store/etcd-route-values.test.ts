@@ -11,11 +11,17 @@ import * as proto from "../../src/gen/crosspoint/v1/router.ts";
 import { etcdValueBytesMax } from "../../src/limits.ts";
 import { parseConditions } from "../../src/model/conditions.ts";
 import { RouterError } from "../../src/model/errors.ts";
-import { parseDomain, parsePathPrefix, parseRouteName } from "../../src/model/names.ts";
+import {
+  parseDomain,
+  parsePathPrefix,
+  parseRouteName,
+  parseServiceName,
+} from "../../src/model/names.ts";
 import { noWish, parseOptions } from "../../src/model/parse-options.ts";
 import { parseRevision, revisionZero } from "../../src/model/revision.ts";
 import type { Route } from "../../src/model/route.ts";
 import { decodeRoute, encodeRoute } from "../../src/store/etcd-route-values.ts";
+import { decodeService, encodeService } from "../../src/store/etcd-values.ts";
 import { anyTarget } from "../support/any-route.ts";
 import { routeNamed } from "./samples.ts";
 
@@ -121,7 +127,10 @@ describe("a route by hand, with all that may be in one", () => {
 
 test("the examples of docs/ETCD.md are read, and come back with every default", () => {
   const document = readFileSync(new URL("../../docs/ETCD.md", import.meta.url), "utf8");
-  const examples = [...document.matchAll(/```json\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const all = [...document.matchAll(/```json\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const isRoute = (example: string): boolean =>
+    /^ {2}"(?:http|tcp)": /m.test(example.split("\n")[1] ?? "");
+  const examples = all.filter(isRoute);
   expect(examples).toHaveLength(2);
   for (const example of examples) {
     const read = route(example);
@@ -130,7 +139,15 @@ test("the examples of docs/ETCD.md are read, and come back with every default", 
     );
   }
   const [large] = examples;
-  expect(Object.keys(route(large ?? "").options ?? {})).toHaveLength(7);
+  expect(Object.keys(route(large ?? "").options ?? {})).toHaveLength(9);
+  const services = all.filter((example) => !isRoute(example));
+  expect(services).toHaveLength(1);
+  const place = { kind: "service", name: parseServiceName("web") } as const;
+  for (const example of services) {
+    const read = decodeService(example, place);
+    expect(JSON.parse(encodeService(read))).toEqual(JSON.parse(example));
+    expect(Object.keys(read.options ?? {})).toHaveLength(7);
+  }
 });
 
 describe("what is refused", () => {

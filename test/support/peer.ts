@@ -155,10 +155,11 @@ export class RawBackend {
     });
   }
 
-  static async start(script?: (peer: Peer) => Promise<void>): Promise<RawBackend> {
+  /** @param port 0: one that is free. */
+  static async start(script?: (peer: Peer) => Promise<void>, port = 0): Promise<RawBackend> {
     const backend = new RawBackend(script);
     await new Promise<void>((listening) =>
-      backend.#server.listen({ port: 0, host: "127.0.0.1" }, listening),
+      backend.#server.listen({ port, host: "127.0.0.1" }, listening),
     );
     return backend;
   }

@@ -66,7 +66,9 @@ describe("the health book", () => {
   test("knows nothing of a backend that is not checked any more", () => {
     const { book, table, tableOf } = world(a, b);
     book.learn([verdict(a, "unhealthy")], table);
+    expect(book.size).toBe(1);
     book.learn([verdict(a, "unknown", "")], table);
+    expect(book.size).toBe(0);
     expect(usable(table)).toEqual([a, b]);
     expect(usable(tableOf([a, b]))).toEqual([a, b]);
   });
