@@ -150,6 +150,8 @@ describe("lists of the API and of answers", () => {
       ...words(answer, "src/worker/"),
       ...words(/\breason: "([a-z-]+)"/g, "src/worker/own-answer"),
       ...words(/\breason: "([a-z-]+)"/g, "src/worker/admission"),
+      ...words(/\bnobodyLeft\("([a-z-]+)"/g, "src/worker/"),
+      ...words(/[=|] "([a-z-]+)"/g, "src/worker/waiting-line"),
       "request-malformed",
       "backend-malformed",
     ]);

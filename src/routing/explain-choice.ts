@@ -5,6 +5,7 @@ import { parseIp } from "../model/ip-address.ts";
 import { Policy } from "../model/service.ts";
 import type { HashKey } from "../model/service-options.ts";
 import type { BackendState } from "./backend-state.ts";
+import { explainLimits } from "./explain-limits.ts";
 import { hashOctets, hashOfCookieIn, hashWords } from "./key-hash.ts";
 import { anybody } from "./picker.ts";
 import type { HttpQuestion } from "./question-facts.ts";
@@ -30,6 +31,7 @@ export function explainChoice(
   random: () => number,
 ): BackendState | undefined {
   const { nowMs, backends, hashKey } = service;
+  explainLimits(service, steps);
   if (backends.length > 0) {
     const count = `${backends.length} ${backends.length === 1 ? "backend" : "backends"}`;
     const by = hashKey === undefined ? "" : ` on ${keyText(hashKey)}`;

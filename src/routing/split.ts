@@ -39,7 +39,7 @@ export class Split {
   }
 }
 
-/** What the share weighs now: nothing while its service has no backend. */
+/** What the share weighs now: nothing while its service has no backend, unless it is paused: then there will be one. */
 export function liveWeightOf({ service, weight }: SplitShare): number {
-  return service.backends.length === 0 ? 0 : weight;
+  return service.backends.length === 0 && service.pause === undefined ? 0 : weight;
 }

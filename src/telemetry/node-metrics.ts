@@ -125,6 +125,22 @@ function refused(): Family[] {
       "Requests and connections refused, cut or closed by a limit, by its name in LIMITS.md.",
       ({ sums }) => limitNames.map((limit) => sample(sums[Limited[limit]] ?? 0, { limit })),
     ),
+    sum(
+      "waiting",
+      "waiting",
+      "Requests and TCP connections that wait for room, or for a pause to end.",
+    ),
+    sum("waitedTotal", "waited_total", "Those that had to, until now."),
+    counter(
+      "crosspoint_waiting_refused_total",
+      "Those that were refused, by reason.",
+      ({ sums }) => [
+        sample(at(sums, "serviceFull"), { reason: "service-full" }),
+        sample(at(sums, "queueTooLong"), { reason: "queue-time" }),
+        sample(at(sums, "pausedFull"), { reason: "paused-full" }),
+        sample(at(sums, "pausedTooLong"), { reason: "paused-too-long" }),
+      ],
+    ),
     sum("roomMade", "room_made_total", "Waiting connections closed to make room for new ones."),
   ];
 }

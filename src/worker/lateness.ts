@@ -62,9 +62,10 @@ export class Lateness {
     if (!response.begun) {
       if (!requestBody.done && this.awaitsClient) return exchange.fail(408, "request-slow", detail);
       this.#context.counters[Counter.upstreamTimeouts]! += 1;
-      // One that others had left little time is not to blame.
+      // One that others, or the wait for its turn, had left little time is not to blame.
       const { choice } = delivery;
-      if (choice.tries === 1 || choice.hedged !== undefined) choice.failed("timeout");
+      const hadAll = choice.tries === 1 && choice.waitedMs === 0;
+      if (hadAll || choice.hedged !== undefined) choice.failed("timeout");
     }
     exchange.fail(504, "request-time", detail);
   }

@@ -8,8 +8,9 @@ export type WaitRefusal = "service-full" | "queue-time" | "paused-full" | "pause
 
 /** One who waits. Made once for each request that ever waits, and used again. */
 export class Waiter {
-  /** What its place in the order is by: when it came, in ms. */
+  /** When it came, in ms; for who is there again, no later than for those behind it. */
   sinceMs = 0;
+  isAgain = false;
   /** When it came this time, in ms. */
   joinedMs = 0;
   /** For how long it has, before this time, in ms. */
@@ -43,6 +44,11 @@ export class WaitingLine {
 
   /** To the end. */
   add(waiter: Waiter): void {
+    waiter.isAgain = false;
+    this.#append(waiter);
+  }
+
+  #append(waiter: Waiter): void {
     const last = this.#last;
     if (last !== undefined && waiter.deadlineMs < last.deadlineMs) this.#isMixed = true;
     waiter.line = this;
@@ -53,13 +59,12 @@ export class WaitingLine {
     this.length++;
   }
 
-  /** Ahead of all who came later: it has been let through once before. */
+  /** It has been let through once before: behind others of that kind, ahead of all the rest. */
   addAgain(waiter: Waiter): void {
+    waiter.isAgain = true;
     let after: Waiter | undefined;
-    for (let one = this.first; one !== undefined && one.sinceMs <= waiter.sinceMs; one = one.next) {
-      after = one;
-    }
-    if (after === this.#last) return this.add(waiter);
+    for (let one = this.first; one?.isAgain === true; one = one.next) after = one;
+    if (after === this.#last) return this.#append(waiter);
     const next = after === undefined ? this.first : after.next;
     this.#isMixed = true;
     waiter.line = this;

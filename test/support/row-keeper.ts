@@ -12,8 +12,8 @@ export class RowKeeper {
   readonly #book: RowBook;
   #table = new Table();
 
-  constructor(slots = 1, rows?: number) {
-    this.memory = inFlightMemory(slots, rows);
+  constructor(slots = 1, rowsMax?: number) {
+    this.memory = inFlightMemory(slots, rowsMax);
     this.#book = new RowBook(this.memory.rows);
   }
 

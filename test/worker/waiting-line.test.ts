@@ -39,8 +39,8 @@ describe("a line", () => {
 
   test("puts who was through before ahead of those that came later", () => {
     const { line } = lineOf(10, 20, 30);
-    for (const sinceMs of [5, 20, 25, 40]) line.addAgain(waiter(sinceMs));
-    expect(inLine(line)).toEqual([5, 10, 20, 20, 25, 30, 40]);
+    for (const sinceMs of [9, 10, 5]) line.addAgain(waiter(sinceMs));
+    expect(inLine(line)).toEqual([9, 10, 5, 10, 20, 30]);
     const empty = new WaitingLine();
     empty.addAgain(waiter(1));
     expect(inLine(empty)).toEqual([1]);
@@ -97,7 +97,7 @@ test.for([1, 2, 3, 4, 5, 6])("is what a list would be, seed %i", (seed) => {
       model.push(one);
     } else if (dice < 0.6) {
       const one = waiter(nowMs - random.below(60), nowMs + random.below(80));
-      const at = model.findIndex(({ sinceMs }) => sinceMs > one.sinceMs);
+      const at = model.findIndex(({ isAgain }) => !isAgain);
       line.addAgain(one);
       model.splice(at < 0 ? model.length : at, 0, one);
     } else if (dice < 0.8 && model.length > 0) {
