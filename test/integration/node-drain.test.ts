@@ -48,7 +48,7 @@ describe("DrainNode", () => {
     const before = get();
     await backend.asked();
     backend.answer("before");
-    expect((await before).headers["connection"]).toBe("keep-alive");
+    expect((await before).headers["connection"]).toBeUndefined();
     const left = client.call("drainNode", { notice: millis(1_500) });
     await untilNotReady(ready);
     const health = new HealthClient(ready.rpc, grpc.credentials.createInsecure());
