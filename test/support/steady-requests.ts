@@ -64,7 +64,7 @@ export class SteadyRequests {
       const headers = { Host: host, ...(method === "POST" && { "Content-Length": body.length }) };
       const options = { host: "127.0.0.1", port, method, headers, agent: this.#agent };
       const sent = request(options, (response) => {
-        let text = `${response.statusCode} ${response.headers["x-crosspoint-reason"] ?? ""}`;
+        let text = `${response.statusCode} ${String(response.headers["x-crosspoint-reason"] ?? "")}`;
         response.setEncoding("utf8").on("data", (more: string) => (text += more));
         response.on("end", () => resolve(text));
         response.on("error", reject);
