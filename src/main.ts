@@ -100,6 +100,11 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Log):
   }
 }
 
+function openHealth(options: Prepared, version: string, source: TableSource): NodeHealth {
+  const file = new URL("./health/main.ts", import.meta.url);
+  return new NodeHealth({ ...options, version, source, proberFile: file });
+}
+
 async function assemble(
   options: Prepared,
   closers: (() => Promise<unknown>)[],
@@ -125,9 +130,7 @@ async function assemble(
   const { signal = new AbortController().signal } = options;
   await join({ store, view: source, system, log, signal }, { ...node });
   await sealing.share(store.sealingKey);
-  const proberFile = new URL("./health/main.ts", import.meta.url);
-  const health = new NodeHealth({ ...options, version: node.version, source, proberFile });
-  opened(health, (it) => it.stop());
+  const health = opened(openHealth(options, node.version, source), (it) => it.stop());
   const parts = { sealing, listeners, source, sink, health };
   const fleet = opened(await startFleet(options, parts), (it) => it.drain(0));
   health.follow((message) => fleet.post(message));
@@ -135,9 +138,8 @@ async function assemble(
   const leavingNode = { fleet, store, closeRest: () => closeAll(closers, log) };
   const departure = departureOf(leavingNode, { drainMs: config.drainMs, system, log });
   const leaving = { here, source, log, leave: departure.leave };
-  const info = (): MemberInfo => node;
-  const shared = { store, health, system };
-  const calls = createRouterService({ ...shared, view: source, serving: fleet, info, leaving });
+  const shared = { store, health, system, info: (): MemberInfo => node };
+  const calls = createRouterService({ ...shared, view: source, serving: fleet, leaving });
   if (config.demo) opened(await provisionDemo(calls, system), (it) => it.close());
   const accepts = await forwardedAddresses(config, calls);
   report.current = reportOf({
