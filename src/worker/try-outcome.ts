@@ -55,6 +55,8 @@ export class TryOutcome {
 
   /** No connection came about: nothing was sent. */
   connectFailed(reason: CloseReason, message: string): void {
+    // Nobody was asked: we have no descriptor or no port left.
+    if (reason === "exhausted") return;
     if (reason === "refused") this.failed("connect refused", "refused");
     else this.failed(`connect failed: ${message}`, "unreachable");
   }

@@ -104,6 +104,18 @@ test("connections that were old when they broke eject nobody, and are counted as
   expect(bad.failuresTotal).toBe(50);
 });
 
+test("connections for which we lack a descriptor or a port are no failures of their backend", () => {
+  const { bad, begin } = made();
+  for (const message of ["connect: EMFILE", "connect: EADDRNOTAVAIL"]) {
+    const choice = begin(bad);
+    choice.connectFailed("exhausted", message);
+    choice.done();
+  }
+  expect(isEjected(bad)).toBe(false);
+  expect(bad.failuresTotal).toBe(0);
+  expect(bad.lastFailure).toBe("");
+});
+
 test("a second try goes to a backend whose last request did not fail, if there is one", () => {
   const { service, bad } = made();
   const [first, , third] = service.backends;
