@@ -66,6 +66,8 @@ export interface Failure {
   /** When its request was sent, in ms, monotonic. */
   readonly sentMs: number;
   readonly rules: EjectionRules;
+  /** The others stand by: nobody asks them, so nothing is known of how they do. */
+  readonly leads: boolean;
 }
 
 /** What a failure leads to: nothing; the backend is left out; or it is used again, since the others are no better. */
@@ -121,16 +123,25 @@ function isSuspicious(failing: Failing, { fault, rules }: Failure, nowMs: number
 }
 
 function isWorse(failing: Failing, failure: Failure, nowMs: number): boolean {
-  const { rules } = failure;
+  const { rules, leads } = failure;
   const others = othersOf(failure, nowMs);
   const requests = failing.requests(nowMs);
   const { inARow } = failing;
-  const chance = others.failing ** inARow * requests;
+  const usual = leads ? Math.max(others.failing, failingBefore(failing, nowMs)) : others.failing;
+  const chance = usual ** inARow * requests;
   if (inARow >= rules.failures && chance < ejectionChanceMax) return true;
-  if (requests < ejectionRequestsMin) return false;
+  // Whoever stands by may be no better at what it fails.
+  if (leads || requests < ejectionRequestsMin) return false;
   const own = failing.failures(nowMs) / requests;
   const isBad = 1 - own < rules.successMin && 1 - own < ejectionWorseShare * (1 - others.failing);
   return isBad && own > others.failing + ejectionWorseDeviations * deviation(others, requests);
+}
+
+/** The share of its requests that it failed until it failed all; 0 when that is all that is known. */
+function failingBefore(failing: Failing, nowMs: number): number {
+  const { inARow } = failing;
+  const before = failing.requests(nowMs) - inARow;
+  return before <= 0 ? 0 : Math.max(0, failing.failures(nowMs) - inARow) / before;
 }
 
 /** Of the difference between two shares that are the same but for chance. */

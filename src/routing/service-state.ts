@@ -183,8 +183,7 @@ export class ServiceState {
       zoneUsablePercentMin: options?.zone?.usablePercentMin,
       previous: firstChoiceOf(previous),
     });
-    // Nobody stands in for a leader.
-    const isAlone = this.#usable === staying || this.#policy === Policy.Leader;
+    const isAlone = this.#usable === staying;
     this.#picker = isAlone ? picker : withSecondChoice(picker, this.#usable, staying);
     this.restless = isGrowing;
     if (this.restless) this.#watcher.restless(this);

@@ -50,10 +50,14 @@ export class Ejections {
   failed(service: ServiceState, backend: BackendState, tried: FailedTry): void {
     const { nowMs, random, tell } = this.#options;
     const rules = ejectionRules(service.options?.ejection);
-    // A leader has no others that could stand in for it.
-    if (rules === undefined || backend.removed || service.policy === Policy.Leader) return;
+    if (rules === undefined || backend.removed) return;
+    const leads = service.policy === Policy.Leader;
+    // Each request finds that out for itself, goes to the next oldest, and to the leader as soon as it is back.
+    if (leads && tried.fault === "refused") return;
     const now = nowMs();
-    const failure = { ...tried, backend, backends: service.backends, rules };
+    // Who leads is not given up for one connection: whoever stands by may be able to do less.
+    const fault = leads ? "failed" : tried.fault;
+    const failure = { ...tried, fault, backend, backends: service.backends, rules, leads };
     const outcome = judge(failure, now);
     if (outcome === "none") return;
     if (outcome === "return") return this.#takeBack(service, backend);

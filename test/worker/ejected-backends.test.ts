@@ -73,6 +73,23 @@ describe("one of three backends", () => {
     expect(await hurt(served, 60, request)).toBe(0);
   });
 
+  test.for([
+    ["resets in the middle of its answer", resets],
+    ["answers 500", fails],
+  ] as const)("leads and %s: five requests are hurt, then none", async ([, script]) => {
+    let leader: number | undefined;
+    const asked: Script = async (peer) => {
+      leader ??= peer.socket.localPort;
+      await (peer.socket.localPort === leader ? script(peer) : works(peer));
+    };
+    const served = await serve({
+      scripts: [asked, asked, asked],
+      services: [{ name: parseServiceName("web"), policy: "leader" }],
+    });
+    expect(await hurt(served, 30)).toBe(5);
+    expect(await hurt(served, 30)).toBe(0);
+  });
+
   test("refuses: nobody is hurt, and it is dialled once", async () => {
     const address = await refusedAddress();
     const served = await serve({ scripts: [works, works], addresses: [address] });

@@ -240,7 +240,6 @@ describe("nobody is left out", () => {
   test.for([
     ["alone in its service", 1, undefined, undefined],
     ["where nothing is ejected", 3, { off: true } as const, undefined],
-    ["who leads", 3, undefined, Policy.Leader],
   ] as const)("%s", ([, count, ejection, policy]) => {
     const world = new World(count, ejection, policy);
     world.fails(1, 50);
@@ -258,6 +257,47 @@ describe("nobody is left out", () => {
     const world = new World(4);
     for (let n = 0; n < 100; n++) for (const i of [1, 2, 3, 4]) world.fails(i);
     expect(world.used).toBe("1 2 3 4");
+  });
+});
+
+describe("who leads", () => {
+  test("is left out after five failures in a row, and is tried again when its time is over", () => {
+    const world = new World(3, undefined, Policy.Leader);
+    world.fails(1, 4);
+    expect(world.next).toBe("1");
+    world.fails(1);
+    expect(world.next).toBe("2");
+    world.watched.now += world.told.at(-1)!.forMs;
+    expect(world.next).toBe("1");
+    world.ejections.returned(world.watched.web, world.at(1));
+    expect(world.used).toBe("1 2 3");
+  });
+
+  test("is not when it refuses: each request finds the next oldest, and the leader once it is back", () => {
+    const world = new World(3, undefined, Policy.Leader);
+    world.fails(1, 50, "refused", "connect refused");
+    expect(world.told).toEqual([]);
+  });
+
+  test("is not for one connection that does not come about, but for five", () => {
+    const world = new World(3, undefined, Policy.Leader);
+    world.fails(1, 4, "unreachable", "connect failed");
+    expect(world.told).toEqual([]);
+    world.fails(1, 1, "unreachable", "connect failed");
+    expect(world.used).toBe("2 3");
+  });
+
+  test("is not for a run that its own failures bring by chance: of those who stand by nothing is known", () => {
+    const world = new World(2, undefined, Policy.Leader);
+    world.fails(1);
+    for (let n = 0; n < 100; n++) {
+      if (n % 5 === 0) world.fails(1);
+      else world.succeeds(1);
+    }
+    world.fails(1, 5);
+    expect(world.told).toEqual([]);
+    world.fails(1, 20);
+    expect(world.used).toBe("2");
   });
 });
 
