@@ -52,13 +52,17 @@ export class Passage {
     let chosen = pickOf(service, question);
     if (gate === undefined) return chosen;
     const { triedCount } = question;
+    let isFull = false;
     for (let picks = 1; chosen !== undefined && !this.#takes(gate, chosen, preface); picks++) {
       tried[question.triedCount++] = chosen;
+      isFull ||= service.usable.includes(chosen);
       if (picks === picksMax) {
         chosen = this.#any(gate, service.usable, question, preface);
         break;
       }
       chosen = pickOf(service, question);
+      // What is left out is no spare room: one that is good will have some.
+      if (isFull && chosen !== undefined && !service.usable.includes(chosen)) chosen = undefined;
     }
     if (chosen === undefined && question.triedCount > triedCount) this.mustWait = true;
     question.triedCount = triedCount;

@@ -13,6 +13,7 @@ import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import type { Gate, GateFigures } from "../routing/gate.ts";
 import type { ServiceState } from "../routing/service-state.ts";
 import { Counter, type CounterName } from "../telemetry/counters.ts";
+import { BackendRows } from "./backend-rows.ts";
 import type { CountedConnections } from "./counted-connections.ts";
 import type { SentPreface } from "./upstream-connection.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
@@ -66,7 +67,9 @@ export class ServiceGate implements Gate {
   #row = noRow;
   /** Somebody has come: it writes to its row. Of a table that never serves, no gate does. */
   #isLive = false;
-  readonly #rowOfBackend = new Map<BackendState, number>();
+  /** Written while it is live and each backend has a limit of its own. */
+  readonly #backends: BackendRows;
+  #countsBackends = false;
   /** Of this worker, through this gate. */
   #requests = 0;
   #connections = 0;
@@ -81,6 +84,7 @@ export class ServiceGate implements Gate {
     this.#around = around;
     this.#service = service;
     this.#pause = service.pause;
+    this.#backends = new BackendRows(around.inFlight);
   }
 
   get #limits(): ServiceLimits | undefined {
@@ -178,12 +182,9 @@ export class ServiceGate implements Gate {
   /** Counts one more request there, if there is room for it, and for a connection if it needs a new one. */
   takeRoom(backend: BackendState, place: Place, preface: SentPreface | undefined): boolean {
     const { requestsPerBackend, connectionsPerBackend } = this.#limits ?? {};
-    const { inFlight } = this.#around;
-    const row = requestsPerBackend === undefined ? noRow : this.#rowOf(backend);
-    if (
-      requestsPerBackend !== undefined &&
-      !inFlight.claim(row, Field.Requests, backend.inFlight, requestsPerBackend)
-    ) {
+    // A hedge may be the first that comes.
+    if (!this.#isLive) this.#begin();
+    if (requestsPerBackend !== undefined && !this.#backends.claim(backend, requestsPerBackend)) {
       return false;
     }
     if (
@@ -192,7 +193,7 @@ export class ServiceGate implements Gate {
     ) {
       return true;
     }
-    inFlight.set(row, Field.Requests, backend.inFlight);
+    if (requestsPerBackend !== undefined) this.#backends.tell(backend);
     return false;
   }
 
@@ -215,19 +216,15 @@ export class ServiceGate implements Gate {
 
   /** Its request there has ended: `backend.inFlight` says so already. */
   leftBackend(backend: BackendState): void {
-    if (this.#limits?.requestsPerBackend !== undefined) {
-      this.#around.inFlight.set(this.#rowOf(backend), Field.Requests, backend.inFlight);
-    }
+    if (this.#countsBackends) this.#backends.tell(backend);
     this.roomMade();
   }
 
-  #rowOf(backend: BackendState): number {
-    let row = this.#rowOfBackend.get(backend);
-    if (row === undefined) {
-      row = this.#around.inFlight.rowOf(`${backend.service} ${backend.address}`);
-      this.#rowOfBackend.set(backend, row);
-    }
-    return row;
+  /** From now on, or no longer; or rows have come or gone. */
+  #countBackends(): void {
+    this.#countsBackends = this.#isLive && this.#limits?.requestsPerBackend !== undefined;
+    if (this.#countsBackends) this.#backends.renew(this.#service.backends);
+    else this.#backends.clear();
   }
 
   // --- the line
@@ -330,6 +327,7 @@ export class ServiceGate implements Gate {
     const { pause } = this.#service;
     const before = this.#pause;
     this.#pause = pause;
+    this.#countBackends();
     if (pause !== undefined && before === undefined) this.#paused(pause);
     if (pause === undefined && before !== undefined) this.#resume(before);
     if (this.isIdle) this.#close();
@@ -342,8 +340,10 @@ export class ServiceGate implements Gate {
   }
 
   #resume(pause: Pause): void {
-    this.#resumed = pause;
-    this.#batch = this.#left = this.#around.limits.resumeBatchMin;
+    if (this.line.length > 0) {
+      this.#resumed = pause;
+      this.#batch = this.#left = this.#around.limits.resumeBatchMin;
+    }
     this.#renewConnections();
   }
 
@@ -362,7 +362,6 @@ export class ServiceGate implements Gate {
   /** Rows have come or gone. */
   rowsChanged(): void {
     const { inFlight } = this.#around;
-    this.#rowOfBackend.clear();
     const row = inFlight.rowOf(this.#service.name);
     if (row !== this.#row) {
       this.#forgetRow();
@@ -371,10 +370,7 @@ export class ServiceGate implements Gate {
     inFlight.set(row, Field.Requests, this.#requests);
     inFlight.set(row, Field.Connections, this.#connections);
     this.#tell(this.#around.sharedMs());
-    if (this.#limits?.requestsPerBackend === undefined) return;
-    for (const backend of this.#service.backends) {
-      inFlight.set(this.#rowOf(backend), Field.Requests, backend.inFlight);
-    }
+    this.#countBackends();
   }
 
   #forgetRow(): void {
@@ -385,10 +381,9 @@ export class ServiceGate implements Gate {
   /** What still is in flight counts for nothing any more. */
   #close(): void {
     this.#forgetRow();
-    for (const [, row] of this.#rowOfBackend) this.#around.inFlight.set(row, Field.Requests, 0);
     this.#row = noRow;
-    this.#rowOfBackend.clear();
     this.#isLive = false;
+    this.#countBackends();
     this.#around.over(this);
     if (this.#service.gate === this) this.#service.gate = undefined;
   }
