@@ -31,11 +31,13 @@ export interface BackendDrainsParts {
   readonly log: Log;
 }
 
-/** How a backend that drained went. */
+/** How a backend that was to drain went. */
 export interface DrainEnd {
   /** That removed it. */
   readonly revision: Revision;
   readonly cut: number;
+  /** false: somebody else removed it first, or its TTL ran out; what was open there goes on. */
+  readonly hasDrained: boolean;
 }
 
 interface Drain {
@@ -164,7 +166,9 @@ export class BackendDrains {
     const drain = this.#drains.get(key);
     drain?.cancel();
     this.#drains.delete(key);
-    const end = { revision, cut: drain?.cut ?? 0 };
+    // Whoever follows the table with gaps may have missed the word, but ends it itself.
+    const hasDrained = drain !== undefined && (drain.isDrained || drain.isEnding);
+    const end = { revision, cut: drain?.cut ?? 0, hasDrained };
     for (const waiting of this.#waiting.get(key) ?? []) waiting.gone(end);
   }
 

@@ -57,6 +57,7 @@ export async function drainBackend(
     const written = await writer.write({ drafts: [draft], ...unguarded, wait: "none" }, patience);
     const end = await wait.ended(written.revision, patience.signal);
     if (end === undefined) throw stillDraining(service, address);
+    if (!end.hasDrained) throw removedBefore(service, address, end.revision);
     const [lag] = await cluster.whenServedByAll(end.revision, patience, false);
     if (lag !== undefined) throw mayStillUse(service, address, end.revision, lag);
     return { revision: BigInt(end.revision), cut: end.cut };
@@ -127,6 +128,15 @@ function stillDraining(service: string, address: string): RouterError {
     "deadline",
     `backend "${address}" of service "${service}" still drains, and goes on doing so: call again to wait for its end`,
     { reason: "STILL_DRAINING" },
+  );
+}
+
+/** Whoever drains a backend will stop it on our word: then there must be nothing open. */
+function removedBefore(service: string, address: string, revision: number): RouterError {
+  return new RouterError(
+    "failed-precondition",
+    `backend "${address}" of service "${service}" was removed at revision ${revision} before it had drained, by another call or by its TTL: what was open there goes on`,
+    { reason: "REMOVED_BEFORE_DRAINED", metadata: { revision: String(revision) } },
   );
 }
 

@@ -21,7 +21,10 @@ export interface OpenHereParts {
   readonly system: System;
 }
 
-/** "ended": a place is empty, or was looked at for the first time; "less": somewhere less is open, or more. */
+/**
+ * "ended": a place is empty, or was looked at for the first time; "less": somewhere less is open, or more, or the same
+ * is said of a later table.
+ */
 export type OpenNews = "ended" | "less";
 
 interface Place extends OpenPlace {
@@ -152,27 +155,30 @@ export class OpenHere {
       const [lag] = await serving.whenServed(revision, signal);
       const counts = await serving.count(places, signal);
       if (counts === undefined || source.table.revision < revision) return false;
+      const before = this.#revision;
       // Workers that lag still serve something; the places are those of `revision`.
       this.#revision =
         lag !== undefined && lag.servedRevision < revision ? lag.servedRevision : revision;
-      return this.#take(places, counts);
+      return this.#take(places, counts, this.#revision !== before);
     } finally {
       cancel();
     }
   }
 
-  #take(places: readonly Place[], counts: readonly number[]): boolean {
+  /** @param later Of a later table than before: somebody may wait for that word alone. */
+  #take(places: readonly Place[], counts: readonly number[], later: boolean): boolean {
     this.#report = undefined;
-    let news: OpenNews | undefined;
+    let isNews = later;
+    let hasEnded = false;
     for (const [at, place] of places.entries()) {
       const inFlight = counts[at] ?? 0;
       if (place.inFlight === inFlight) continue;
-      const ended = place.inFlight === undefined || inFlight === 0;
-      news = ended || news === "ended" ? "ended" : "less";
+      isNews = true;
+      hasEnded ||= place.inFlight === undefined || inFlight === 0;
       place.inFlight = inFlight;
     }
-    if (news === undefined) return false;
-    for (const listener of this.#listeners) listener(news);
+    if (!isNews) return false;
+    for (const listener of this.#listeners) listener(hasEnded ? "ended" : "less");
     return true;
   }
 }

@@ -11,7 +11,7 @@ import { type Revision, revisionZero } from "../model/revision.ts";
 import type { Pause } from "../model/service-options.ts";
 import type { Patience } from "./deadline.ts";
 import { parseDurationMs } from "./duration.ts";
-import type { OpenEverywhere } from "./open-everywhere.ts";
+import type { OpenEverywhere, StillOpen } from "./open-everywhere.ts";
 import { parseWait } from "./parse-request.ts";
 import { renderLagging } from "./render.ts";
 import type { Writer } from "./writer.ts";
@@ -38,8 +38,15 @@ export async function pauseService(
     },
     patience,
   );
-  const inFlight = await untilQuiet(open, name, revision, patience.signal);
-  return { revision: BigInt(revision), inFlight, lagging: renderLagging(lagging) };
+  const { inFlight, untold } = await untilQuiet(open, name, revision, patience.signal);
+  const silent = untold
+    .filter((node) => lagging.every((lag) => lag.node !== node))
+    .map((node) => ({ node, servedRevision: revisionZero, reason: "has not told what is open" }));
+  return {
+    revision: BigInt(revision),
+    inFlight,
+    lagging: renderLagging([...lagging, ...silent]),
+  };
 }
 
 export async function resumeService(
@@ -65,18 +72,18 @@ function wishedPause({ queue, queueTime }: proto.PauseServiceRequest): Pause {
   return parsePause({ queue: queue === 0 ? pauseQueueDefault : queue, queueMs, sinceMs: 0 }, "");
 }
 
-/** What is in flight to the service's backends on all nodes: 0 once it is, or what is left when `signal` aborts. */
+/** What is in flight to the service's backends on all nodes: nothing, or what is left when `signal` aborts. */
 async function untilQuiet(
   open: PausingParts["open"],
   service: string,
   since: Revision,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<StillOpen> {
   const place = { service, address: "" };
-  const done = Promise.withResolvers<number>();
+  const done = Promise.withResolvers<StillOpen>();
   const look = (): void => {
-    const { inFlight, untold } = open.at(place, since);
-    if (signal.aborted || (inFlight === 0 && untold.length === 0)) done.resolve(inFlight);
+    const left = open.at(place, since);
+    if (signal.aborted || (left.inFlight === 0 && left.untold.length === 0)) done.resolve(left);
   };
   const end = open.subscribe(look);
   signal.addEventListener("abort", look);

@@ -9,6 +9,7 @@ import {
   type IncomingHttpStatusHeader,
 } from "node:http2";
 import { connect as connectSocket, type Socket } from "node:net";
+import { connectReason } from "../io/connect-reason.ts";
 import { probeBytesMax } from "../limits.ts";
 import type { Address, HostPort } from "../model/address.ts";
 import { grpcCodeName, healthRequest, servingStatus } from "./grpc-answer.ts";
@@ -128,7 +129,7 @@ export class GrpcProbe implements Asked {
       return this.#over(failed(said));
     }
     const code = error.code ?? error.message;
-    this.#over(notConnected(code === "ECONNREFUSED" ? "refused" : "unreachable", code));
+    this.#over(notConnected(connectReason(code), code));
   }
 
   #closed(): void {

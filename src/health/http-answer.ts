@@ -73,7 +73,7 @@ export class HttpAnswer {
   broke(): void {
     if (this.isOver) return;
     const when = this.#length > 0 || this.#body !== undefined ? "in the middle of" : "before";
-    this.#over(this.#result ?? failed(`connection reset ${when} its answer`));
+    this.#over(this.#badNews ?? failed(`connection reset ${when} its answer`));
   }
 
   /** What came until the time was over; `connected`: whether there was a connection at all. */
@@ -84,6 +84,11 @@ export class HttpAnswer {
       return late(`HTTP ${this.#status}, but no end of its body`, timeoutMs);
     }
     return late(this.#length > 0 ? "no end of its head" : "no answer", timeoutMs);
+  }
+
+  /** What is known already, whatever else comes; undefined: nothing, or nothing bad. */
+  get #badNews(): ProbeResult | undefined {
+    return this.#result?.healthy === false ? this.#result : undefined;
   }
 
   /** Doubled, so that a head that comes octet by octet costs no more than its length. */
@@ -145,9 +150,10 @@ export class HttpAnswer {
     const { isWhole, isEnough, error } = body;
     if (!isWhole && !isEnough && error === "") return;
     this.isWhole = isWhole;
-    if (this.#result !== undefined) return this.#over(this.#result);
     const said = `HTTP ${this.#status}, but`;
-    if (error !== "") return this.#over(failed(`${said} ${error}`));
+    // A good status is worth nothing when requests would get half an answer.
+    if (error !== "") return this.#over(this.#badNews ?? failed(`${said} ${error}`));
+    if (this.#result !== undefined) return this.#over(this.#result);
     const what = body.isCut ? "the first 64 KiB of its body do" : "its body does";
     this.#over(failed(`${said} ${what} not hold ${quoted(this.#settings.body ?? "")}`));
   }

@@ -1,10 +1,14 @@
 // What one probe found, in words that people read, and what every probe offers to whoever started it.
 
+import type { CloseReason } from "../io/stream.ts";
+
 /** What one probe found. */
 export interface ProbeResult {
   readonly healthy: boolean;
   /** "HTTP 200", "connect refused", "no answer within 1 s". */
   readonly said: string;
+  /** Nobody was asked, for want of something of our own: it says nothing of the backend. */
+  readonly unasked?: true;
 }
 
 /** A probe under way; it tells its result once, never from inside the call that starts it. */
@@ -30,7 +34,8 @@ export function late(missing: string, timeoutMs: number): ProbeResult {
 }
 
 /** Of a connection that did not come about. @param message Of the adapter: "connect: EHOSTUNREACH". */
-export function notConnected(reason: string, message: string): ProbeResult {
+export function notConnected(reason: CloseReason, message: string): ProbeResult {
   if (reason === "refused") return failed("connect refused");
-  return failed(message.startsWith("connect") ? message.replace(": ", " ") : `connect: ${message}`);
+  const said = message.startsWith("connect") ? message.replace(": ", " ") : `connect: ${message}`;
+  return reason === "exhausted" ? { healthy: false, said, unasked: true } : failed(said);
 }

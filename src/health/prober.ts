@@ -33,6 +33,9 @@ export interface ProberOptions {
   readonly tell: (message: FromProber) => void;
 }
 
+/** The same trouble is told so often at most, in ms. */
+const troubleEveryMs = 10_000;
+
 /** Starts a probe of one backend. */
 type Ask = (tell: TellResult) => Asked;
 
@@ -66,6 +69,8 @@ export class Prober {
   #news: TargetVerdict[] = [];
   #cancel: () => void = () => {};
   #armedMs = Number.POSITIVE_INFINITY;
+  /** That it could not ask has been told, and need not be told again until then. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -168,6 +173,7 @@ export class Prober {
 
   #judge(checked: Checked, result: ProbeResult): void {
     checked.asked = undefined;
+    if (result.unasked === true) return this.#couldNotAsk(checked, result.said);
     this.#options.counters[result.healthy ? ProbeCounter.succeeded : ProbeCounter.failed]! += 1;
     this.#schedule.ended(checked, this.#nowMs());
     const news = checked.state.observe(result);
@@ -176,6 +182,15 @@ export class Prober {
       this.#options.system.after(probeTickMs, () => this.#tellNews());
     }
     this.#news.push({ id: checked.id, ...news });
+  }
+
+  /** What is known of the backend stands. */
+  #couldNotAsk(checked: Checked, said: string): void {
+    const nowMs = this.#nowMs();
+    this.#schedule.ended(checked, nowMs);
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + troubleEveryMs;
+    this.#options.tell({ kind: "trouble", reason: `${said}: backends are not asked` });
   }
 
   #tellNews(): void {

@@ -14,6 +14,7 @@ export type CloseReason =
   | "reset" // the peer reset it, or it broke
   | "refused" // could not connect: nobody listens
   | "unreachable" // could not connect for another reason
+  | "exhausted" // could not connect for want of something of our own: descriptors, ports, memory
   | "destroyed"; // we destroyed it
 
 /** What happens to a stream; implemented by sessions. */

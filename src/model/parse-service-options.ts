@@ -126,10 +126,11 @@ export function withPause(
   return filled<ServiceOptions>({ ...others, ...filledAs("pause", pause) });
 }
 
-/** What is put leaves a pause as it is: that is not for settings to say. */
+/** What is put leaves a pause as it is: that is not for settings to say. But they stay when it ends. */
 export function stillPaused(service: Service, existing: Service | undefined): Service {
-  const pause = existing?.options?.pause;
-  if (pause === undefined) return service;
+  const before = existing?.options?.pause;
+  if (before === undefined) return service;
+  const { made: _, ...pause } = before;
   const options = withPause(service.options, pause);
   return { ...service, ...(options === undefined ? {} : { options }) };
 }

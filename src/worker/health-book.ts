@@ -47,8 +47,16 @@ export class HealthBook {
     this.#tell(verdicts, table);
   }
 
-  /** A table that was made while messages came may have states that heard of none. */
+  /** A table that was made while messages came may have states that heard of none. O(all backends). */
   informAll(table: RouteTable): void {
+    const forgotten: CheckVerdict[] = [];
+    for (const { name, backends } of table.services()) {
+      for (const { address, standing } of backends) {
+        if (standing.check === "unknown" || this.#verdicts.has(keyOf(name, address))) continue;
+        forgotten.push({ service: name, address, state: "unknown", reason: "" });
+      }
+    }
+    this.#tell(forgotten, table);
     this.#tell(this.#verdicts.values(), table);
   }
 

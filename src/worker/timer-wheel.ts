@@ -13,6 +13,8 @@ const slotCount = 512;
 const dueSlot = slotCount;
 /** Of the time between two calls of `advance`, so much counts. */
 const ticksCountedMax = 2;
+/** Of the time between two calls of `advance`, so much in ms is more than being busy: the thread stood still. */
+const standstillMs = 1_000;
 const never = Number.POSITIVE_INFINITY;
 
 /** Something that may run out of time. */
@@ -41,6 +43,8 @@ export class TimerWheel {
   #tick: number;
   /** What the clock said at the last `advance`, in ms. */
   #seenMs: number;
+  /** When the thread last went on after it had stood still. */
+  #resumedMs = Number.NEGATIVE_INFINITY;
   /** The time at the last tick, in ms, without what did not count. */
   #nowMs: number;
 
@@ -79,8 +83,15 @@ export class TimerWheel {
     this.#unlink(timer);
   }
 
+  /** Whether the thread stood still after `sinceMs`: what it hears now of what it began then tells of that alone. */
+  stoodStillSince(sinceMs: number, nowMs: number): boolean {
+    if (sinceMs < this.#resumedMs) return true;
+    return nowMs - this.#seenMs >= standstillMs && sinceMs < this.#seenMs + standstillMs;
+  }
+
   /** Fires what is due. `nowMs` never goes backwards. */
   advance(nowMs: number): void {
+    if (nowMs - this.#seenMs >= standstillMs) this.#resumedMs = nowMs;
     this.#nowMs += Math.min(nowMs - this.#seenMs, ticksCountedMax * this.#tickMs);
     this.#seenMs = nowMs;
     const last = Math.floor(this.#nowMs / this.#tickMs);

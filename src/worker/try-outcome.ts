@@ -55,6 +55,8 @@ export class TryOutcome {
 
   /** No connection came about: nothing was sent. */
   connectFailed(reason: CloseReason, message: string): void {
+    // Nobody was asked: we have no descriptor or no port left.
+    if (reason === "exhausted") return;
     if (reason === "refused") this.failed("connect refused", "refused");
     else this.failed(`connect failed: ${message}`, "unreachable");
   }
@@ -67,11 +69,13 @@ export class TryOutcome {
     const nowMs = this.#context.nowMs();
     const sentMs = this.#sentMs;
     const isTrial = this.#isTrial;
-    if (!this.#isAnswered) backend.observe(nowMs - sentMs, nowMs);
+    const stoodStill = this.#context.wheel.stoodStillSince(sentMs, nowMs);
+    if (!this.#isAnswered && !stoodStill) backend.observe(nowMs - sentMs, nowMs);
     const record = backend.recorded(nowMs);
     record.failuresTotal += 1;
     record.lastFailure = reason;
-    if (fault === undefined) return;
+    // After a stop all that was under way breaks at once: that is none of the backend's doing.
+    if (fault === undefined || stoodStill) return;
     this.#context.ejections.failed(service, backend, { fault, reason, sentMs, isTrial });
   }
 
@@ -87,7 +91,8 @@ export class TryOutcome {
     const nowMs = this.#context.nowMs();
     const latencyMs = nowMs - this.#sentMs;
     backend.recorded(nowMs).latencies.observe(latencyMs, nowMs);
-    backend.observe(latencyMs, nowMs);
+    const stoodStill = this.#context.wheel.stoodStillSince(this.#sentMs, nowMs);
+    if (!stoodStill) backend.observe(latencyMs, nowMs);
     this.#isAnswered = true;
     this.#isFailure = isFailure(status);
     if (this.#isFailure) this.failed(`HTTP ${status}`, "failed");
@@ -98,6 +103,7 @@ export class TryOutcome {
   overtaken(): void {
     if (this.#isAnswered) return;
     const nowMs = this.#context.nowMs();
+    if (this.#context.wheel.stoodStillSince(this.#sentMs, nowMs)) return;
     this.backend?.observe(nowMs - this.#sentMs, nowMs);
   }
 

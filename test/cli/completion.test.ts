@@ -55,7 +55,17 @@ test.for([
   [["route", "add", "--js"], ["--json"]],
   [
     ["route", "add", "--re"],
-    ["--redirect", "--redirect-status", "--rewrite", "--rewrite-host", "--replace"],
+    [
+      "--redirect",
+      "--redirect-status",
+      "--rewrite",
+      "--rewrite-host",
+      "--retry-on",
+      "--retry-status",
+      "--retry-budget",
+      "--request-timeout",
+      "--replace",
+    ],
   ],
   [
     ["route", "add", "a.example.com", "web", "--rate-by", ""],

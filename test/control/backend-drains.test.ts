@@ -138,7 +138,7 @@ describe("the node that was asked", () => {
     await pass(10_000);
     expect(world.history).toEqual(["put", "draining"]);
     node.tells({});
-    expect(await end).toEqual({ revision: 4, cut: 0 });
+    expect(await end).toEqual({ revision: 4, cut: 0, hasDrained: true });
     expect(world.history).toEqual(["put", "draining", "drained 0", "backend-removed"]);
   });
 
@@ -149,7 +149,7 @@ describe("the node that was asked", () => {
     await pass(29_999);
     expect(world.history).toHaveLength(2);
     await pass(1);
-    expect(await end).toEqual({ revision: 4, cut: 3 });
+    expect(await end).toEqual({ revision: 4, cut: 3, hasDrained: true });
     expect(world.history.at(-2)).toBe("drained 3");
   });
 
@@ -160,7 +160,7 @@ describe("the node that was asked", () => {
     await pass(4_999);
     expect(world.history).toHaveLength(2);
     await pass(1);
-    expect(await end).toEqual({ revision: 4, cut: 0 });
+    expect(await end).toEqual({ revision: 4, cut: 0, hasDrained: true });
     expect(node.log.entries.some(({ fields }) => fields["untold"] === "b")).toBe(true);
   });
 
@@ -182,7 +182,9 @@ describe("the node that was asked", () => {
     node.tells({ inFlight: 1 });
     const ends = [30_000, 60_000, 2_000].map((ms) => node.ask(ms));
     await pass(2_000);
-    expect(await Promise.all(ends)).toEqual(ends.map(() => ({ revision: 5, cut: 1 })));
+    expect(await Promise.all(ends)).toEqual(
+      ends.map(() => ({ revision: 5, cut: 1, hasDrained: true })),
+    );
     expect(world.history).toEqual(["put", "draining", "draining", "drained 1", "backend-removed"]);
   });
 
@@ -199,7 +201,7 @@ describe("the node that was asked", () => {
     ).toHaveLength(1);
     world.away = undefined;
     await pass(drainRetryMs * 1.5);
-    expect(await end).toEqual({ revision: 4, cut: 1 });
+    expect(await end).toEqual({ revision: 4, cut: 1, hasDrained: true });
   });
 
   test("a wall clock that jumps neither shortens nor prolongs", async () => {
@@ -219,7 +221,7 @@ describe("the node that was asked", () => {
     node.tells({ inFlight: 1 });
     const end = node.ask(10_000);
     world.apply({ kind: "backend-removed", service, address });
-    expect(await end).toEqual({ revision: 3, cut: 0 });
+    expect(await end).toEqual({ revision: 3, cut: 0, hasDrained: false });
     await pass(20_000);
     expect(world.history).toEqual(["put", "draining", "backend-removed"]);
   });
@@ -280,7 +282,7 @@ describe("another node", () => {
     const node = new Node(world);
     node.tells({ inFlight: 1 });
     await pass(1_500);
-    expect(await node.ask(60_000)).toEqual({ revision: 4, cut: 1 });
+    expect(await node.ask(60_000)).toEqual({ revision: 4, cut: 1, hasDrained: true });
   });
 });
 

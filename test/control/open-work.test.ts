@@ -111,6 +111,17 @@ describe("a node", () => {
     expect(here.report()?.revision).toBe(2);
   });
 
+  test("tells the same again of a later table: a pause may have other bounds", async () => {
+    await write(draining("10.0.0.1:80"));
+    await pass(50);
+    news.length = 0;
+    await write(draining("10.0.0.1:80"));
+    await pass(openLookMsMax);
+    expect([news, here.report()?.revision]).toEqual([["less"], 2]);
+    await pass(openLookMsMax * 3);
+    expect(news).toEqual(["less"]);
+  });
+
   test("tells nothing new while a worker is silent", async () => {
     serving.open = undefined;
     await write(draining("10.0.0.1:80"));

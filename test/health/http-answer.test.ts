@@ -143,7 +143,25 @@ const cases: readonly Case[] = [
   {
     name: "half a body of which nothing is expected",
     answer: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nis",
-    says: "healthy: HTTP 200",
+    says: "failed: HTTP 200, but closed in the middle of its body",
+    ends: true,
+  },
+  {
+    name: "half a body with a status that is not expected",
+    answer: "HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nis",
+    says: "failed: HTTP 503",
+    ends: true,
+  },
+  {
+    name: "chunks that are none, of which nothing is expected",
+    answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    says: "failed: HTTP 200, but not HTTP: bad-chunk-size",
+  },
+  {
+    name: "what is expected, of a body that breaks off",
+    answer: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nis up",
+    says: "failed: HTTP 200, but closed in the middle of its body",
+    settings: { body: "is up" },
     ends: true,
   },
 ];
@@ -181,6 +199,19 @@ describe("an answer to a probe", () => {
     }
     reader.end();
     expect(said(reader)).toBe(says);
+  });
+
+  test("that breaks off in its body is none, also when its status was good", () => {
+    for (const [status, says] of [
+      ["200 OK", "failed: connection reset in the middle of its answer"],
+      ["500 No", "failed: HTTP 500"],
+    ] as const) {
+      const reader = begun();
+      const bytes = Buffer.from(`HTTP/1.1 ${status}\r\nContent-Length: 9\r\n\r\nis`);
+      reader.feed(bytes, 0, bytes.length);
+      reader.broke();
+      expect(said(reader)).toBe(says);
+    }
   });
 
   test("is whole when its body has ended, so that the connection is not reset", () => {

@@ -4,6 +4,7 @@
 import { connect as connectSocket } from "node:net";
 import { describe, expect, test } from "vitest";
 import {
+  type FromProber,
   ProbeCounter,
   type ProbeTarget,
   probeCountersByteLength,
@@ -246,6 +247,52 @@ test("the backends of these tests tell a reset from an end", async () => {
     await until(() => backend.ends[number] !== "", "its end");
     expect(backend.ends[number]).toBe(end);
   }
+});
+
+test("what could not be asked says nothing of the backend, and is told to people now and then", () => {
+  const system = new FakeSystem();
+  const counters = new Float64Array(new SharedArrayBuffer(probeCountersByteLength));
+  const told: FromProber[] = [];
+  let dialled: StreamEvents | undefined;
+  const io = {
+    name: "fake",
+    listen: () => Promise.reject(new Error("nobody listens")),
+    dial: (_host: string, _port: number, given: StreamEvents) => {
+      dialled = given;
+      return { destroy() {} } as unknown as Stream;
+    },
+  };
+  const tell = (message: FromProber): void => void told.push(message);
+  const prober = new Prober({ io, system, counters, userAgent: "", inFlightMax: 1, tell });
+  const check: HealthCheck = {
+    probe: http(),
+    intervalMs: 1_000,
+    timeoutMs: 1_000,
+    healthyThreshold: 1,
+    unhealthyThreshold: 1,
+  };
+  const address = parseAddress("10.0.0.1:1");
+  prober.change({
+    kind: "targets",
+    added: [{ id: 1, address, check, state: "healthy" }],
+    removed: [],
+  });
+  for (let i = 0; i < 5; i++) {
+    dialled?.onClose("exhausted", "connect: EADDRNOTAVAIL");
+    dialled = undefined;
+    system.advance(1_100);
+    expect(dialled).toBeDefined();
+  }
+  const reason = "connect EADDRNOTAVAIL: backends are not asked";
+  expect(told).toEqual([{ kind: "trouble", reason }]);
+  expect(counters[ProbeCounter.failed]).toBe(0);
+  dialled!.onClose("refused", "");
+  system.advance(100);
+  expect(told[1]).toEqual({
+    kind: "verdicts",
+    verdicts: [{ id: 1, state: "unhealthy", reason: "connect refused" }],
+  });
+  prober.close();
 });
 
 test("what a probe says after it was given up counts for nothing", () => {

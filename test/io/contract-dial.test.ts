@@ -2,8 +2,10 @@
 // it any more. And a stream knows its two ends.
 // Method: real sockets; names that do not exist, and one that a stubbed resolver gives two addresses.
 
+import { spawn } from "node:child_process";
 import dns from "node:dns";
 import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { acceptOne, closeFd, listen, openListener, PeerAddress } from "../../src/io/sockets.ts";
 import { adapters } from "../support/adapters.ts";
@@ -35,6 +37,20 @@ describe.for(adapters)("on $name", (adapter) => {
     await witness.untilClosed();
     await turns(3);
     expect(witness.seen).toEqual(["close unreachable"]);
+  });
+
+  test("what there is no descriptor for is told apart from a backend that cannot be reached", async () => {
+    const { port } = await backendHere();
+    const program = join(import.meta.dirname, "../support/dialling-process.ts");
+    const limited = ["-c", 'ulimit -n 90 && exec "$@"', "sh", process.execPath, program];
+    const child = spawn("sh", [...limited, adapter.name, String(port)], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const outcomes: unknown[] = [];
+    child.on("message", (outcome) => outcomes.push(outcome));
+    await until(() => outcomes.length >= 100, "all dials to come out");
+    expect(new Set(outcomes)).toEqual(new Set(["connected", "exhausted"]));
   });
 
   test.for(["127.0.0.1", "localhost", "two.test"])(

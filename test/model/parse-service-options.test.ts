@@ -274,6 +274,15 @@ describe("a pause", () => {
     expect(sameService(web, stillPaused(web, existing))).toBe(false);
   });
 
+  test("does not take settings with it that were put meanwhile", () => {
+    const existing = {
+      ...web,
+      policy: undefined,
+      options: { pause: { ...pause, made: true as const } },
+    };
+    expect(stillPaused(web, existing)).toStrictEqual({ ...web, options: { pause } });
+  });
+
   test.for<readonly [Partial<typeof pause>, string]>([
     [{ queue: 0 }, "queue"],
     [{ queue: 100_001 }, "queue"],

@@ -95,6 +95,16 @@ describe("the health book", () => {
     expect(usable(made)).toEqual([b]);
   });
 
+  test("tells such a table also of what is not checked any more", () => {
+    const { book, tableOf, table } = world(b);
+    book.learn([verdict(a, "unhealthy")], table);
+    const made = tableOf([a, b]);
+    expect(usable(made)).toEqual([b]);
+    book.learn([verdict(a, "unknown", "")], table);
+    book.informAll(made);
+    expect(usable(made)).toEqual([a, b]);
+  });
+
   test("has each service choose anew once for all that a message says, and not for a reason alone", () => {
     const { book, table } = world(a, b);
     const pickers = new Set([serviceOf(table).picker]);

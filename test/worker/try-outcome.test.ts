@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parseRevision } from "../../src/model/revision.ts";
 import type { BackendState } from "../../src/routing/backend-state.ts";
 import { failingOf } from "../../src/routing/ejection.ts";
+import { LatencyAverage } from "../../src/routing/latency-average.ts";
 import { anybody } from "../../src/routing/picker.ts";
 import { RouteTable } from "../../src/routing/route-table.ts";
 import { betterThan } from "../../src/routing/second-choice.ts";
@@ -40,7 +41,7 @@ function made() {
       choice.done();
     }
   };
-  return { service, bad, begin, fail, system };
+  return { context, service, bad, begin, fail, system };
 }
 
 describe("a backend that was left out", () => {
@@ -97,11 +98,48 @@ test("where the others fail some requests as well, one failure of a request that
   expect(bad.standing.ejectedUntilMs).toBeGreaterThan(system.monotonicMs());
 });
 
+test.for([true, false])(
+  "what comes after the worker stood still says nothing of a backend, noticed by its wheel: %s",
+  (isNoticed) => {
+    const { context, bad, begin, fail, system } = made();
+    const { wheel } = context;
+    const latency = (bad.latency = new LatencyAverage());
+    wheel.advance(system.monotonicMs());
+    const choices = Array.from({ length: 20 }, () => begin(bad));
+    const slow = begin(bad);
+    system.advance(30_000);
+    if (isNoticed) wheel.advance(system.monotonicMs());
+    for (const choice of choices) {
+      choice.failed("connection closed");
+      choice.done();
+    }
+    slow.answered(200);
+    slow.succeeded();
+    slow.done();
+    expect([isEjected(bad), latency.isKnown, bad.failuresTotal]).toEqual([false, false, 20]);
+    // What is sent from then on does.
+    fail(5);
+    expect([isEjected(bad), latency.isKnown]).toEqual([true, true]);
+  },
+);
+
 test("connections that were old when they broke eject nobody, and are counted as failures", () => {
   const { bad, fail } = made();
   fail(50, true);
   expect(isEjected(bad)).toBe(false);
   expect(bad.failuresTotal).toBe(50);
+});
+
+test("connections for which we lack a descriptor or a port are no failures of their backend", () => {
+  const { bad, begin } = made();
+  for (const message of ["connect: EMFILE", "connect: EADDRNOTAVAIL"]) {
+    const choice = begin(bad);
+    choice.connectFailed("exhausted", message);
+    choice.done();
+  }
+  expect(isEjected(bad)).toBe(false);
+  expect(bad.failuresTotal).toBe(0);
+  expect(bad.lastFailure).toBe("");
 });
 
 test("a second try goes to a backend whose last request did not fail, if there is one", () => {

@@ -84,6 +84,9 @@ export class DirectIo implements Io {
   }
 }
 
+/** Stands for whatever keeps a descriptor from being watched. */
+const ENOSPC = 28;
+
 /** The outcome comes by the stream's events. */
 function connect(stream: DirectStream, address: string, port: number, marks?: Int32Array): void {
   const fd = openDialling(address, marks);
@@ -91,7 +94,7 @@ function connect(stream: DirectStream, address: string, port: number, marks?: In
   // Not watched before: a socket that does not connect yet looks as if it were broken.
   const errno = beginConnect(fd, address, port);
   const trouble = stream.attach(fd);
-  if (trouble !== "") stream.failToConnect(0, trouble);
+  if (trouble !== "") stream.failToConnect(ENOSPC, trouble);
   else if (errno !== 0) stream.failToConnect(errno);
 }
 

@@ -7,6 +7,7 @@
 // The kernel is asked until it has nothing more, since a driver tells of each change once (edge triggered). What must not
 // be told to the session now, because it is in the middle of a call or has paused, waits for the next turn.
 
+import { connectReason } from "../connect-reason.ts";
 import { errnoName, type PinnedAddress } from "../ffi.ts";
 import { keepAliveTimes } from "../keep-alive.ts";
 import {
@@ -39,7 +40,6 @@ export interface DirectEnds {
 
 const EINTR = 4;
 const EAGAIN = 11;
-const ECONNREFUSED = 111;
 /** Reads of one stream in a row: then others have their turn. */
 const readsMax = 4;
 /** The peer's end, or a failure, is behind what can still be read. */
@@ -111,11 +111,11 @@ export class DirectStream implements Stream, Watcher, Sender, RelayTarget {
     }
   }
 
-  /** Could not connect: told in the next turn, unless somebody tries another address (`onRefused`). */
+  /** Could not connect: told in the next turn, unless somebody tries another address (`onRefused`). @param errno 0: none. */
   failToConnect(errno: number, message = `connect: ${errnoName(errno)}`): void {
     this.#closeFd();
     if (this.onRefused?.() === true) return;
-    this.#closeLater(errno === ECONNREFUSED ? "refused" : "unreachable", message);
+    this.#closeLater(connectReason(errno === 0 ? undefined : errnoName(errno)), message);
   }
 
   /** Tries the next address of a name; false: there is none. */

@@ -7,6 +7,7 @@
 // to the Socket, whose queue costs some 300 bytes per piece; what comes behind it is gathered here.
 
 import type { Socket } from "node:net";
+import { connectReason } from "../connect-reason.ts";
 import { errnoName, type PinnedAddress, pin } from "../ffi.ts";
 import { keepAliveTimes } from "../keep-alive.ts";
 import { keepAlive, limitUnsent, outputQueue, sendPinned } from "../sockets.ts";
@@ -144,7 +145,7 @@ export class NetStream implements Stream, BatchTarget {
 
   #reason(): CloseReason {
     if (this.#connected) return this.#error === undefined ? "finished" : "reset";
-    return this.#error?.code === "ECONNREFUSED" ? "refused" : "unreachable";
+    return connectReason(this.#error?.code);
   }
 
   get queuedBytes(): number {

@@ -11540,7 +11540,8 @@ export const RouterServiceService = {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
   deregisterBackend: {
@@ -11720,7 +11721,8 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
   deregisterBackend: handleUnaryCall<DeregisterBackendRequest, DeregisterBackendResponse>;
@@ -11944,7 +11946,8 @@ export interface RouterServiceClient extends Client {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was not registered but discovered: the message says where. A registered
+   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
   deregisterBackend(
