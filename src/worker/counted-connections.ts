@@ -5,9 +5,15 @@
 import { Field, type InFlight } from "../channel/in-flight.ts";
 import type { Endpoint } from "../routing/backend-state.ts";
 
+interface Counted {
+  row: number;
+  /** Of this address: the one in use, and before it those that were forgotten with connections open. */
+  endpoints: Endpoint[];
+}
+
 export class CountedConnections {
   readonly #inFlight: InFlight;
-  readonly #rowOf = new Map<Endpoint, number>();
+  readonly #counted = new Map<string, Counted>();
   #replaced: Endpoint | undefined;
 
   constructor(inFlight: InFlight) {
@@ -16,12 +22,15 @@ export class CountedConnections {
 
   /** Counts one more there, that is about to be dialled, unless there are `max`. */
   reserve(endpoint: Endpoint, max: number): boolean {
-    let row = this.#rowOf.get(endpoint);
-    if (row === undefined) {
-      row = this.#inFlight.rowOf(endpoint.address);
-      this.#rowOf.set(endpoint, row);
+    const { address } = endpoint;
+    let counted = this.#counted.get(address);
+    if (counted === undefined) {
+      counted = { row: this.#inFlight.rowOf(address), endpoints: [endpoint] };
+      this.#counted.set(address, counted);
+    } else if (!counted.endpoints.includes(endpoint)) {
+      counted.endpoints = [...counted.endpoints.filter(isOpen), endpoint];
     }
-    return this.#inFlight.claim(row, Field.Connections, endpoint.connections, max);
+    return this.#inFlight.claim(counted.row, Field.Connections, sumOf(counted), max);
   }
 
   /** `change` closes one there and opens another: nobody gets in between. */
@@ -37,19 +46,31 @@ export class CountedConnections {
 
   /** `endpoint.connections` is another than before. */
   changed(endpoint: Endpoint): void {
-    if (this.#rowOf.size === 0 || endpoint === this.#replaced) return;
-    const row = this.#rowOf.get(endpoint);
-    if (row !== undefined) this.#inFlight.set(row, Field.Connections, endpoint.connections);
+    if (this.#counted.size === 0 || endpoint === this.#replaced) return;
+    const counted = this.#counted.get(endpoint.address);
+    if (counted !== undefined) {
+      this.#inFlight.set(counted.row, Field.Connections, sumOf(counted));
+    }
   }
 
   /** Rows have come or gone. */
   rowsChanged(): void {
-    for (const [endpoint, before] of this.#rowOf) {
-      const row = this.#inFlight.rowOf(endpoint.address);
+    for (const [address, { row: before }] of this.#counted) {
+      const row = this.#inFlight.rowOf(address);
       if (row === before) continue;
       this.#inFlight.set(before, Field.Connections, 0);
       // Nobody asks any more; whoever does comes back by `reserve`.
-      this.#rowOf.delete(endpoint);
+      this.#counted.delete(address);
     }
   }
+}
+
+function isOpen({ connections }: Endpoint): boolean {
+  return connections > 0;
+}
+
+function sumOf({ endpoints }: Counted): number {
+  let sum = 0;
+  for (const { connections } of endpoints) sum += connections;
+  return sum;
 }

@@ -40,7 +40,7 @@ export class Place {
 export interface GateSurroundings {
   readonly inFlight: InFlight;
   readonly counters: Float64Array;
-  readonly pool: Pick<UpstreamPool, "hasIdle" | "renew" | "close">;
+  readonly pool: Pick<UpstreamPool, "hasIdle" | "hasAnyIdle" | "renew" | "close">;
   readonly counted: CountedConnections;
   readonly limits: {
     readonly queueMs: number;
@@ -205,7 +205,8 @@ export class ServiceGate implements Gate {
   ): boolean {
     const { pool, counted } = this.#around;
     if (pool.hasIdle(endpoint, preface)) return true;
-    if (!counted.reserve(endpoint, max)) return false;
+    // What another client's preface keeps idle serves nobody else: it is given up.
+    if (!counted.reserve(endpoint, max)) return pool.hasAnyIdle(endpoint);
     place.reserved = endpoint;
     return true;
   }

@@ -12,6 +12,8 @@ export class UpstreamPool {
   age = 0;
   readonly #context: () => WorkerContext;
   readonly #renewed = new WeakMap<Endpoint, number>();
+  /** Idle ones that began with a preface, by their address: the longest idle first. */
+  readonly #prefaced = new WeakMap<Endpoint, Set<UpstreamConnection>>();
 
   /** @param context Asked late: the context holds this pool. */
   constructor(context: () => WorkerContext) {
@@ -39,6 +41,7 @@ export class UpstreamPool {
     if (!repeatable && isOld(context, connection)) return undefined;
     unlist(idle, connection.idleIndex);
     connection.idleIndex = -1;
+    if (preface !== undefined) this.#prefaced.get(endpoint)?.delete(connection);
     connection.owner = owner;
     connection.reused = true;
     context.wheel.disarm(connection.timer);
@@ -51,6 +54,16 @@ export class UpstreamPool {
   hasIdle(endpoint: Endpoint, preface: SentPreface | undefined): boolean {
     const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
     return newestOf(idle, endpoint, preface) !== undefined;
+  }
+
+  /** Whether one is idle there for anybody: `dial` with `instead` gives it up. */
+  hasAnyIdle(endpoint: Endpoint): boolean {
+    return this.#anyIdle(endpoint) !== undefined;
+  }
+
+  #anyIdle(endpoint: Endpoint): UpstreamConnection | undefined {
+    const [prefaced] = this.#prefaced.get(endpoint) ?? [];
+    return prefaced ?? idleOf(endpoint)?.at(-1);
   }
 
   /**
@@ -70,7 +83,7 @@ export class UpstreamPool {
     else {
       const idle = preface === undefined ? idleOf(endpoint) : preface.idle;
       context.counted.replace(endpoint, () => {
-        newestOf(idle, endpoint, preface)?.destroy(false);
+        (newestOf(idle, endpoint, preface) ?? this.#anyIdle(endpoint))?.destroy(false);
         connection.dial(connectMs);
       });
     }
@@ -95,6 +108,7 @@ export class UpstreamPool {
     }
     connection.idleIndex = idle.length;
     idle.push(connection);
+    if (connection.preface !== undefined) this.#prefacedAt(connection.endpoint).add(connection);
     context.counters[Counter.upstreamIdle]! += 1;
     context.wheel.arm(connection.timer, context.limits.upstreamIdleMsMax);
   }
@@ -106,7 +120,14 @@ export class UpstreamPool {
     connection.idleIndex = -1;
     const idle = connection.preface?.idle ?? idleOf(connection.endpoint);
     if (idle !== undefined) unlist(idle, at);
+    if (connection.preface !== undefined) this.#prefacedAt(connection.endpoint).delete(connection);
     this.#context().counters[Counter.upstreamIdle]! -= 1;
+  }
+
+  #prefacedAt(endpoint: Endpoint): Set<UpstreamConnection> {
+    let prefaced = this.#prefaced.get(endpoint);
+    if (prefaced === undefined) this.#prefaced.set(endpoint, (prefaced = new Set()));
+    return prefaced;
   }
 
   /** What listens at the address may be another process from now on: no connection from before is used again. */
@@ -119,10 +140,13 @@ export class UpstreamPool {
     return born < (this.#renewed.get(endpoint) ?? 0);
   }
 
-  /** Closes every idle connection of an address that no service lists any more. */
+  /** Closes every idle connection of an address that is not to be used, or not for now. */
   close(endpoint: Endpoint): void {
-    const idle = idleOf(endpoint);
-    for (let last = idle?.at(-1); last !== undefined; last = idle?.at(-1)) last.destroy(false);
+    for (;;) {
+      const idle = this.#anyIdle(endpoint);
+      if (idle === undefined) return;
+      idle.destroy(false);
+    }
   }
 }
 

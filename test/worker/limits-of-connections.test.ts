@@ -1,8 +1,10 @@
 // Goal: TCP and upgraded connections wait in the same line as requests, and count for as long as they are open.
 
 import { describe, expect, test } from "vitest";
-import { get, limited, nextRequest, waiting } from "../support/limited-service.ts";
-import { okAnswer } from "../support/peer.ts";
+import { ProxyProtocol } from "../../src/model/service.ts";
+import { get, limited, nextRequest, waiting, withOptions } from "../support/limited-service.ts";
+import { okAnswer, type Peer } from "../support/peer.ts";
+import { serve } from "../support/served.ts";
 
 describe("TCP connections", () => {
   test("wait in the same line, in order, and are closed with the reason in the log", async () => {
@@ -67,4 +69,30 @@ describe("TCP connections", () => {
     (await nextRequest(served)).peer.send(okAnswer("3"));
     expect((await third.takeAnswer()).body).toBe("3");
   });
+});
+
+test("an idle connection that began with another client's preface makes room", async () => {
+  const served = await serve({
+    services: [
+      {
+        ...withOptions({ limits: { connectionsPerBackend: 1, queue: 5 } }),
+        proxyProtocol: ProxyProtocol.V1,
+      },
+    ],
+  });
+  const seen: Peer[] = [];
+  for (const id of [1, 2, 3]) {
+    const client = await served.client();
+    client.send(get(id));
+    const upstream = await served.backend.accept();
+    expect(await upstream.take("\r\n")).toMatch(/^PROXY TCP4 /);
+    await upstream.takeRequest();
+    upstream.send(okAnswer(String(id)));
+    expect((await client.takeAnswer()).body).toBe(String(id));
+    // The one before was given up for it.
+    await seen.at(-1)?.untilEnded();
+    seen.push(upstream);
+  }
+  expect(served.worker.counter("upstreamOpen")).toBe(1);
+  expect(served.worker.counter("waitedTotal")).toBe(0);
 });
