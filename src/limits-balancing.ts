@@ -31,6 +31,8 @@ export const ejectionMaxMs = 300_000;
 export const ejectionRefusedMs = 1_000;
 /** Ejections are shorter by up to this share, each by another: what failed together does not come back together. */
 export const ejectionJitter = 0.1;
+/** A request that tries a backend again and has no answer after so long, in ms, is joined by another one: it may be its client who is slow. */
+export const ejectionTrialMs = 30_000;
 /** How much longer the other workers leave out what one has ejected, in ms: it tries the backend first, for all of them. */
 export const ejectionOthersMs = 500;
 /** Failures in a row eject when chance brings so many less often than this within the look-back, at the share of failures of the other backends. */

@@ -12,6 +12,8 @@ export class Failing {
   inARow = 0;
   /** Requests under way that are to show whether it is back. */
   trials = 0;
+  /** When the last one of them began, in ms, monotonic. */
+  trialAtMs = Number.NEGATIVE_INFINITY;
   /** When it was left out the last time, in ms, monotonic. */
   ejectedAtMs = Number.NEGATIVE_INFINITY;
   /** When that ended, or is to end. */

@@ -1,6 +1,7 @@
 // A policy's picker, and beside it the backends that are left out: one whose time is over is tried by one request; and
 // a request that has tried all others gets the rest rather than none at all.
 
+import { ejectionTrialMs } from "../limits.ts";
 import type { BackendState } from "./backend-state.ts";
 import { failedLast } from "./ejection.ts";
 import type { Picker, PickQuestion } from "./picker.ts";
@@ -72,5 +73,7 @@ export function betterThan(
 function isDue(backend: BackendState, nowMs: number): boolean {
   const { check, ejectedUntilMs } = backend.standing;
   if (check === "unhealthy" || !isEjected(backend) || ejectedUntilMs > nowMs) return false;
-  return backend.record?.failing?.trials === 0;
+  const failing = backend.record?.failing;
+  if (failing === undefined) return false;
+  return failing.trials === 0 || nowMs - failing.trialAtMs >= ejectionTrialMs;
 }

@@ -114,7 +114,9 @@ export class Ejections {
 
 /** A request begins that is to show whether the backend is back; ends with `trialEnded`. */
 export function trialBegins(backend: BackendState, nowMs: number): void {
-  failingOf(backend, nowMs).trials += 1;
+  const failing = failingOf(backend, nowMs);
+  failing.trials += 1;
+  failing.trialAtMs = nowMs;
 }
 
 export function trialEnded(backend: BackendState, nowMs: number): void {

@@ -61,6 +61,24 @@ describe("a backend that was left out", () => {
     expect(bad.record?.failing?.trials).toBe(0);
   });
 
+  test("does not wait for a request that stays without an answer: after half a minute another one tries it", () => {
+    const { bad, begin, fail, system } = made();
+    fail(5);
+    system.advance(10_001);
+    const slow = begin();
+    expect(slow.current).toBe(bad);
+    system.advance(29_000);
+    expect(begin().current).not.toBe(bad);
+    system.advance(1_001);
+    const another = begin();
+    expect(another.current).toBe(bad);
+    expect(begin().current).not.toBe(bad);
+    another.answered(200);
+    expect(isEjected(bad)).toBe(false);
+    for (const choice of [slow, another]) choice.done();
+    expect(bad.record?.failing?.trials).toBe(0);
+  });
+
   test("is not back with an answer that says 500", () => {
     const { bad, begin, fail, system } = made();
     fail(5);
