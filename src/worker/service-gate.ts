@@ -26,6 +26,9 @@ const refusalCounters = {
   "paused-too-long": "pausedTooLong",
 } as const satisfies Record<WaitRefusal, CounterName>;
 
+/** Of a service whose limits were just taken away: all that wait are about to go. */
+const unbounded: { readonly queue: number; readonly queueMs?: number } = { queue: 2 ** 31 - 1 };
+
 /** What one request or connection holds of its service; made when it first meets a gate. */
 export class Place {
   /** Where it is counted; undefined: nowhere. */
@@ -76,6 +79,7 @@ export class ServiceGate implements Gate {
   #pause: Pause | undefined;
   /** Of the pause that has ended, while somebody is left who waited for that. */
   #resumed: Pause | undefined = undefined;
+  #resumedMs = 0;
   /** How many may go at one look, and how many are left of those. */
   #batch = Number.POSITIVE_INFINITY;
   #left = Number.POSITIVE_INFINITY;
@@ -237,7 +241,7 @@ export class ServiceGate implements Gate {
     const { inFlight, counters, limits, sharedMs } = this.#around;
     const nowMs = sharedMs();
     const pause = this.#pause ?? this.#resumed;
-    const { queue = 0, queueMs = limits.queueMs } = pause ?? this.#limits ?? {};
+    const { queue = 0, queueMs = limits.queueMs } = pause ?? this.#limits ?? unbounded;
     const row = this.#row;
     if (!again && !inFlight.claim(row, Field.Waiting, this.line.length, queue)) {
       return this.#refused(pause === undefined ? "service-full" : "paused-full");
@@ -303,9 +307,12 @@ export class ServiceGate implements Gate {
   letIn(): void {
     const { line } = this;
     for (let { first } = line; first !== undefined && this.#mayGo(first); { first } = line) {
-      if (!first.owner.onTurn() || line.first === first) return;
+      if (!first.owner.onTurn() || line.first === first) break;
       this.#left -= 1;
     }
+    // Without limits the line will be empty soon.
+    const mayEnd = this.#resumed !== undefined && this.#limits !== undefined;
+    if (mayEnd && !line.hasSince(this.#resumedMs)) this.#resumed = undefined;
     if (line.length > 0) return;
     this.#resumed = undefined;
     this.#batch = this.#left = Number.POSITIVE_INFINITY;
@@ -343,6 +350,7 @@ export class ServiceGate implements Gate {
   #resume(pause: Pause): void {
     if (this.line.length > 0) {
       this.#resumed = pause;
+      this.#resumedMs = this.#around.sharedMs();
       this.#batch = this.#left = this.#around.limits.resumeBatchMin;
     }
     this.#renewConnections();

@@ -88,6 +88,16 @@ export class WaitingLine {
     if (this.length === 0) this.#isMixed = false;
   }
 
+  /** Whether somebody came, or came again, at `nowMs` or before. */
+  hasSince(nowMs: number): boolean {
+    for (let one = this.first; one !== undefined; one = one.next) {
+      if (one.joinedMs <= nowMs) return true;
+      // All behind it came later still.
+      if (!one.isAgain) return false;
+    }
+    return false;
+  }
+
   /** None of them is due before `sinceMs + queueMs`. */
   extend(queueMs: number): void {
     for (let one = this.first; one !== undefined; one = one.next) {

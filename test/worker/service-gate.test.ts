@@ -23,6 +23,29 @@ describe("a pause that nobody waited for", () => {
   });
 });
 
+describe("a pause that many waited for", () => {
+  test("has its bounds as long as one of them is left, and no longer", () => {
+    const limits = { requests: 1, queue: 1 };
+    const world = new GateWorld({ service: { limits } });
+    world.configure({ limits, pause });
+    const [first, second] = [world.request(), world.request()];
+    world.pass(1);
+    world.configure({ limits });
+    world.pass(1);
+    expect([first.state, second.state]).toEqual(["went", "waits"]);
+    const third = world.request();
+    expect(third.state).toBe("waits");
+    first.end();
+    world.pass(1);
+    expect([second.state, third.state]).toEqual(["went", "waits"]);
+    expect(world.request().state).toBe("service-full");
+    second.end();
+    world.pass(1);
+    expect(third.state).toBe("went");
+    third.end();
+  });
+});
+
 describe("backends that are left out", () => {
   test("get nothing of what the others have no room for: that waits", () => {
     const world = new GateWorld({
@@ -41,6 +64,17 @@ describe("backends that are left out", () => {
     expect([second.state, second.backend]).toEqual(["went", "10.0.0.1:80"]);
     second.end();
   });
+});
+
+test("who comes in the turn in which the limits are taken away goes behind those who wait", () => {
+  const world = new GateWorld({ service: { limits: { requests: 1, queue: 1 } } });
+  const [first, second] = [world.request(), world.request()];
+  world.configure(undefined);
+  const third = world.request();
+  expect(third.state).toBe("waits");
+  world.pass(1);
+  expect([second.state, third.state]).toEqual(["went", "went"]);
+  for (const each of [first, second, third]) each.end();
 });
 
 describe("a limit of each backend", () => {
