@@ -61,9 +61,9 @@ export function helpTexts(commands: readonly Command[], surroundings: Surroundin
 
 const groups: Readonly<Record<string, string>> = {
   route: "add, list, get, remove: what a domain or a port leads to",
-  service: "put, list, remove: who answers, and how a backend is chosen",
+  service: "put, list, pause, resume, remove: who answers, and how a backend is chosen",
   backend: "add, list, remove: where a service runs",
-  node: "list: the nodes that share a store",
+  node: "list, drain: the nodes that share a store",
   store: "status, accept: how a node stands to its store",
 };
 

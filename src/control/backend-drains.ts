@@ -36,7 +36,7 @@ export interface DrainEnd {
   /** That removed it. */
   readonly revision: Revision;
   readonly cut: number;
-  /** false: somebody else removed it first, or its TTL ran out; what was open there goes on. */
+  /** false: somebody else removed it first; what was open there goes on. */
   readonly hasDrained: boolean;
 }
 

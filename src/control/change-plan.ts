@@ -284,7 +284,7 @@ class Plan {
 
   #putBackend(wanted: Backend): Step {
     const existing = this.#storedBackend(wanted.service, wanted.address);
-    // One that leaves goes on leaving, as it is: only its time is renewed.
+    // One that leaves goes on leaving, as it is.
     const backend = existing?.drain === undefined ? wanted : existing;
     const change = { kind: "backend-put", backend } as const;
     if (existing === undefined) return { action: "create", change };

@@ -135,7 +135,7 @@ function stillDraining(service: string, address: string): RouterError {
 function removedBefore(service: string, address: string, revision: number): RouterError {
   return new RouterError(
     "failed-precondition",
-    `backend "${address}" of service "${service}" was removed at revision ${revision} before it had drained, by another call or by its TTL: what was open there goes on`,
+    `backend "${address}" of service "${service}" was removed at revision ${revision} before it had drained, by another call: what was open there goes on`,
     { reason: "REMOVED_BEFORE_DRAINED", metadata: { revision: String(revision) } },
   );
 }

@@ -3,7 +3,7 @@
 // Each step is judged by what the table says at that moment, so any node may take it, and twice is as good as once.
 
 import type { Address } from "../model/address.ts";
-import type { Backend } from "../model/backend.ts";
+import type { Backend, BackendDrain } from "../model/backend.ts";
 import type { Change } from "../model/change.ts";
 import { RouterError, unreachable } from "../model/errors.ts";
 import type { ServiceName } from "../model/names.ts";
@@ -87,13 +87,17 @@ function missing(name: ServiceName): RouterError {
   });
 }
 
-/** Of two deadlines the earlier one holds: a call that is repeated does not prolong, and whoever is in a hurry may shorten. */
+/**
+ * Of two deadlines the earlier one holds: a call that is repeated does not prolong, and whoever is in a hurry may shorten.
+ * It goes when it has drained and not by a TTL: who is about to end may stop its heartbeat.
+ */
 function planDrain(existing: Backend, deadlineMs: number): Planned {
-  const { drain } = existing;
-  if (drain?.state === "drained" || (drain !== undefined && drain.deadlineMs <= deadlineMs)) {
+  const { drain: before } = existing;
+  if (before?.state === "drained" || (before !== undefined && before.deadlineMs <= deadlineMs)) {
     return nothing;
   }
-  const backend: Backend = { ...existing, drain: { state: "draining", deadlineMs } };
+  const drain: BackendDrain = { state: "draining", deadlineMs };
+  const backend: Backend = { ...existing, ttlMs: undefined, drain };
   return { action: "update", change: { kind: "backend-put", backend } };
 }
 

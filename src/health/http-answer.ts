@@ -20,15 +20,17 @@ const lookAtOnceBytes = 64;
 const quotedMax = 40;
 const switchingProtocols = 101;
 const heldBytesMin = 1024;
+const noBytes = new Uint8Array(0);
 
 /** For all probes: read whole within one call. */
 const head = new ResponseHead(headLimits);
 
 export class HttpAnswer {
   readonly #settings: HttpProbeSettings;
-  readonly #scanner = new HeadScanner(headLimits);
+  /** Made with `#held`, for a head that comes in pieces. */
+  #scanner: HeadScanner | undefined;
   /** What came of a head: the first `#length` octets. */
-  #held = new Uint8Array(heldBytesMin);
+  #held: Uint8Array = noBytes;
   #length = 0;
   #interim = 0;
   #status = 0;
@@ -52,8 +54,21 @@ export class HttpAnswer {
   feed(bytes: Uint8Array, start: number, end: number): void {
     if (this.isOver) return;
     if (this.#body !== undefined) return this.#feedBody(this.#body, bytes, start, end);
+    if (this.#length === 0 && this.#interim === 0 && this.#readWhole(bytes, start, end)) return;
     this.#hold(bytes, start, end);
     this.#readHeads();
+  }
+
+  /** Nearly every head comes in one piece, and is read where it is. False: it is not all there, or not the last one. */
+  #readWhole(bytes: Uint8Array, start: number, end: number): boolean {
+    const after = head.parse(bytes, start, end, Method.Get);
+    if (after < 0) {
+      this.#over(failed(brokenHead(head.error)));
+      return true;
+    }
+    if (after === 0 || this.#isInterim(head.status)) return false;
+    this.#begin(bytes, after, end);
+    return true;
   }
 
   /** The backend sends no more. */
@@ -95,7 +110,7 @@ export class HttpAnswer {
   #hold(bytes: Uint8Array, start: number, end: number): void {
     const length = this.#length + (end - start);
     if (length > this.#held.length) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#held.length));
+      const grown = new Uint8Array(Math.max(length, 2 * this.#held.length, heldBytesMin));
       grown.set(this.#held.subarray(0, this.#length));
       this.#held = grown;
     }
@@ -104,17 +119,18 @@ export class HttpAnswer {
   }
 
   #readHeads(): void {
+    const scanner = (this.#scanner ??= new HeadScanner(headLimits));
     for (;;) {
       const held = this.#held;
       const length = this.#length;
-      const scanned = this.#scanner.scan(held, 0, length);
+      const scanned = scanner.scan(held, 0, length);
       if (!scanned && length > lookAtOnceBytes) return;
       const after = head.parse(held, 0, length, Method.Get);
       if (after === 0) return;
       if (after < 0) return this.#over(failed(brokenHead(head.error)));
       held.copyWithin(0, after, length);
       this.#length = length - after;
-      if (!this.#isInterim(head.status)) return this.#begin();
+      if (!this.#isInterim(head.status)) return this.#begin(held, 0, this.#length);
       if (++this.#interim > probeInterimAnswersMax) {
         return this.#over(failed(`more than ${probeInterimAnswersMax} interim answers`));
       }
@@ -126,7 +142,8 @@ export class HttpAnswer {
     return this.#settings.statuses?.includes(status) !== true;
   }
 
-  #begin(): void {
+  /** bytes[start..end) is what came behind the head. */
+  #begin(bytes: Uint8Array, start: number, end: number): void {
     const { statuses, body } = this.#settings;
     const { status } = head;
     this.#status = status;
@@ -137,7 +154,7 @@ export class HttpAnswer {
     else if (wanted === undefined) this.#result = healthy(`HTTP ${status}`);
     const probed = new ProbedBody(head.framing, head.contentLength, wanted);
     this.#body = probed;
-    this.#feedBody(probed, this.#held, 0, this.#length);
+    this.#feedBody(probed, bytes, start, end);
   }
 
   #feedBody(body: ProbedBody, bytes: Uint8Array, start: number, end: number): void {

@@ -13,7 +13,7 @@ import {
   pipesMax,
   receiveBytes,
   sendQueueBytesHigh,
-  unsentBytesMax,
+  unlimited,
 } from "../limits.ts";
 import { realSystem } from "../system.ts";
 import { openIo } from "../worker/open-io.ts";
@@ -26,7 +26,8 @@ export function runProber(start: ProberStart, port: MessagePort, ownsThread: boo
     // A ring is memory and mappings for what a thousand short connections do not need.
     name: start.io === "net" ? "net" : "epoll",
     system: realSystem,
-    limits: { receiveBytes, sendQueueBytesHigh, unsentBytesMax, pipesMax },
+    // What a probe sends is small: the kernel need not be told how much of it to hold.
+    limits: { receiveBytes, sendQueueBytesHigh, unsentBytesMax: unlimited, pipesMax },
     ledger: new HeldDescriptors(start.descriptors),
     ownsThread,
     onAcceptTrouble: (reason) => post({ kind: "trouble", reason }),

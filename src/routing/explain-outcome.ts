@@ -55,8 +55,12 @@ export function explainHttpOutcome(
   if (service === undefined) return ownAnswer(404);
   explainChanges(route, asked.path, steps);
   const backend = explainChoice(service, asked.question, route.sticky, steps, random);
+  if (backend === undefined && service.pause !== undefined) {
+    steps.push(`${nobodyAt(service)}: the request waits for one, as long as it may`);
+    return { route: route.name, service: service.name, backend: "", steps, status: 0 };
+  }
   if (backend === undefined) {
-    steps.push(`service ${service.name} has no backend${toUse(service)}: 503 no-backend`);
+    steps.push(`${nobodyAt(service)}: 503 no-backend`);
     return { ...ownAnswer(503), service: service.name };
   }
   explainTries(route.options ?? noOptions, route.sticky, steps);
@@ -78,16 +82,16 @@ export function explainTcpOutcome(
   const answer = { route: route.name, service: service?.name ?? "", steps, status: 0 };
   const backend = service && explainChoice(service, undefined, false, steps, random);
   if (service === undefined || backend === undefined) {
-    steps.push(
-      `service ${answer.service} has no backend${toUse(service)}: the connection is closed`,
-    );
+    const end = service?.pause === undefined ? "is closed" : "waits for one, as long as it may";
+    steps.push(`${nobodyAt(service)}: the connection ${end}`);
     return { ...answer, backend: "" };
   }
   return { ...answer, backend: backend.address };
 }
 
-function toUse(service: ServiceState | undefined): string {
-  return service === undefined || service.backends.length === 0 ? "" : " that can be used";
+function nobodyAt(service: ServiceState | undefined): string {
+  const toUse = service === undefined || service.backends.length === 0 ? "" : " that can be used";
+  return `service ${service?.name ?? ""} has no backend${toUse}`;
 }
 
 /** Whether the client may come; nobody in particular may, and is told who may not. */

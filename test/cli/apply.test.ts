@@ -1,12 +1,15 @@
 // Goal: a file becomes the table, all of it or nothing, with the difference told; what `export` prints is
 // what `apply` takes, whatever the table holds.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as textOfStream } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { startRpcNode } from "../support/rpc-node.ts";
-import { crosspoint, linesOf } from "./program.ts";
+import { crosspoint, linesOf, repository } from "./program.ts";
 
 const table = `
 services:
@@ -103,6 +106,17 @@ describe("apply", () => {
       const copied = await crosspoint(["export", ...flags], { rpc: other.server.address });
       expect(copied.stdout).toBe(exported.stdout);
     }
+  });
+
+  test("a file that comes late through a pipe is waited for", async () => {
+    const node = await startRpcNode();
+    const env = { ...process.env, CROSSPOINT_RPC: node.server.address };
+    const program = `"${process.execPath}" "${repository}/src/cli/main.ts"`;
+    // It takes longer to begin twice than once.
+    const late = `{ ${program} export > /dev/null; echo 'services: [{name: web}]'; }`;
+    const child = spawn("sh", ["-c", `${late} | ${program} apply -f -`], { env });
+    const [said] = await Promise.all([textOfStream(child.stderr), once(child, "close")]);
+    expect(said).toBe("1 changed, 0 as they were; revision 1\n");
   });
 
   test("export prints the short form, with the revision for --if-revision", async () => {

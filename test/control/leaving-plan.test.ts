@@ -32,6 +32,14 @@ test.for([
   expect(change).toEqual(expected);
 });
 
+test("what drains has no TTL any more: its end must not come before", () => {
+  const existing = { ...web, ttlMs: 5_000 };
+  const draft: LeavingDraft = { kind: "drain-backend", service, address, deadlineMs: 60_000 };
+  const { change } = planLeaving(draft, new Table(), 0, () => existing);
+  const backend = { ...web, ttlMs: undefined, drain: draining(60_000) };
+  expect(change).toEqual({ kind: "backend-put", backend });
+});
+
 test("only what drains ends, only what has ended is removed, and what is gone is no error", () => {
   const end: LeavingDraft = { kind: "end-drain", service, address, cut: 2 };
   const remove: LeavingDraft = { kind: "remove-drained", service, address };

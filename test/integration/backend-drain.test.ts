@@ -276,6 +276,26 @@ describe("a backend that drains", () => {
     expect((await again).body).toBe("back");
   });
 
+  test("its TTL does not end it before, and whoever removes it tells who waits", async () => {
+    const node = await bench();
+    const { client, get, http } = node;
+    const backend = { service: "web", address: http.address };
+    await client.call("registerBackend", { backend, ttl: seconds(1) });
+    const asked = get("a.test");
+    await http.asked();
+    const drained = failureOf(client.call("deregisterBackend", { ...backend, drain: seconds(30) }));
+    await draining(node, "web");
+    await client.call("registerBackend", { backend, ttl: seconds(1) });
+    const { backends } = await client.call("listBackends", { service: "web" });
+    expect(backends[0]?.backend).toMatchObject({ drain: { state: State.DRAINING } });
+    expect(backends[0]?.backend?.ttl).toBeUndefined();
+    await client.call("deregisterBackend", backend);
+    const { code, info } = await drained;
+    expect([code, info?.reason]).toEqual(["FAILED_PRECONDITION", "REMOVED_BEFORE_DRAINED"]);
+    http.answer();
+    expect((await asked).status).toBe(200);
+  });
+
   test("what cannot be drained is refused", async () => {
     const { client, http } = await bench();
     const call = (fields: object): Promise<unknown> =>

@@ -122,6 +122,10 @@ describe("two nodes on one etcd", () => {
     backend.answer();
     expect((await paused).inFlight).toBe(0);
     expect(await asked).toMatchObject({ status: 200 });
+    // Other bounds: every node tells once more that nothing is open.
+    const bounds = { deadline: Date.now() + 5_000 };
+    const wider = await a.client.call("pauseService", { service, queue: 7 }, bounds);
+    expect([wider.inFlight, wider.lagging]).toEqual([0, []]);
     await b.client.call("resumeService", { service, wait: Wait.ALL });
     const again = get(a);
     await backend.asked();

@@ -3,6 +3,7 @@
 // explain.test.ts's.
 
 import { describe, expect, test } from "vitest";
+import type { Change } from "../../src/model/change.ts";
 import {
   parseDomain,
   parseExactPath,
@@ -242,6 +243,25 @@ describe("explain tells", () => {
     const names = [found.service, found.backend];
     if (found.status === 0) expect(names).toEqual(["web", "10.0.0.1:80"]);
     else expect(names).toEqual([found.status === 503 ? "nobody" : "", ""]);
+  });
+
+  test("that who comes to a paused service without backends waits, too", () => {
+    const pause = { queue: 5, queueMs: 1_000, sinceMs: 0 };
+    const paused: Change = {
+      kind: "service-put",
+      service: { name: web, policy: undefined, options: { pause } },
+    };
+    const table = tableOf(routeWith("r", "a.com", "web"), routeWith("t", "tcp:1", "web"), paused);
+    const request = table.explain(asking("a.com", "/"), () => 0);
+    expect(request).toMatchObject({ route: "r", service: "web", backend: "", status: 0 });
+    expect(request.steps.slice(2)).toEqual([
+      "service web is paused since 1970-01-01T00:00:00.000Z: requests wait, 5 at most, for 1000 ms at most",
+      "service web has no backend: the request waits for one, as long as it may",
+    ]);
+    const connection = table.explain({ kind: "tcp", port: 1 }, () => 0);
+    expect(connection.steps.at(-1)).toBe(
+      "service web has no backend: the connection waits for one, as long as it may",
+    );
   });
 
   test("what a TCP route does with connections", () => {

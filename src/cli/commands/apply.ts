@@ -1,6 +1,7 @@
 // crosspoint apply | export
 
 import { readFileSync } from "node:fs";
+import { text as textOfStream } from "node:stream/consumers";
 import {
   ChangeResult_Action as Action,
   ApplyChangesRequest,
@@ -56,7 +57,7 @@ export const apply: Command = {
   run: ({ flags, env, terminal }) =>
     withNode({ flags, env }, async (node) => {
       const path = textOf(flags, "file") ?? "-";
-      const file = parseApplyFile(readText(path), path === "-" ? "standard input" : path);
+      const file = parseApplyFile(await readText(path), path === "-" ? "standard input" : path);
       const dryRun = isOn(flags, "dry-run");
       const request = ApplyChangesRequest.fromPartial({
         changes: [...file.changes],
@@ -106,9 +107,10 @@ export const exportTable: Command = {
     }),
 };
 
-function readText(path: string): string {
+/** Standard input may come late; a pipe that is read at once answers EAGAIN. */
+async function readText(path: string): Promise<string> {
   try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
+    return path === "-" ? await textOfStream(process.stdin) : readFileSync(path, "utf8");
   } catch (reason) {
     throw new RouterError(
       "failed-precondition",

@@ -98,7 +98,7 @@ export const backendRemove: Command = {
       if (isOn(flags, "json")) {
         printJson(terminal, "DeregisterBackendResponse", DeregisterBackendResponse, answer);
       } else {
-        const cut = answer.cut === 0 ? "" : `, ${answer.cut} connections cut`;
+        const cut = answer.cut === 0 ? "" : `, ${answer.cut} cut`;
         const what = printable(`${args[0]} -> ${args[1]}`);
         terminal.print(`removed ${what}  (revision ${answer.revision}${cut})`);
       }

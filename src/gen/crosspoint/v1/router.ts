@@ -1030,7 +1030,7 @@ export interface Backend {
   ttl?:
     | Duration
     | undefined;
-  /** Output only: it leaves. Registering it again while it does renews its TTL and nothing else. Absent: it takes its share. */
+  /** Output only: it leaves. Registering it again while it does changes nothing, and it has no TTL. Absent: it takes its share. */
   drain?: BackendDrain | undefined;
 }
 
@@ -11540,7 +11540,7 @@ export const RouterServiceService = {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * FAILED_PRECONDITION when another call removed it before it had drained: what was open goes on;
    * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
@@ -11721,7 +11721,7 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * FAILED_PRECONDITION when another call removed it before it had drained: what was open goes on;
    * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
@@ -11946,7 +11946,7 @@ export interface RouterServiceClient extends Client {
    * new work there; with `drain` when, on every node, the last request and connection there has ended, or has been
    * cut at the deadline. A drain goes on when its call ends early, and when the node that was asked dies: call
    * again to wait for it. DEADLINE_EXCEEDED when one had not confirmed by the deadline (the removal stands).
-   * FAILED_PRECONDITION when it was removed before it had drained, by another call or by its TTL: what was open goes on;
+   * FAILED_PRECONDITION when another call removed it before it had drained: what was open goes on;
    * and when it was not registered but discovered: the message says where. A registered
    * one that is discovered as well goes on from there.
    */
