@@ -20,6 +20,8 @@ export class DroppedAnswer {
   readonly #scanner: HeadScanner;
   /** The beginning of a head that has not arrived whole. */
   readonly #partial = new ByteWriter(0);
+  /** Of its head; 0 before that has come. */
+  status = 0;
   #begun = false;
   #keepAlive = false;
   #interims = 0;
@@ -60,6 +62,7 @@ export class DroppedAnswer {
     if (next <= 0 || head.status === 101) return -1;
     if (head.status < 200) return ++this.#interims > limits.interimAnswersMax ? -1 : next;
     this.#begun = true;
+    this.status = head.status;
     this.#keepAlive = head.keepAlive;
     this.#body.begin(head.framing, head.contentLength, Framing.Length);
     return next;

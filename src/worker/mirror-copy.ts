@@ -3,6 +3,7 @@
 //
 // The request itself knows of it only as something to hand its bytes to: whatever happens here changes nothing there.
 
+import type { CloseReason } from "../io/stream.ts";
 import { hasStrayBody } from "../protocol/method.ts";
 import type { RequestHead } from "../protocol/request-head.ts";
 import type { ServiceState } from "../routing/service-state.ts";
@@ -121,15 +122,25 @@ export class MirrorCopy implements UpstreamOwner, TimerOwner {
 
   onUpstreamWritable(): void {}
 
-  onUpstreamClose(_reason: string, message: string): void {
+  onUpstreamClose(reason: CloseReason, message: string): void {
+    const connection = this.#connection;
     this.#connection = undefined;
-    this.#readUpTo(this.#answer.end(), message);
+    if (connection?.connected === true) {
+      const why = message === "" ? "connection closed" : message;
+      return this.#readUpTo(this.#answer.end(), why, connection.reused);
+    }
+    this.#context.counters[Counter.upstreamConnectFailures]! += 1;
+    this.#choice.connectFailed(reason, message);
+    this.drop();
   }
 
-  #readUpTo(read: number, otherwise: string): void {
+  #readUpTo(read: number, otherwise: string, reused = this.#connection?.reused === true): void {
+    const { status } = this.#answer;
+    if (status !== 0) this.#choice.answered(status);
     if (read === AnswerRead.More) return;
     if (read === AnswerRead.Broken) {
-      this.#choice.failed(otherwise);
+      // An idle connection may be closed at any time.
+      this.#choice.failed(otherwise, this.#choice.current, reused && status === 0);
       return this.drop();
     }
     this.#choice.succeeded();

@@ -3,6 +3,7 @@
 //
 // Made for the first request of an exchange that meets a gate, and used again; the others never see one.
 
+import { Policy } from "../model/service.ts";
 import type { BackendState, Endpoint } from "../routing/backend-state.ts";
 import { isTried, type PickQuestion } from "../routing/picker.ts";
 import { betterThan } from "../routing/second-choice.ts";
@@ -150,8 +151,9 @@ export class Passage {
   }
 }
 
-/** The one that its picker names; for a request that was at others before, a better one perhaps. */
+/** The one that its picker names; for a request that was at others before, a better one perhaps, unless age decides. */
 export function pickOf(service: ServiceState, question: PickQuestion): BackendState | undefined {
   const chosen = service.picker.pick(question);
-  return question.triedCount === 0 ? chosen : betterThan(chosen, service.usable, question);
+  if (question.triedCount === 0 || service.policy === Policy.Leader) return chosen;
+  return betterThan(chosen, service.usable, question);
 }

@@ -90,6 +90,31 @@ describe("one of three backends", () => {
     expect(await hurt(served, 30)).toBe(0);
   });
 
+  test("leads and refuses: the next oldest serves, also when it has failed before", async () => {
+    const asked: number[] = [];
+    const answers: Script = async (peer) => {
+      for (;;) {
+        await peer.takeRequest();
+        asked.push(peer.socket.localPort!);
+        // Fewer in a row than would leave it out.
+        const isBad = asked.length % 4 === 1;
+        peer.send(isBad ? "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" : okAnswer("answer"));
+      }
+    };
+    const served = await serve({
+      scripts: [answers, answers, answers],
+      addresses: ["0.0.0.0:1"],
+      services: [{ name: parseServiceName("web"), policy: "leader" }],
+    });
+    for (let i = 0; i < 20; i++) {
+      const peer = await served.client();
+      peer.send(get);
+      await peer.takeAnswer();
+      peer.socket.destroy();
+    }
+    expect(new Set(asked).size).toBe(1);
+  });
+
   test("refuses: nobody is hurt, and it is dialled once", async () => {
     const address = await refusedAddress();
     const served = await serve({ scripts: [works, works], addresses: [address] });
