@@ -12,6 +12,7 @@ import type { ServiceName } from "../model/names.ts";
 import type { Service } from "../model/service.ts";
 import { BackendState, Endpoint, type Standing } from "./backend-state.ts";
 import { ServiceState, type ServiceWatcher, unwatched } from "./service-state.ts";
+import { isEjected } from "./usable-backends.ts";
 
 export class ServiceRegistry {
   readonly #services = new ChurnMap<string, ServiceState>();
@@ -137,7 +138,7 @@ export class ServiceRegistry {
     this.#endpoints.set(endpoint.address, endpoint);
     if (before === undefined) return this.#made(own, endpoint);
     before.weight = before.share = own.weight;
-    before.joined = own.joined;
+    joinedAt(before, own.joined);
     standAs(before, own.standing);
     before.removed = false;
     return before;
@@ -188,10 +189,18 @@ function updated(state: BackendState, backend: Backend): boolean {
   const same = state.weight === weight && state.joined === joined;
   // What it has of its weight while it starts slowly stays.
   if (state.weight !== weight) state.weight = state.share = weight;
-  state.joined = joined;
+  joinedAt(state, joined);
   const zone = backend.labels["zone"] ?? "";
   const stood = standAs(state, { zone, draining: backend.drain !== undefined });
   return stood || !same;
+}
+
+/** One that came anew, between two looks at the table, is not to answer for the failures of the one before it. */
+function joinedAt(state: BackendState, joined: number): void {
+  if (state.joined !== joined && isEjected(state)) {
+    state.stand({ ejectedUntilMs: 0, ejectionReason: "" });
+  }
+  state.joined = joined;
 }
 
 /** What the table says of it; what was learned of it stays. Whether that differs. */

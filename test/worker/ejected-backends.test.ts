@@ -97,8 +97,8 @@ describe("one of three backends", () => {
         await peer.takeRequest();
         asked.push(peer.socket.localPort!);
         // Fewer in a row than would leave it out.
-        const fails = asked.length % 4 === 1;
-        peer.send(fails ? "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" : okAnswer("answer"));
+        const isBad = asked.length % 4 === 1;
+        peer.send(isBad ? "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" : okAnswer("answer"));
       }
     };
     const served = await serve({

@@ -6,6 +6,8 @@
 import { describe, expect, test } from "vitest";
 import type { SharedEjection } from "../../src/channel/messages.ts";
 import { ejectionOthersMs } from "../../src/limits.ts";
+import type { Change } from "../../src/model/change.ts";
+import { parseRevision } from "../../src/model/revision.ts";
 import { Policy } from "../../src/model/service.ts";
 import type { Ejection } from "../../src/model/service-options.ts";
 import type { BackendState } from "../../src/routing/backend-state.ts";
@@ -298,6 +300,36 @@ describe("who leads", () => {
     expect(world.told).toEqual([]);
     world.fails(1, 20);
     expect(world.used).toBe("2");
+  });
+});
+
+describe("a backend that was removed and registered again", () => {
+  const put = (i: number, revision: number): Change => {
+    const change = zonedBackend(`10.0.0.${i}:80`);
+    if (change.kind !== "backend-put") return change;
+    return { ...change, backend: { ...change.backend, joined: parseRevision(revision) } };
+  };
+  const all = (joined: number): Change[] => [put(1, 1), put(2, joined), put(3, 3)];
+
+  test.for([
+    ["a change", (world: World, joined: number) => world.watched.change(...all(joined))],
+    [
+      "a whole table",
+      (world: World, joined: number) => world.watched.replace(web({}), ...all(joined)),
+    ],
+  ] as const)("is a new one, also when both come as one with %s", ([, comes]) => {
+    const world = new World(0);
+    world.watched.change(...all(2));
+    world.fails(2, 5);
+    expect(world.used).toBe("1 3");
+    comes(world, 2);
+    expect(world.used).toBe("1 3");
+    comes(world, 7);
+    expect(world.used).toBe("1 2 3");
+    world.fails(2, 4);
+    expect(world.used).toBe("1 2 3");
+    world.fails(2);
+    expect(world.used).toBe("1 3");
   });
 });
 
