@@ -28,7 +28,7 @@ function world(): WatchedTable {
 const leader = (watched: WatchedTable): string | undefined =>
   watched.web.picker.pick(asked(() => 0.9))?.address;
 
-test("the oldest leads, whatever it weighs and in whatever order they came", () => {
+test("the oldest leads, whatever it weighs and in whatever order they came (TestServiceAge)", () => {
   const watched = world();
   expect(leader(watched)).toBe("10.0.0.3:80");
   watched.change(joined("10.0.0.1:80", 12));
