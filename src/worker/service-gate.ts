@@ -87,7 +87,6 @@ export class ServiceGate implements Gate {
   constructor(around: GateSurroundings, service: ServiceState) {
     this.#around = around;
     this.#service = service;
-    this.#pause = service.pause;
     this.#backends = new BackendRows(around.inFlight);
   }
 

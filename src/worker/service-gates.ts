@@ -43,7 +43,9 @@ export class ServiceGates {
     const gate = gateOf(service);
     if (gate !== undefined) gate.settingsChanged();
     else if (service.options?.limits !== undefined || service.pause !== undefined) {
-      service.gate = new ServiceGate(this.#around, service);
+      const made = new ServiceGate(this.#around, service);
+      service.gate = made;
+      made.settingsChanged();
     }
   }
 

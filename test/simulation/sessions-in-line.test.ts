@@ -105,7 +105,7 @@ class Storm {
     const { random } = this;
     const client = new Client();
     this.clients.push(client);
-    new HttpSession(this.worker.context, this.sessions, client.stream);
+    client.stream.events = new HttpSession(this.worker.context, this.sessions, client.stream);
     let text = "";
     for (let count = 1 + random.below(3); count > 0; count--) {
       const id = `r${++this.#requests}`;
@@ -241,7 +241,9 @@ describe("requests in every trouble", () => {
       expect(isWhole, `seed ${seed}: ${asked.join()} got ${stream.text}`).toBe(true);
     }
     for (const state of storm.states) {
-      expect([state.inFlight, state.endpoint.inFlight], `seed ${seed}`).toEqual([0, 0]);
+      const { inFlight, endpoint, record } = state;
+      const left = [inFlight, endpoint.inFlight, endpoint.connections, record?.failing?.trials ?? 0];
+      expect(left, `seed ${seed}`).toEqual([0, 0, 0, 0]);
     }
     const { memory } = storm.world.keeper;
     const counts = Object.values(Field).filter((field) => field < Field.LookedAt);
@@ -250,7 +252,7 @@ describe("requests in every trouble", () => {
     );
     expect(
       counted.flat().every((count) => count === 0),
-      `seed ${seed}: ${counted}`,
+      `seed ${seed}: ${JSON.stringify(counted)}`,
     ).toBe(true);
     expect(storm.worker.counter("waiting"), `seed ${seed}`).toBe(0);
     storm.world.configure(undefined);

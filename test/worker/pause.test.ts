@@ -80,6 +80,18 @@ describe("a paused service", () => {
     }
   });
 
+  test("gives up its idle connections at once: a backend that waits for their end can end", async () => {
+    const served = await serve();
+    const client = await served.client();
+    client.send(get(1));
+    const { peer } = await nextRequest(served);
+    peer.send(okAnswer("1"));
+    await client.takeAnswer();
+    await served.worker.change(put({}));
+    expect(served.worker.counter("upstreamOpen")).toBe(0);
+    await peer.untilEnded();
+  });
+
   test("refuses who comes when its line is full, and who has waited too long", async () => {
     const served = await serve({ settings: { accessLog: true } });
     await served.worker.change(put({ queue: 1, queueMs: 200 }));
