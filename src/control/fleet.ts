@@ -9,7 +9,6 @@ import { Piscina } from "piscina";
 import { connectionMemory } from "../channel/connection-counts.ts";
 import { encodeSnapshot } from "../channel/encoding.ts";
 import type {
-  BackendMeasure,
   ExplainQuestion,
   Explanation,
   OpenPlace,
@@ -29,6 +28,7 @@ import { descriptorsMax } from "./connection-budget.ts";
 import type { FleetOptions } from "./fleet-options.ts";
 import { LeftDescriptors } from "./left-descriptors.ts";
 import type { ListenerProblem } from "./listeners.ts";
+import type { NodeMeasure } from "./measures.ts";
 import { type Lag, Publisher } from "./publisher.ts";
 import { ServedWaiters } from "./served-waiters.ts";
 import type { NodeLag, PortReservation, Serving } from "./serving.ts";
@@ -165,7 +165,7 @@ export class Fleet implements Serving {
     return this.#questions.explain(question, signal);
   }
 
-  measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]> {
+  measure(service: string | undefined, signal: AbortSignal): Promise<readonly NodeMeasure[]> {
     return this.#questions.measure(service, signal);
   }
 

@@ -77,8 +77,9 @@ export class Leaving {
     patience: Patience,
   ): Promise<proto.PauseServiceResponse> {
     const open = this.#open;
-    if (open === undefined) throw notHere();
-    return await pauseService({ ...this.#world, open }, request, patience);
+    if (open === undefined || this.#parts === undefined) throw notHere();
+    const { source } = this.#parts;
+    return await pauseService({ ...this.#world, open, source }, request, patience);
   }
 
   async resume(

@@ -2,11 +2,25 @@
 
 import type { BackendMeasure, EjectionMeasure } from "../channel/messages.ts";
 
+/** Of all workers of the node that have told. */
+export interface NodeMeasure extends BackendMeasure {
+  /** Whose each part is: for whoever counts on when a worker is silent or replaced. */
+  readonly byWorker?: ReadonlyMap<number, BackendMeasure>;
+}
+
+/** The measures of one worker, which tell whose they are. */
+export function measuresOf(
+  worker: number,
+  measures: readonly BackendMeasure[],
+): readonly NodeMeasure[] {
+  return measures.map((measure) => ({ ...measure, byWorker: new Map([[worker, measure]]) }));
+}
+
 /** One entry per service and address, in the order of their first mention. */
 export function sumMeasures(
-  ofWorkers: readonly (readonly BackendMeasure[])[],
-): readonly BackendMeasure[] {
-  const sums = new Map<string, BackendMeasure>();
+  ofWorkers: readonly (readonly NodeMeasure[])[],
+): readonly NodeMeasure[] {
+  const sums = new Map<string, NodeMeasure>();
   for (const measure of ofWorkers.flat()) {
     const key = `${measure.service} ${measure.address}`;
     const sum = sums.get(key);
@@ -15,7 +29,7 @@ export function sumMeasures(
   return [...sums.values()];
 }
 
-function added(a: BackendMeasure, b: BackendMeasure): BackendMeasure {
+function added(a: NodeMeasure, b: NodeMeasure): NodeMeasure {
   const connectionsOpen = (a.connectionsOpen ?? 0) + (b.connectionsOpen ?? 0);
   const ejections = (a.ejections ?? 0) + (b.ejections ?? 0);
   const ejection = longer(a.ejection, b.ejection);
@@ -31,6 +45,7 @@ function added(a: BackendMeasure, b: BackendMeasure): BackendMeasure {
     ...(ejections === 0 ? {} : { ejections }),
     ...(ejection === undefined ? {} : { ejection }),
     ...(latencies === undefined ? {} : { latencies }),
+    ...(a.byWorker && b.byWorker && { byWorker: new Map([...a.byWorker, ...b.byWorker]) }),
   };
 }
 

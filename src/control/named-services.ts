@@ -7,16 +7,20 @@ import type { Service } from "../model/service.ts";
 import type { ServiceFigures } from "../telemetry/service-metrics.ts";
 import type { KnownOfBackend } from "./backend-status.ts";
 import type { MeasuredListParts } from "./measured-lists.ts";
+import type { NodeMeasure } from "./measures.ts";
 
 type Parts = Pick<MeasuredListParts, "serving" | "health"> & {
   readonly view: Pick<MeasuredListParts["view"], "table">;
 };
 const totals = ["total", "failures", "ejections"] as const;
 
+type Totals = Readonly<Partial<Record<(typeof totals)[number], number>>>;
+
 /** What only grows of one service, and what each of its backends last said of it. */
 interface Tally {
   readonly sums: Record<(typeof totals)[number], number>;
-  readonly last: Map<string, Readonly<Partial<Record<(typeof totals)[number], number>>>>;
+  /** By address and worker. */
+  readonly last: Map<string, ReadonlyMap<number, Totals>>;
 }
 
 export class NamedServices {
@@ -39,7 +43,7 @@ export class NamedServices {
     return answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   }
 
-  #figuresOf(service: ServiceName, measures: readonly BackendMeasure[]): ServiceFigures {
+  #figuresOf(service: ServiceName, measures: readonly NodeMeasure[]): ServiceFigures {
     const { table } = this.#parts.view;
     const settings: Service | undefined = table.service(service);
     const { sums } = this.#tallied(service, measures);
@@ -67,21 +71,23 @@ export class NamedServices {
     };
   }
 
-  /** What a backend did since it was last asked; one that counts anew, in a new worker, begins at 0. */
-  #tallied(service: ServiceName, measures: readonly BackendMeasure[]): Tally {
+  /**
+   * What a backend did since it was last asked, in each worker: a new one begins at 0, and one that is silent this time
+   * goes on from where it was.
+   */
+  #tallied(service: ServiceName, measures: readonly NodeMeasure[]): Tally {
     const known = this.#tallies.get(service);
     const tally = known ?? { sums: { total: 0, failures: 0, ejections: 0 }, last: new Map() };
     this.#tallies.set(service, tally);
     const before = new Map(tally.last);
     tally.last.clear();
     for (const measure of measures) {
-      const last = before.get(measure.address) ?? {};
-      for (const name of totals) {
-        const now = measure[name] ?? 0;
-        const then = last[name] ?? 0;
-        tally.sums[name] += now >= then ? now - then : now;
+      const workers = new Map<number, Totals>(before.get(measure.address));
+      for (const [worker, now] of measure.byWorker ?? [[0, measure] as const]) {
+        count(tally.sums, now, workers.get(worker));
+        workers.set(worker, now);
       }
-      tally.last.set(measure.address, measure);
+      tally.last.set(measure.address, workers);
     }
     return tally;
   }
@@ -98,5 +104,12 @@ export class NamedServices {
       else counts.usable++;
     }
     return counts;
+  }
+}
+
+function count(sums: Tally["sums"], now: Totals, before: Totals | undefined): void {
+  for (const name of totals) {
+    const [is, was] = [now[name] ?? 0, before?.[name] ?? 0];
+    sums[name] += is >= was ? is - was : is;
   }
 }

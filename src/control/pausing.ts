@@ -5,7 +5,8 @@
 
 import type * as proto from "../gen/crosspoint/v1/router.ts";
 import { pauseMsDefault, pauseQueueDefault } from "../limits.ts";
-import { parseServiceName } from "../model/names.ts";
+import { RouterError } from "../model/errors.ts";
+import { parseServiceName, type ServiceName } from "../model/names.ts";
 import { parsePause } from "../model/parse-service-options.ts";
 import { type Revision, revisionZero } from "../model/revision.ts";
 import type { Pause } from "../model/service-options.ts";
@@ -14,17 +15,19 @@ import { parseDurationMs } from "./duration.ts";
 import type { OpenEverywhere, StillOpen } from "./open-everywhere.ts";
 import { parseWait } from "./parse-request.ts";
 import { renderLagging } from "./render.ts";
+import type { TableSource } from "./table-source.ts";
 import type { Writer } from "./writer.ts";
 
 export interface PausingParts {
   readonly writer: Pick<Writer, "write">;
   readonly open: Pick<OpenEverywhere, "at" | "subscribe">;
+  readonly source: Pick<TableSource, "table" | "subscribe">;
 }
 
 const unguarded = { ifRevision: revisionZero, validateOnly: false, requestId: "" } as const;
 
 export async function pauseService(
-  { writer, open }: PausingParts,
+  { writer, open, source }: PausingParts,
   request: proto.PauseServiceRequest,
   patience: Patience,
 ): Promise<proto.PauseServiceResponse> {
@@ -38,7 +41,7 @@ export async function pauseService(
     },
     patience,
   );
-  const { inFlight, untold } = await untilQuiet(open, name, revision, patience.signal);
+  const { inFlight, untold } = await untilQuiet({ open, source }, name, revision, patience.signal);
   const silent = untold
     .filter((node) => lagging.every((lag) => lag.node !== node))
     .map((node) => ({ node, servedRevision: revisionZero, reason: "has not told what is open" }));
@@ -72,26 +75,41 @@ function wishedPause({ queue, queueTime }: proto.PauseServiceRequest): Pause {
   return parsePause({ queue: queue === 0 ? pauseQueueDefault : queue, queueMs, sinceMs: 0 }, "");
 }
 
-/** What is in flight to the service's backends on all nodes: nothing, or what is left when `signal` aborts. */
+/**
+ * What is in flight to the service's backends on all nodes: nothing, or what is left when `signal` aborts. Rejects
+ * "failed-precondition" when the pause ends before: nobody must take the service for quiet then.
+ */
 async function untilQuiet(
-  open: PausingParts["open"],
-  service: string,
+  { open, source }: Pick<PausingParts, "open" | "source">,
+  service: ServiceName,
   since: Revision,
   signal: AbortSignal,
 ): Promise<StillOpen> {
   const place = { service, address: "" };
   const done = Promise.withResolvers<StillOpen>();
   const look = (): void => {
+    const { table } = source;
+    if (table.revision >= since && table.service(service)?.options?.pause === undefined) {
+      return done.reject(resumedBefore(service));
+    }
     const left = open.at(place, since);
     if (signal.aborted || (left.inFlight === 0 && left.untold.length === 0)) done.resolve(left);
   };
-  const end = open.subscribe(look);
+  const ends = [open.subscribe(look), source.subscribe(look)];
   signal.addEventListener("abort", look);
   look();
   try {
     return await done.promise;
   } finally {
-    end();
+    for (const end of ends) end();
     signal.removeEventListener("abort", look);
   }
+}
+
+function resumedBefore(service: ServiceName): RouterError {
+  return new RouterError(
+    "failed-precondition",
+    `service "${service}" was resumed by another call before nothing was in flight any more`,
+    { reason: "RESUMED_BEFORE_QUIET" },
+  );
 }

@@ -1,13 +1,9 @@
 // What the RPC service needs of the fleet: a port, so that the service is tested without threads.
 
-import type {
-  BackendMeasure,
-  ExplainQuestion,
-  Explanation,
-  OpenPlace,
-} from "../channel/messages.ts";
+import type { ExplainQuestion, Explanation, OpenPlace } from "../channel/messages.ts";
 import type { Revision } from "../model/revision.ts";
 import type { Unserved } from "../store/members.ts";
+import type { NodeMeasure } from "./measures.ts";
 
 /** A node that has not confirmed a revision. */
 export interface NodeLag {
@@ -41,7 +37,7 @@ export interface Serving {
   reservePort(port: number, taken: (port: number) => boolean): Promise<PortReservation>;
   explain(question: ExplainQuestion, signal: AbortSignal): Promise<Explanation>;
   /** Summed over this node's workers. */
-  measure(service: string | undefined, signal: AbortSignal): Promise<readonly BackendMeasure[]>;
+  measure(service: string | undefined, signal: AbortSignal): Promise<readonly NodeMeasure[]>;
   /** Who waits on this node for room or for the end of a pause; undefined: the service has no limits and is not paused. */
   loadOf?(service: string): { readonly waiting: number } | undefined;
   /** Requests and connections in flight at each place, over this node's workers; undefined: one has not told. */

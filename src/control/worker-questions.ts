@@ -1,15 +1,10 @@
 // What the workers of a node are asked: by one of them, why a request goes where it goes; by all, what they measured.
 
-import type {
-  BackendMeasure,
-  ExplainQuestion,
-  Explanation,
-  OpenPlace,
-} from "../channel/messages.ts";
+import type { ExplainQuestion, Explanation, OpenPlace } from "../channel/messages.ts";
 import { workerAnswerMsMax } from "../limits.ts";
 import { RouterError } from "../model/errors.ts";
 import type { System } from "../system.ts";
-import { sumMeasures } from "./measures.ts";
+import { measuresOf, type NodeMeasure, sumMeasures } from "./measures.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
 export class WorkerQuestions {
@@ -28,15 +23,16 @@ export class WorkerQuestions {
     return await this.#withTimeout(signal, (either) => link.explain(question, either));
   }
 
-  async measure(
-    service: string | undefined,
-    signal: AbortSignal,
-  ): Promise<readonly BackendMeasure[]> {
+  async measure(service: string | undefined, signal: AbortSignal): Promise<readonly NodeMeasure[]> {
     const links = this.#serving();
     if (links.length === 0) throw noWorker();
     return await this.#withTimeout(signal, async (either) => {
       const answers = await Promise.allSettled(links.map((link) => link.measure(service, either)));
-      const measured = answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      const measured = answers.flatMap((one, at) => {
+        if (one.status !== "fulfilled") return [];
+        // A list of all backends is long, and nobody counts on from it.
+        return [service === undefined ? one.value : measuresOf(links[at]!.workerId, one.value)];
+      });
       // A worker that is being replaced has measured nothing worth waiting for; silence of all is an error.
       const [first] = answers;
       if (measured.length === 0 && first?.status === "rejected")

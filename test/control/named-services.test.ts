@@ -3,6 +3,7 @@
 
 import { expect, test } from "vitest";
 import type { BackendMeasure } from "../../src/channel/messages.ts";
+import { measuresOf, sumMeasures } from "../../src/control/measures.ts";
 import { NamedServices } from "../../src/control/named-services.ts";
 import { latencyBucketOf, latencyBuckets } from "../../src/model/latency-buckets.ts";
 import { parseServiceName } from "../../src/model/names.ts";
@@ -82,6 +83,24 @@ test("what only grows does so when a backend goes, comes back, or is counted ane
     totals.push((await look()).requestsTotal);
   }
   expect(totals).toEqual([110, 115, 116, 118, 118, 268]);
+});
+
+test("a worker that is silent for once, or replaced, does not let the others count twice", async () => {
+  const { serving, look } = named([7]);
+  const of = (...workers: readonly (readonly [number, number])[]) =>
+    sumMeasures(workers.map(([id, total]) => measuresOf(id, [measureOf(7, { total })])));
+  const totals: number[] = [];
+  for (const measures of [
+    of([1, 100], [2, 1_000]),
+    of([1, 101]),
+    of([1, 102], [2, 1_010]),
+    of([1, 103], [3, 7]),
+    of([1, 103], [3, 9]),
+  ]) {
+    serving.measures = [...measures];
+    totals.push((await look()).requestsTotal);
+  }
+  expect(totals).toEqual([1_100, 1_101, 1_112, 1_120, 1_122]);
 });
 
 test("a service that is not there has zeros; workers that say nothing leave it out", async () => {

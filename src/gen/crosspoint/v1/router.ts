@@ -11570,7 +11570,7 @@ export const RouterServiceService = {
    * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
    * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
    * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
-   * it only changes its bounds.
+   * it only changes its bounds. FAILED_PRECONDITION when another call resumes it meanwhile.
    */
   pauseService: {
     path: "/crosspoint.v1.RouterService/PauseService" as const,
@@ -11732,7 +11732,7 @@ export interface RouterServiceServer extends UntypedServiceImplementation {
    * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
    * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
    * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
-   * it only changes its bounds.
+   * it only changes its bounds. FAILED_PRECONDITION when another call resumes it meanwhile.
    */
   pauseService: handleUnaryCall<PauseServiceRequest, PauseServiceResponse>;
   /** Lets what waits go, in its order. NOT_FOUND when there is no such service; harmless when it is not paused. */
@@ -11985,7 +11985,7 @@ export interface RouterServiceClient extends Client {
    * Holds new requests and TCP connections of a service, on every node, until ResumeService or until they have
    * waited too long (503 "paused-too-long"); who comes when the queue is full gets 503 at once. Answers when nothing is in flight to the
    * service's backends any more, or with what is when the call's time is over: the service stays paused. Paused again
-   * it only changes its bounds.
+   * it only changes its bounds. FAILED_PRECONDITION when another call resumes it meanwhile.
    */
   pauseService(
     request: PauseServiceRequest,
