@@ -311,6 +311,7 @@ export class Delivery implements UpstreamOwner {
     }
     choice.answered(head.status);
     if (this.goesOnBesides()) return true;
+    const last = choice.current;
     const again = choice.retry("status", false, false);
     if (again === undefined) {
       this.#isAnswered();
@@ -319,7 +320,7 @@ export class Delivery implements UpstreamOwner {
     this.#exchange.record.noteRetry(`status-${head.status}`, connection.endpoint.address);
     const isInOrder = this.#isInOrder(head, connection, end - next);
     this.#sendAgain(again, connection, false);
-    this.#context.pool.release(connection, isInOrder);
+    this.#context.pool.release(connection, isInOrder && last?.standing.draining !== true);
     return true;
   }
 

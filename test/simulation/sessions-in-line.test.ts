@@ -242,7 +242,12 @@ describe("requests in every trouble", () => {
     }
     for (const state of storm.states) {
       const { inFlight, endpoint, record } = state;
-      const left = [inFlight, endpoint.inFlight, endpoint.connections, record?.failing?.trials ?? 0];
+      const left = [
+        inFlight,
+        endpoint.inFlight,
+        endpoint.connections,
+        record?.failing?.trials ?? 0,
+      ];
       expect(left, `seed ${seed}`).toEqual([0, 0, 0, 0]);
     }
     const { memory } = storm.world.keeper;

@@ -43,6 +43,18 @@ describe("an answer with one of the statuses", () => {
     expect([counter("retriesStatus"), inFlight()]).toEqual([1, 0]);
   });
 
+  test("of a backend that drains: its connection is not kept", () => {
+    const { stream, connect, dialled, counter, backendOf } = triedSession({ retry });
+    stream.receive(get);
+    connect();
+    backendOf(dialled[0]!).stand({ draining: true });
+    dialled[0]!.receive(busy);
+    expect([dialled[0]!.calls.length, counter("upstreamIdle")]).toEqual([1, 0]);
+    connect();
+    dialled[1]!.receive(okAnswer("ok"));
+    expect(statusesOf(stream.text)).toEqual(["200"]);
+  });
+
   test("whose body comes later goes nowhere", () => {
     const { stream, connect, dialled } = triedSession({ retry });
     stream.receive(get);
