@@ -216,6 +216,7 @@ describe("a fleet", () => {
         total: 20,
         failures: 4,
         lastFailure: "refused",
+        byWorker: expect.any(Map),
       },
     ]);
     await expect(fleet.measure("none", inMs(20))).rejects.toThrow("did not answer in time");
