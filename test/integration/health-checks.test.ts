@@ -110,8 +110,8 @@ describe("a service with a check", { timeout: 60_000 }, () => {
       expect((await node.get("web.test")).status).toBe(503);
       durations.push(performance.now() - beginMs);
     }
-    // The fastest tenth: on a busy machine the others wait for a processor. What the router waits for, all would.
-    expect(durations.toSorted((a, b) => a - b)[5]).toBeLessThan(10);
+    // The median: what the router waits for, all would; single ones may wait for a processor.
+    expect(durations.toSorted((a, b) => a - b)[25]).toBeLessThan(10);
 
     const back = await checkedBackend(ports[1]);
     const backMs = performance.now();
